@@ -1,0 +1,1 @@
+"""The centre: keeps what terminals signed in a ledger and answers HR."""

@@ -1,0 +1,133 @@
+"""DSSE v1 envelopes: sign the bytes, verify the bytes, never serialise again to verify.
+
+Standard: https://github.com/secure-systems-lab/dsse (protocol version 1.0.0). Stricter than the standard in one
+way: the envelope itself is canonical JSON with canonical base64, so no byte of it can change unseen.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from evidence.canonical import canonical, parse_canonical
+from evidence.errors import (
+    InvalidEnvelope,
+    SignatureCount,
+    TooLarge,
+    UnknownKey,
+    WrongPayloadType,
+)
+from evidence.keys import PublicKey, SigningKey
+
+EVENT_TYPE = "application/vnd.zaigang.event.v1+json"
+RECEIPT_TYPE = "application/vnd.zaigang.receipt.v1+json"
+PUNCH_RECEIPT_TYPE = "application/vnd.zaigang.punch-receipt.v1"
+AUTHORISATION_TYPE = "application/vnd.zaigang.authorisation.v1+json"
+
+MAX_ENVELOPE_BYTES = 65_536  # an event with twenty checks has 6 kB; ten times that is a mistake or an attack
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """One signature and the id of the key that made it."""
+
+    keyid: str
+    sig: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A payload, what it is, and who signed it."""
+
+    payload_type: str
+    payload: bytes
+    signatures: tuple[Signature, ...]
+
+    @property
+    def signed_bytes(self) -> bytes:
+        """The bytes under the signatures: DSSE's pre-authentication encoding."""
+        return pae(self.payload_type, self.payload)
+
+    @property
+    def hash(self) -> str:
+        """Lower-case hex SHA-256 of the signed bytes: the name by which the next event calls this one."""
+        return hashlib.sha256(self.signed_bytes).hexdigest()
+
+    def encode(self) -> bytes:
+        """The envelope as canonical JSON bytes, as it travels and is kept."""
+        return canonical(
+            {
+                "payload": base64.b64encode(self.payload).decode(),
+                "payloadType": self.payload_type,
+                "signatures": [
+                    {"keyid": one.keyid, "sig": base64.b64encode(one.sig).decode()} for one in self.signatures
+                ],
+            }
+        )
+
+    @classmethod
+    def decode(cls, data: bytes) -> Envelope:
+        """Read an envelope without trusting it. Raises an EncodingError that names what is wrong."""
+        if len(data) > MAX_ENVELOPE_BYTES:
+            raise TooLarge(f"an envelope has at most {MAX_ENVELOPE_BYTES} bytes, this message {len(data)}")
+        outer = parse_canonical(data)
+        if not isinstance(outer, dict) or outer.keys() != {"payload", "payloadType", "signatures"}:
+            raise InvalidEnvelope("a DSSE envelope has exactly payload, payloadType and signatures")
+        payload_type, signatures = outer["payloadType"], outer["signatures"]
+        if not isinstance(payload_type, str) or not isinstance(signatures, list) or not signatures:
+            raise InvalidEnvelope("payloadType is a string and signatures a list that is not empty")
+        if len(signatures) > 2:
+            raise InvalidEnvelope("nothing here is signed by more than two keys")
+        return cls(payload_type, _base64(outer["payload"]), tuple(_signature(one) for one in signatures))
+
+    def verify(self, key: PublicKey, payload_type: str) -> bytes:
+        """Return the payload if exactly `key` signed it as `payload_type`. Raises a SignatureError."""
+        return self.verify_all([key], payload_type)
+
+    def verify_all(self, keys: Sequence[PublicKey], payload_type: str) -> bytes:
+        """Return the payload if each of `keys`, in this order and no other, signed it. Raises a SignatureError."""
+        if self.payload_type != payload_type:
+            raise WrongPayloadType(f"expected a {payload_type}, got {self.payload_type!r}")
+        if len(self.signatures) != len(keys):
+            raise SignatureCount(
+                f"this statement needs {len(keys)} signature(s), the envelope has {len(self.signatures)}"
+            )
+        message = self.signed_bytes
+        for key, signature in zip(keys, self.signatures, strict=True):
+            if signature.keyid != key.id:
+                raise UnknownKey(f"the envelope names key {signature.keyid[:16]}…, registered is {key.id[:16]}…")
+            key.verify(signature.sig, message)
+        return self.payload
+
+
+def pae(payload_type: str, payload: bytes) -> bytes:
+    """DSSE pre-authentication encoding of a payload and its type."""
+    name = payload_type.encode()
+    return b"DSSEv1 %d %b %d %b" % (len(name), name, len(payload), payload)
+
+
+def sign(payload_type: str, payload: bytes, *keys: SigningKey) -> Envelope:
+    """Wrap `payload` in an envelope signed by each of `keys` in order."""
+    message = pae(payload_type, payload)
+    return Envelope(payload_type, payload, tuple(Signature(key.public.id, key.sign(message)) for key in keys))
+
+
+def _signature(value: object) -> Signature:
+    if not isinstance(value, dict) or value.keys() != {"keyid", "sig"} or not isinstance(value["keyid"], str):
+        raise InvalidEnvelope("a signature has exactly keyid and sig")
+    return Signature(value["keyid"], _base64(value["sig"]))
+
+
+def _base64(value: object) -> bytes:
+    if not isinstance(value, str):
+        raise InvalidEnvelope("payload and sig are base64 strings")
+    try:
+        data = base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidEnvelope(f"payload and sig are standard base64: {error}") from error
+    if base64.b64encode(data).decode() != value:
+        raise InvalidEnvelope("the base64 is not canonical: unused bits are set or padding is odd")
+    return data

@@ -1,0 +1,244 @@
+"""The vocabulary: an event, and the body of every kind of event.
+
+An event says what one terminal saw, when its clock said it was, and which event came before. Bodies are models of
+their own; a kind or a field that a reader does not know is kept as it came and passed on.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from evidence.canonical import MAX_SAFE_INTEGER, canonical, parse_canonical
+from evidence.errors import InvalidBody, InvalidEvent
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,47}$")]  # fits a topic level, a file name and a QR code
+HexDigest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Hex128 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+UuidV7 = Annotated[str, Field(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")]
+UtcTime = Annotated[str, Field(pattern=r"^\d{4}-(0\d|1[0-2])-([0-2]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z$")]
+Counter = Annotated[int, Field(ge=0, le=MAX_SAFE_INTEGER, strict=True)]
+Text = Annotated[str, Field(max_length=400)]
+WorkerCode = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\s/+#](?:[^/+#\x00-\x1f]*[^\s/+#])?$")]
+
+
+class Fact(BaseModel):
+    """Base of everything signed: frozen; unknown fields are tolerated when reading, and kept in the raw bytes."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Kind(StrEnum):
+    """The kinds of event known to this version."""
+
+    DEVICE_ENROLLED = "device.enrolled"
+    DEVICE_KEY_ROTATED = "device.key_rotated"
+    PUNCH_RECORDED = "punch.recorded"
+    PUNCH_REFUSED = "punch.refused"
+    PRESENCE_INTERVAL = "presence.interval"
+    COVERAGE = "coverage"
+    CLOCK_STEPPED = "clock.stepped"
+    ENCLOSURE_OPENED = "enclosure.opened"
+    SENSOR_CHANGED = "sensor.changed"
+    WORKER_ENROLLED = "worker.enrolled"
+    WORKER_ERASED = "worker.erased"
+    CONSENT_GIVEN = "consent.given"
+    CONSENT_WITHDRAWN = "consent.withdrawn"
+    CONFIG_APPLIED = "config.applied"
+    COMMAND_DONE = "command.done"
+
+
+class ClockReading(Fact):
+    """Where the event's time came from, and how far to believe it."""
+
+    source: Literal["gps", "ntp", "rtc", "none"]
+    synced: bool
+    error_ms: Counter | None = None  # estimated error of the wall clock in milliseconds; None: unknown
+    synced_at: UtcTime | None = None
+
+
+class Event(Fact):
+    """One signed statement of one terminal. Field names are those of docs/protocol.md."""
+
+    v: Literal[1] = 1
+    id: UuidV7
+    device: Name
+    chain: Hex128
+    seq: Counter
+    prev: HexDigest | None  # hash of event seq - 1; None exactly at seq 0
+    kind: Annotated[str, Field(pattern=r"^[a-z][a-z_]*(\.[a-z][a-z_]*)*$", max_length=48)]
+    time: UtcTime
+    tz: Annotated[str, Field(max_length=48)]
+    clock: ClockReading
+    boot: Hex128
+    mono_us: Counter
+    site: Name
+    nonce: Hex128  # so that a hash confirms no guess of the content
+    body: dict[str, JsonValue]
+
+    def payload(self) -> bytes:
+        """The canonical bytes to sign."""
+        return canonical(self.model_dump(mode="json"))
+
+
+class Outcome(StrEnum):
+    """How one check ended. A check that could not run is `not_run`, never `passed`."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    NOT_RUN = "not_run"
+
+
+class Check(Fact):
+    """One check: what was seen, what was wanted, how it ended and why. Scores are kept coarse."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=32)]
+    outcome: Outcome
+    observed: JsonValue = None
+    expected: JsonValue = None
+    reason: Text  # a stable code first, then a plain sentence: `too_far: the face is smaller than 60 px`
+    model: Annotated[str, Field(max_length=80)] | None = None
+
+
+class Method(StrEnum):
+    """How the worker was identified."""
+
+    FACE = "face"
+    BADGE_PIN = "badge_pin"
+    SUPERVISOR = "supervisor"
+
+
+class LogType(StrEnum):
+    """Direction, named as Frappe HRMS names it."""
+
+    IN = "IN"
+    OUT = "OUT"
+
+
+class Verdict(StrEnum):
+    """What the checks come to under the site's policy."""
+
+    VERIFIED = "verified"
+    REVIEW = "review"
+    REFUSED = "refused"
+
+
+class Ask(StrEnum):
+    """What a worker can be asked to do in front of the camera."""
+
+    TURN_LEFT = "turn_left"
+    TURN_RIGHT = "turn_right"
+    LOOK_UP = "look_up"
+    BLINK = "blink"
+    MOVE_CLOSER = "move_closer"
+
+
+class PromptRecord(Fact):
+    """One prompt: what was asked, when after the tap it was shown, how long the answer took (milliseconds)."""
+
+    ask: Ask
+    shown_ms: Counter
+    answered_ms: Counter | None  # after the prompt was shown; None: never
+
+
+class ChallengeRecord(Fact):
+    """What was asked of the worker in this attempt."""
+
+    prompts: tuple[PromptRecord, ...]
+
+
+class PunchBody(Fact):
+    """Body of punch.recorded and punch.refused."""
+
+    worker: WorkerCode | None  # employee code; None: not identified
+    log_type: LogType | None
+    method: Method
+    verdict: Verdict
+    checks: tuple[Check, ...]
+    challenge: ChallengeRecord | None = None
+    frames: tuple[HexDigest, ...] = ()  # salted SHA-256 commitments of kept frames
+    policy: HexDigest  # hash of the policy in force
+    receipt: Annotated[
+        str, Field(pattern=r"^[0-9A-HJKMNP-TV-Z]{8}$")
+    ]  # short code shown to the worker (Crockford base 32)
+    tapped_at: UtcTime  # the attempt's own time: the event's time is when it was signed
+
+
+class DeviceEnrolledBody(Fact):
+    """Body of device.enrolled, the first event of every chain."""
+
+    key: str  # PublicKey.text()
+    software: Text
+    predecessor: dict[str, JsonValue] | None = None  # {chain, seq, head} last known of the chain before
+
+
+class WorkerEnrolledBody(Fact):
+    """Body of worker.enrolled: a template now lies, encrypted, on this terminal."""
+
+    worker: WorkerCode
+    model: Text
+    frames: Counter
+    authorised_by: Text
+    authorisation: Hex128  # id of the one-time authorisation
+    template: HexDigest  # salted commitment; the template itself never leaves
+
+
+class ConsentBody(Fact):
+    """Body of consent.given and consent.withdrawn."""
+
+    worker: WorkerCode
+    scope: Literal["face", "transfer", "clip"]
+    text_version: Text
+    language: Literal["zh", "en"]
+
+
+class ConfigAppliedBody(Fact):
+    """Body of config.applied: the policy that verdicts refer to, in full."""
+
+    policy: dict[str, JsonValue]
+    policy_hash: HexDigest
+
+
+BODIES: dict[str, type[Fact]] = {
+    Kind.DEVICE_ENROLLED: DeviceEnrolledBody,
+    Kind.PUNCH_RECORDED: PunchBody,
+    Kind.PUNCH_REFUSED: PunchBody,
+    Kind.WORKER_ENROLLED: WorkerEnrolledBody,
+    Kind.CONSENT_GIVEN: ConsentBody,
+    Kind.CONSENT_WITHDRAWN: ConsentBody,
+    Kind.CONFIG_APPLIED: ConfigAppliedBody,
+}
+
+
+def parse_event(payload: bytes) -> Event:
+    """Read an event from verified payload bytes. Raises an EncodingError, InvalidEvent among them."""
+    value = parse_canonical(payload)
+    try:
+        event = Event.model_validate(value)
+    except ValidationError as error:
+        raise InvalidEvent(f"the payload is not an event: {_first(error)}") from error
+    if (event.prev is None) != (event.seq == 0):
+        raise InvalidEvent("prev is null exactly at seq 0")
+    return event
+
+
+def parse_body(event: Event) -> Fact | None:
+    """Read the body of a known kind; None for a kind this version does not know. Raises InvalidBody."""
+    model = BODIES.get(event.kind)
+    if model is None:
+        return None
+    try:
+        body = model.model_validate(event.body)
+    except ValidationError as error:
+        raise InvalidBody(f"the body does not fit {event.kind}: {_first(error)}") from error
+    if isinstance(body, PunchBody) and (body.verdict is Verdict.REFUSED) != (event.kind == Kind.PUNCH_REFUSED):
+        raise InvalidBody("exactly a refused verdict makes punch.refused")
+    return body
+
+
+def _first(error: ValidationError) -> str:
+    one: Any = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in one["loc"]) or "payload"
+    return f"{where}: {one['msg']}"

@@ -1,0 +1,128 @@
+"""Two signed words: the collector's, that it holds a chain up to some seq, and the terminal's, that a worker punched.
+
+The collector's receipt lets a terminal let rows go. The punch receipt is the worker's own proof: a QR code made
+offline, at most 300 bytes, that with a bundle shows an omission.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from evidence.canonical import canonical, parse_canonical
+from evidence.envelope import PUNCH_RECEIPT_TYPE, RECEIPT_TYPE, Envelope, pae, sign
+from evidence.errors import InvalidEnvelope, ReceiptError, ReceiptMismatch, TooLarge
+from evidence.events import Counter, Fact, Hex128, HexDigest, Name, UtcTime
+from evidence.keys import PublicKey, SigningKey
+
+MAX_PUNCH_RECEIPT_BYTES = 300  # a version 12-M QR code: readable from a cheap screen at arm's length
+_PREFIX = "zaigang-receipt-v1"
+
+
+class Receipt(Fact):
+    """The collector holds every event of this chain from 0 to `upto`; `head` is the hash of event `upto`."""
+
+    device: Name
+    chain: Hex128
+    upto: Counter
+    head: HexDigest
+    tree_size: Counter  # entries in the ledger after the commit that this receipt follows
+    time: UtcTime
+
+
+def sign_receipt(receipt: Receipt, key: SigningKey) -> bytes:
+    """Return the encoded envelope of a collector's receipt."""
+    return sign(RECEIPT_TYPE, canonical(receipt.model_dump(mode="json")), key).encode()
+
+
+def verify_receipt(data: bytes, key: PublicKey, device: str, chain: str) -> Receipt:
+    """Read a collector's receipt for exactly this device and chain.
+
+    Raises an EncodingError, a SignatureError or ReceiptMismatch. The caller still compares `head` with the event
+    it holds at `upto` (`covers`), since only it has the journal.
+    """
+    payload = Envelope.decode(data).verify(key, RECEIPT_TYPE)
+    try:
+        receipt = Receipt.model_validate(parse_canonical(payload))
+    except ValidationError as error:
+        raise ReceiptError(f"the payload is not a receipt: {error.error_count()} field(s) wrong") from error
+    if (receipt.device, receipt.chain) != (device, chain):
+        raise ReceiptMismatch(f"the receipt is for {receipt.device}/{receipt.chain}, not for {device}/{chain}")
+    return receipt
+
+
+def covers(receipt: Receipt, event_hash: str | None) -> None:
+    """Check that the event held at `receipt.upto` is the one the collector holds. Raises ReceiptMismatch.
+
+    `event_hash` is None where the terminal holds no such event.
+    """
+    if event_hash is None:
+        raise ReceiptMismatch(f"the receipt covers seq {receipt.upto}, which this journal has never written")
+    if receipt.head != event_hash:
+        raise ReceiptMismatch(f"the collector holds another event at seq {receipt.upto} than this journal")
+
+
+@dataclass(frozen=True, slots=True)
+class PunchReceipt:
+    """What a worker's QR code says: which event, by its hash, at which time."""
+
+    device: str
+    chain: str
+    seq: int
+    hash: str  # hex SHA-256 of the event's signed bytes
+    time: str  # RFC 3339 UTC with milliseconds
+
+    def text(self, key: SigningKey) -> str:
+        """The QR code's content, signed. Raises TooLarge beyond 300 bytes."""
+        statement = self._statement()
+        signature = key.sign(pae(PUNCH_RECEIPT_TYPE, statement.encode()))
+        text = f"{statement}/{_b64(signature)}"
+        if len(text) > MAX_PUNCH_RECEIPT_BYTES:
+            raise TooLarge(f"the receipt has {len(text)} bytes, a QR code here holds {MAX_PUNCH_RECEIPT_BYTES}")
+        return text
+
+    @classmethod
+    def verify(cls, text: str, key: PublicKey) -> PunchReceipt:
+        """Read a QR code's content signed by the terminal's `key`. Raises an EvidenceError."""
+        receipt, signature, statement = _split(text)
+        key.verify(signature, pae(PUNCH_RECEIPT_TYPE, statement.encode()))
+        return receipt
+
+    def _statement(self) -> str:
+        chain, digest = _b64(bytes.fromhex(self.chain)), _b64(bytes.fromhex(self.hash))
+        return f"{_PREFIX}/{self.device}/{chain}/{self.seq}/{digest}/{self.time}"
+
+
+_PARTS = re.compile(
+    rf"({_PREFIX}/([a-z0-9][a-z0-9-]{{0,47}})/([A-Za-z0-9_-]{{22}})/(0|[1-9][0-9]{{0,15}})/([A-Za-z0-9_-]{{43}})"
+    r"/(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z))/([A-Za-z0-9_-]{86})"
+)
+
+
+def _split(text: str) -> tuple[PunchReceipt, bytes, str]:
+    if len(text) > MAX_PUNCH_RECEIPT_BYTES:
+        raise TooLarge(f"a punch receipt has at most {MAX_PUNCH_RECEIPT_BYTES} bytes, this text {len(text)}")
+    match = _PARTS.fullmatch(text)
+    if match is None:
+        raise ReceiptError(f"a punch receipt reads {_PREFIX}/device/chain/seq/hash/time/signature")
+    statement, device, chain, seq, digest, time, signature = match.groups()
+    receipt = PunchReceipt(device, _unb64(chain).hex(), int(seq), _unb64(digest).hex(), time)
+    return receipt, _unb64(signature), statement
+
+
+def _b64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _unb64(text: str) -> bytes:
+    try:
+        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except (binascii.Error, ValueError) as error:
+        raise InvalidEnvelope("the receipt's base64url cannot be read") from error
+    if _b64(data) != text:
+        raise InvalidEnvelope("the receipt's base64url is not canonical")
+    return data

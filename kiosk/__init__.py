@@ -1,0 +1,1 @@
+"""The terminal: one process that looks at who stands before it, signs what it saw and sends it."""

@@ -1,0 +1,1 @@
+"""The command `zaigang` and the demo: the one package above both ends, importing them lazily."""
