@@ -1,0 +1,89 @@
+"""What the worker's screen shows and what it can ask for: plain values, no pages.
+
+The pages call a `TerminalService` and draw a `TerminalView`; they never touch journal, camera or tables.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from evidence.events import Ask, LogType, Method, Verdict
+
+
+class Phase(StrEnum):
+    """Where the terminal is in the life of a punch."""
+
+    IDLE = "idle"  # choose IN or OUT; no camera picture, no face detection
+    LOOKING = "looking"  # come in front of the camera; a hint says what is wrong
+    HOLD = "hold"  # the face is good; hold still until the prompt
+    PROMPT = "prompt"  # do what is asked
+    CHECKING = "checking"  # matching, then committing
+    RESULT = "result"
+    OUT_OF_ORDER = "out_of_order"  # nothing can be recorded: `troubles` says why and whom to call
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The end of a punch as the worker sees it; shown only after the journal has committed it."""
+
+    verdict: Verdict
+    method: Method
+    worker: str | None  # employee code
+    name: str | None  # as enrolled on this terminal
+    log_type: LogType | None
+    local_time: str  # "2026-11-22 07:58:03" in the site's zone
+    clock_synced: bool
+    receipt_code: str | None  # short code, None where nothing was recorded
+    receipt_qr: str | None  # content of the QR code (evidence.receipt.PunchReceipt.text)
+    reasons: tuple[str, ...]  # codes of what failed or could not run, most important first
+    other_methods: tuple[Method, ...]  # what the worker can do instead, on this screen
+
+
+@dataclass(frozen=True, slots=True)
+class TerminalView:
+    """One snapshot of the terminal for its screen."""
+
+    version: int  # rises with every change
+    phase: Phase
+    site: str
+    device: str
+    face_available: bool  # False: camera or models are down, only badge and PIN
+    hint: str | None = None  # a quality code while LOOKING
+    ask: Ask | None = None
+    log_type: LogType | None = None
+    prompt_step: tuple[int, int] = (0, 0)  # which prompt of how many, from 1
+    seconds_left: int | None = None
+    result: Result | None = None
+    unsent: int = 0  # events not yet covered by a receipt
+    online: bool = False
+    troubles: tuple[str, ...] = ()  # codes such as disk_full, camera_stalled
+
+
+class TerminalService(Protocol):
+    """What the screen may ask of the terminal. Calls return at once and are safe from any thread."""
+
+    def view(self) -> TerminalView:
+        """The newest snapshot."""
+        ...
+
+    def tap(self, log_type: LogType, badge: str | None) -> None:
+        """Start the face path; `badge` is the employee code typed or read, None for recognition without one."""
+        ...
+
+    def badge_pin(self, log_type: LogType, badge: str, pin: str) -> None:
+        """Punch without a face."""
+        ...
+
+    def cancel(self) -> None:
+        """Give up the running attempt; the attempt is kept with its time."""
+        ...
+
+    def dismiss(self) -> None:
+        """Close the result and return to idle."""
+        ...
+
+    def picture(self) -> bytes | None:
+        """The newest camera picture as JPEG, everyone but the dominant face blurred; None while idle."""
+        ...
