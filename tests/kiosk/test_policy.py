@@ -1,0 +1,118 @@
+"""The verdict is exactly the rule of docs/protocol.md, for every combination of outcomes."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from evidence.events import Check, Method, Outcome, Verdict
+from kiosk.policy import FACE_CHECKS, PROFILES, Demand, Policy, complete, judge
+
+OUTCOMES = st.sampled_from(list(Outcome))
+
+
+def check(name: str, outcome: Outcome) -> Check:
+    return Check(name=name, outcome=outcome, reason="ok: test")
+
+
+def site(review: tuple[Method, ...] = ()) -> Policy:
+    return Policy(name="t", face=Demand(required=("a", "b"), optional=("c",)), review_methods=review)
+
+
+@pytest.mark.parametrize("outcomes", list(itertools.product(Outcome, repeat=3)))
+def test_every_combination_has_the_verdict_of_the_rule(outcomes: tuple[Outcome, Outcome, Outcome]) -> None:
+    a, b, c = outcomes
+    verdict = judge([check("a", a), check("b", b), check("c", c)], site(), Method.FACE)
+    if Outcome.FAILED in (a, b):
+        assert verdict is Verdict.REFUSED
+    elif a is b is Outcome.PASSED and c is not Outcome.FAILED:
+        assert verdict is Verdict.VERIFIED
+    else:
+        assert verdict is Verdict.REVIEW
+
+
+@given(st.dictionaries(st.sampled_from(["a", "b", "c", "d"]), OUTCOMES))
+def test_nothing_missing_is_ever_verified(outcomes: dict[str, Outcome]) -> None:
+    verdict = judge([check(name, outcome) for name, outcome in outcomes.items()], site(), Method.FACE)
+    if verdict is Verdict.VERIFIED:
+        assert outcomes.get("a") is outcomes.get("b") is Outcome.PASSED
+        assert Outcome.FAILED not in outcomes.values()
+
+
+@given(OUTCOMES, OUTCOMES)
+def test_a_check_reported_twice_counts_with_its_worst_outcome(first: Outcome, second: Outcome) -> None:
+    checks = [check("a", first), check("a", second), check("b", Outcome.PASSED)]
+    verdict = judge(checks, site(), Method.FACE)
+    assert (verdict is Verdict.VERIFIED) == (first is second is Outcome.PASSED)
+    assert (verdict is Verdict.REFUSED) == (Outcome.FAILED in (first, second))
+
+
+def test_a_check_that_nobody_demanded_still_counts_when_it_fails() -> None:
+    checks = [check("a", Outcome.PASSED), check("b", Outcome.PASSED), check("surprise", Outcome.FAILED)]
+    assert judge(checks, site(), Method.FACE) is Verdict.REVIEW
+
+
+def test_a_method_that_policy_sends_to_review_is_never_verified() -> None:
+    checks = [check("a", Outcome.PASSED), check("b", Outcome.PASSED)]
+    assert judge(checks, site(review=(Method.FACE,)), Method.FACE) is Verdict.REVIEW
+
+
+def test_a_method_that_the_site_does_not_offer_has_no_verdict() -> None:
+    with pytest.raises(ValueError, match="does not offer"):
+        judge([], site(), Method.BADGE_PIN)
+
+
+def test_a_demand_of_nothing_is_no_demand() -> None:
+    with pytest.raises(ValidationError):
+        Demand(required=())
+    with pytest.raises(ValidationError):
+        Demand(required=("a",), optional=("a",))
+
+
+@pytest.mark.parametrize("name", list(PROFILES))
+@pytest.mark.parametrize("method", list(Method))
+def test_every_profile_refuses_on_each_required_failure_and_reviews_each_missing_check(name: str, method: Method) -> None:
+    policy = PROFILES[name]
+    demand = policy.demand(method)
+    if demand is None:
+        return
+    passed = {one: check(one, Outcome.PASSED) for one in demand.required}
+    expected = Verdict.REVIEW if method in policy.review_methods else Verdict.VERIFIED
+    assert judge(list(passed.values()), policy, method) is expected
+    for one in demand.required:
+        others = [value for key, value in passed.items() if key != one]
+        assert judge([*others, check(one, Outcome.FAILED)], policy, method) is Verdict.REFUSED
+        assert judge([*others, check(one, Outcome.NOT_RUN)], policy, method) is Verdict.REVIEW
+        assert judge(others, policy, method) is Verdict.REVIEW
+
+
+def test_the_shipped_profiles_demand_what_their_names_say() -> None:
+    assert set(PROFILES) == {"outdoor", "indoor", "badge-only", "demo"}
+    for name in ("outdoor", "indoor", "demo"):
+        face, pin = PROFILES[name].face, PROFILES[name].badge_pin
+        assert face is not None and set(FACE_CHECKS) <= set(face.required)
+        assert pin is not None and "pin" in pin.required  # refusing face recognition never blocks a punch
+        assert set(face.required) - set(FACE_CHECKS) == set(pin.required) - {"pin"}
+    assert "gps" in PROFILES["outdoor"].face.required  # type: ignore[union-attr]
+    assert "gps" not in PROFILES["indoor"].face.required  # type: ignore[union-attr]
+    assert PROFILES["badge-only"].face is None
+
+
+def test_what_nobody_reported_is_completed_as_not_run() -> None:
+    checks = complete([check("b", Outcome.PASSED)], Demand(required=("a", "b"), optional=("c",)))
+    assert {one.name: one.outcome for one in checks} == {
+        "b": Outcome.PASSED,
+        "a": Outcome.NOT_RUN,
+        "c": Outcome.NOT_RUN,
+    }
+
+
+def test_the_hash_changes_with_every_demand() -> None:
+    base = site()
+    assert base.hash == site().hash
+    assert base.hash != base.model_copy(update={"attempt_limit_s": 21}).hash
+    assert base.hash != site(review=(Method.FACE,)).hash
