@@ -1,0 +1,197 @@
+"""The newest frame and the truth about it: a camera that stalls, hangs, fails or ends never blocks the program."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kiosk.sensors.camera import Camera, CameraFailed, CameraStalled, Frame
+from kiosk.sensors.newest_frame import MOST_STUCK_READERS, NewestFrame
+from kiosk.sensors.video_file import VideoFileCamera
+from tests.kiosk.sensors.videos import write_video
+
+REOPEN_S = 0.3
+
+
+class ScriptedCamera:
+    """Gives `frames` frames ten milliseconds apart, then does what `then` says; a released event frees a hung read."""
+
+    name = "scripted"
+
+    def __init__(self, frames: int, then: str, release: threading.Event) -> None:
+        self.frames, self.then, self.release = frames, then, release
+        self.index = -1
+        self.closed = threading.Event()
+
+    def read(self, timeout_s: float) -> Frame:
+        self.release.wait(0.01)
+        if self.index + 1 < self.frames:
+            self.index += 1
+            return Frame(self.index, time.monotonic_ns() // 1000, np.zeros((2, 2, 3), np.uint8))
+        if self.then == "hang":
+            self.release.wait()
+            raise CameraStalled("came back")
+        if self.then == "stall":
+            self.release.wait(timeout_s)
+            raise CameraStalled("scripted gave no picture.")
+        if self.then == "fail":
+            raise CameraFailed("scripted is broken.")
+        raise OSError(19, "No such device")
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+class Cameras:
+    """A factory that opens the scripted cameras in turn, then endless good ones."""
+
+    def __init__(self, *scripts: tuple[int, str]) -> None:
+        self.scripts = list(scripts)
+        self.release = threading.Event()
+        self.opened: list[ScriptedCamera] = []
+
+    def __call__(self) -> Camera:
+        script = self.scripts[len(self.opened)] if len(self.opened) < len(self.scripts) else (10**9, "hang")
+        self.opened.append(ScriptedCamera(*script, self.release))
+        return self.opened[-1]
+
+
+@pytest.fixture
+def run() -> Iterator[Callable[..., NewestFrame]]:
+    running: list[tuple[NewestFrame, threading.Event | None]] = []
+
+    def start(factory: Callable[[], Camera]) -> NewestFrame:
+        newest = NewestFrame(factory, REOPEN_S)
+        running.append((newest, getattr(factory, "release", None)))
+        newest.start()
+        return newest
+
+    yield start
+    for newest, release in running:
+        if release is not None:
+            release.set()
+        newest.stop()
+
+
+def until(condition: Callable[[], bool], timeout_s: float = 20) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.01)
+
+
+def test_who_waits_gets_each_newer_frame_as_it_comes(run: Callable[..., NewestFrame]) -> None:
+    newest = run(Cameras())
+    seen = -1
+    for _ in range(5):
+        frame = newest.wait_newer(seen, 10)
+        assert frame is not None
+        assert frame.index > seen
+        seen = frame.index
+    assert newest.state.state == "working"
+    assert newest.newest is not None
+
+
+def test_waiting_ends_without_a_frame_when_none_comes(run: Callable[..., NewestFrame]) -> None:
+    newest = run(Cameras((0, "hang")))
+    assert newest.wait_newer(-1, 0.05) is None
+    assert newest.state.state in ("unknown", "failed")
+
+
+@pytest.mark.parametrize("then", ["stall", "hang", "fail", "surprise"])
+def test_a_camera_that_breaks_is_opened_again_and_the_numbers_go_on(run: Callable[..., NewestFrame], then: str) -> None:
+    cameras = Cameras((3, then))
+    newest = run(cameras)
+    until(lambda: len(cameras.opened) == 2)
+    frame = newest.wait_newer(2, 10)
+    assert frame is not None
+    assert frame.index > 2
+    until(lambda: newest.state.state == "working")
+
+
+@pytest.mark.parametrize(
+    ("then", "code"),
+    [("stall", "camera_stalled"), ("hang", "camera_stalled"), ("fail", "camera_failed"), ("surprise", "camera_failed")],
+)
+def test_the_state_says_within_the_time_what_is_wrong(run: Callable[..., NewestFrame], then: str, code: str) -> None:
+    newest = run(Cameras(*[(2, then)] + [(0, then)] * 50))
+    until(lambda: newest.state.state == "failed")
+    assert newest.state.reason.startswith(f"{code}: ")
+    until(lambda: newest.newest is None)  # a frozen picture is never shown as the present
+
+
+def test_a_read_that_never_returns_does_not_block_stop(run: Callable[..., NewestFrame]) -> None:
+    cameras = Cameras((1, "hang"))
+    newest = NewestFrame(cameras, 0.2)
+    newest.start()
+    assert newest.wait_newer(-1, 10) is not None
+    stopped = threading.Thread(target=newest.stop)
+    stopped.start()
+    stopped.join(20)
+    assert not stopped.is_alive()
+    assert newest.state.state == "unknown"
+    cameras.release.set()
+    until(cameras.opened[0].closed.is_set)
+
+
+def test_a_driver_that_hangs_every_time_is_given_up_and_taken_back_when_it_returns(
+    run: Callable[..., NewestFrame],
+) -> None:
+    cameras = Cameras(*[(0, "hang")] * MOST_STUCK_READERS)
+    newest = run(cameras)
+    until(lambda: newest.stuck)
+    assert len(cameras.opened) == MOST_STUCK_READERS
+    assert "restart" in newest.state.reason
+    cameras.release.set()  # the driver comes back by itself
+    until(lambda: newest.state.state == "working")
+    assert all(camera.closed.is_set() for camera in cameras.opened[:MOST_STUCK_READERS])
+
+
+def test_a_late_frame_of_a_reader_left_behind_is_not_shown(run: Callable[..., NewestFrame]) -> None:
+    class Sleeper(ScriptedCamera):
+        def read(self, timeout_s: float) -> Frame:
+            self.release.wait()
+            return Frame(0, 1, np.full((2, 2, 3), 99, np.uint8))
+
+    release = threading.Event()
+    opened: list[Camera] = []
+
+    def factory() -> Camera:
+        opened.append(Sleeper(0, "hang", release) if not opened else ScriptedCamera(10**9, "hang", threading.Event()))
+        return opened[-1]
+
+    newest = run(factory)
+    assert newest.wait_newer(-1, 20) is not None
+    release.set()
+    until(opened[0].closed.is_set)  # type: ignore[attr-defined]
+    for _ in range(5):
+        frame = newest.wait_newer(-1, 10)
+        assert frame is not None
+        assert frame.image.max() == 0
+
+
+def test_a_video_that_is_over_says_so_and_is_not_started_again(run: Callable[..., NewestFrame], tmp_path: Path) -> None:
+    video = write_video(tmp_path / "clip.avi", frames=4)
+    opened: list[VideoFileCamera] = []
+
+    def factory() -> Camera:
+        opened.append(VideoFileCamera(video))
+        return opened[-1]
+
+    newest = run(factory)
+    assert newest.wait_newer(-1, 10) is not None
+    until(lambda: newest.state.reason.startswith("camera_ended: "))
+    assert newest.state.state == "failed"
+    assert newest.wait_newer(10, REOPEN_S * 3) is None
+    assert len(opened) == 1
+
+
+def test_a_missing_video_is_a_failed_camera(run: Callable[..., NewestFrame], tmp_path: Path) -> None:
+    newest = run(lambda: VideoFileCamera(tmp_path / "missing.mp4"))
+    until(lambda: newest.state.state == "failed")
+    assert newest.state.reason.startswith("camera_failed: There is no video file")
