@@ -3,14 +3,14 @@
 Rules, each with the error that names its breach:
 - a chain starts at seq 0 with `device.enrolled` and no predecessor event (BadStart);
 - every event names the same device and chain (WrongChain);
-- seq rises by one (Gap, or Replay/Fork for a seq that is already taken);
+- seq rises by one (Gap; Replay or Fork for a seq that is already taken; OutOfOrder for one that was left out before);
 - `prev` is the hash of the event before (BrokenLink);
 - within one boot `mono_us` never falls (MonotonicRegression).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from evidence.envelope import EVENT_TYPE, Envelope
@@ -21,12 +21,15 @@ from evidence.errors import (
     Fork,
     Gap,
     MonotonicRegression,
+    OutOfOrder,
     Replay,
     UnknownKey,
     WrongChain,
 )
 from evidence.events import Event, Kind, parse_event
 from evidence.keys import PublicKey
+
+MAX_PROBLEMS = 1000  # kept in a report, so that a file of garbage does not fill the memory; the rest is counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ def follow(head: Head | None, event: Event, event_hash: str) -> Head:
     """
     if head is None:
         if event.seq != 0:
-            raise Gap(f"the chain starts at seq 0, this event is seq {event.seq}: 0 to {event.seq - 1} are missing")
+            raise Gap(f"the chain starts at seq 0, this event is seq {event.seq}: {_range(0, event.seq - 1)} missing")
         if event.prev is not None or event.kind != Kind.DEVICE_ENROLLED:
             raise BadStart(f"a chain starts with {Kind.DEVICE_ENROLLED} and names no event before it")
         return _head(event, event_hash)
@@ -60,7 +63,7 @@ def follow(head: Head | None, event: Event, event_hash: str) -> Head:
     if event.seq < head.seq:
         raise Replay(f"seq {event.seq} lies behind the head at {head.seq}; compare it with the event held there")
     if event.seq > head.seq + 1:
-        raise Gap(f"seq {head.seq + 1} to {event.seq - 1} are missing before seq {event.seq}")
+        raise Gap(f"{_range(head.seq + 1, event.seq - 1)} missing before seq {event.seq}")
     if event.prev != head.hash:
         raise BrokenLink(f"seq {event.seq} names {str(event.prev)[:16]}… as its predecessor, held is {head.hash[:16]}…")
     if event.boot == head.boot and event.mono_us < head.mono_us:
@@ -87,7 +90,7 @@ class Problem:
 
 @dataclass(slots=True)
 class ChainReport:
-    """What verifying a sequence of envelopes found."""
+    """What verifying a sequence of envelopes found. Only events that belong to the chain count."""
 
     device: str | None = None
     chain: str | None = None
@@ -96,7 +99,8 @@ class ChainReport:
     first_time: str | None = None
     last_time: str | None = None
     kinds: dict[str, int] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)  # the first MAX_PROBLEMS
+    more_problems: int = 0  # how many came after those
 
     @property
     def ok(self) -> bool:
@@ -104,36 +108,86 @@ class ChainReport:
         return self.events > 0 and not self.problems
 
 
+class ChainCheck:
+    """Verifies one whole chain, an envelope at a time; what it keeps grows by one hash an event.
+
+    `keys` maps a device to its trusted keys. The key of the first event that stands is the chain's key from then on:
+    a retired key of the same device cannot continue a later chain.
+    """
+
+    def __init__(self, keys: Mapping[str, Sequence[PublicKey]]) -> None:
+        self.report = ChainReport()
+        self._keys = keys
+        self._key: PublicKey | None = None
+        self._held: dict[int, str] = {}
+        self._position = 0
+
+    def feed(self, data: bytes) -> Problem | None:
+        """Check the next encoded envelope; a problem is returned and kept in the report, and the check goes on.
+
+        After a gap or a broken link it goes on from the event that was found, so one missing event is one problem.
+        """
+        position, seq = self._position, None
+        self._position += 1
+        try:
+            envelope = Envelope.decode(data)
+            event = parse_event(envelope.payload)
+            seq = event.seq
+            key = self._signer(event, envelope)
+            envelope.verify(key, EVENT_TYPE)
+            self._admit(event, envelope.hash, key)
+        except EvidenceError as error:
+            problem = Problem(position, seq, error.code, str(error))
+            if len(self.report.problems) < MAX_PROBLEMS:
+                self.report.problems.append(problem)
+            else:
+                self.report.more_problems += 1
+            return problem
+        return None
+
+    def hash_at(self, seq: int) -> str | None:
+        """The hash of the event that the chain shows at `seq`, or None."""
+        return self._held.get(seq)
+
+    def _signer(self, event: Event, envelope: Envelope) -> PublicKey:
+        keys = self._keys.get(event.device, ())
+        if not keys:
+            raise UnknownKey(f"no key is registered for device {event.device!r}")
+        named = envelope.signatures[0].keyid
+        if self._key is not None and (event.device, event.chain) == (self.report.device, self.report.chain):
+            if named != self._key.id:
+                raise UnknownKey(f"the chain is signed by key {self._key.id[:16]}…, this event by {named[:16]}…")
+            return self._key
+        return next((key for key in keys if key.id == named), keys[0])
+
+    def _admit(self, event: Event, event_hash: str, key: PublicKey) -> None:
+        report = self.report
+        if self._key is None:
+            self._key, report.device, report.chain, report.first_time = key, event.device, event.chain, event.time
+        if (event.device, event.chain) != (report.device, report.chain):
+            raise WrongChain(
+                f"the event belongs to {event.device}/{event.chain}, the chain is {report.device}/{report.chain}"
+            )
+        if event.seq in self._held:
+            same_place(event.seq, self._held[event.seq], event_hash)
+        self._held[event.seq] = event_hash
+        report.events += 1
+        report.kinds[event.kind] = report.kinds.get(event.kind, 0) + 1
+        if report.head is not None and event.seq < report.head.seq:
+            raise OutOfOrder(f"seq {event.seq} comes after seq {report.head.seq}; a chain is shown in order")
+        head, report.head, report.last_time = report.head, _head(event, event_hash), event.time
+        follow(head, event, event_hash)
+
+
 def verify_chain(envelopes: Iterable[bytes], keys: Mapping[str, PublicKey]) -> ChainReport:
     """Verify the encoded envelopes of one whole chain in order; report every problem and go on after each.
 
-    `keys` maps a device name to its registered key. After a gap or a broken link the check goes on from the
-    event that was found, so one missing event is one problem.
+    `keys` maps a device name to its registered key.
     """
-    report = ChainReport()
-    held: dict[int, str] = {}
-    for position, data in enumerate(envelopes):
-        seq: int | None = None
-        try:
-            event, envelope = read_event(data, keys)
-            seq = event.seq
-            report.events += 1
-            report.kinds[event.kind] = report.kinds.get(event.kind, 0) + 1
-            if report.device is None:
-                report.device, report.chain = event.device, event.chain
-            if event.seq in held and (event.device, event.chain) == (report.device, report.chain):
-                same_place(event.seq, held[event.seq], envelope.hash)
-            held[event.seq] = envelope.hash
-            report.first_time = report.first_time or event.time
-            report.last_time = event.time
-            try:
-                report.head = follow(report.head, event, envelope.hash)
-            except (Gap, BrokenLink, MonotonicRegression, BadStart):
-                report.head = _head(event, envelope.hash)
-                raise
-        except EvidenceError as error:
-            report.problems.append(Problem(position, seq, error.code, str(error)))
-    return report
+    check = ChainCheck({device: (key,) for device, key in keys.items()})
+    for data in envelopes:
+        check.feed(data)
+    return check.report
 
 
 def read_event(data: bytes, keys: Mapping[str, PublicKey]) -> tuple[Event, Envelope]:
@@ -153,3 +207,7 @@ def read_event(data: bytes, keys: Mapping[str, PublicKey]) -> tuple[Event, Envel
 
 def _head(event: Event, event_hash: str) -> Head:
     return Head(event.device, event.chain, event.seq, event_hash, event.boot, event.mono_us)
+
+
+def _range(first: int, last: int) -> str:
+    return f"seq {first} is" if first == last else f"seq {first} to {last} are"

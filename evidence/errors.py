@@ -123,6 +123,12 @@ class Fork(ChainError):
     code = "fork"
 
 
+class OutOfOrder(ChainError):
+    """The event was left out where it belongs and comes too late."""
+
+    code = "out_of_order"
+
+
 class BrokenLink(ChainError):
     """The event follows in number but does not name the event before it."""
 
@@ -151,6 +157,12 @@ class ReceiptMismatch(ReceiptError):
     """The receipt is for another device or chain, or names a head that is not ours."""
 
     code = "receipt_mismatch"
+
+
+class Omitted(ReceiptError):
+    """A signed receipt says that this event exists, and the chain shown does not have it."""
+
+    code = "omitted"
 
 
 class AuthorisationError(EvidenceError):

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from evidence.canonical import canonical, parse_canonical
 from evidence.envelope import PUNCH_RECEIPT_TYPE, RECEIPT_TYPE, Envelope, pae, sign
-from evidence.errors import InvalidEnvelope, ReceiptError, ReceiptMismatch, TooLarge
+from evidence.errors import Fork, InvalidEnvelope, Omitted, ReceiptError, ReceiptMismatch, TooLarge
 from evidence.events import Counter, Fact, Hex128, HexDigest, Name, UtcTime
 from evidence.keys import PublicKey, SigningKey
 
@@ -91,6 +91,24 @@ class PunchReceipt:
         receipt, signature, statement = _split(text)
         key.verify(signature, pae(PUNCH_RECEIPT_TYPE, statement.encode()))
         return receipt
+
+    @classmethod
+    def unverified(cls, text: str) -> PunchReceipt:
+        """Read a QR code's content only to learn whose key must have signed it. Raises an EvidenceError."""
+        return _split(text)[0]
+
+    def stands(self, chain_hash: str | None) -> None:
+        """Check that a chain shows this event; `chain_hash` is what it shows at `seq`, None where nothing.
+
+        Raises Omitted (nothing there) or Fork (another event there).
+        """
+        if chain_hash is None:
+            raise Omitted(
+                f"{self.device} signed that event seq {self.seq} exists ({self.time}), but the chain does not show it: "
+                "it was left out, or had not arrived when the chain was exported"
+            )
+        if chain_hash != self.hash:
+            raise Fork(f"the worker holds {self.device}'s signature for another event at seq {self.seq} than is shown")
 
     def _statement(self) -> str:
         chain, digest = _b64(bytes.fromhex(self.chain)), _b64(bytes.fromhex(self.hash))

@@ -1,0 +1,95 @@
+"""Whom a verifier trusts: the public keys of terminals and collector, in a file that comes from outside the evidence.
+
+Format: `{"devices": {"gate-1": ["ed25519:…"]}, "collector": {"receipt": "ed25519:…"}}`. A device may have several
+keys, one a chain; `collector` is needed only to check a collector's receipt.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from evidence.canonical import parse_strict
+from evidence.errors import EvidenceError, InvalidKey
+from evidence.events import Name
+from evidence.keys import PublicKey
+
+MAX_TRUST_BYTES = 16 * 1024 * 1024  # ten thousand terminals with ten keys each fit
+
+
+class TrustError(Exception):
+    """The trust file cannot be used; the message says where and why."""
+
+
+def _readable(text: str) -> str:
+    try:
+        PublicKey.parse(text)
+    except InvalidKey as error:
+        raise ValueError(str(error)) from error
+    return text
+
+
+KeyText = Annotated[str, AfterValidator(_readable)]
+
+
+class CollectorKeys(BaseModel):
+    """The collector's keys, one a purpose."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    receipt: KeyText
+
+
+class Trust(BaseModel):
+    """The keys that somebody wrote down at provisioning, on paper or otherwise apart from the evidence."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    devices: Annotated[dict[Name, Annotated[list[KeyText], Field(min_length=1)]], Field(min_length=1)]
+    collector: CollectorKeys | None = None
+
+    def device_keys(self) -> dict[str, tuple[PublicKey, ...]]:
+        """The keys of each device, parsed."""
+        return {device: tuple(PublicKey.parse(one) for one in texts) for device, texts in self.devices.items()}
+
+    def receipt_key(self) -> PublicKey:
+        """The key that signs the collector's receipts. Raises TrustError where the file names none."""
+        if self.collector is None:
+            raise TrustError(
+                'the trust file names no collector key; add {"collector": {"receipt": "ed25519:…"}} to check a receipt'
+            )
+        return PublicKey.parse(self.collector.receipt)
+
+
+def read_trust(path: Path) -> Trust:
+    """Read a trust file. Raises TrustError."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_TRUST_BYTES + 1)
+    except OSError as error:
+        raise TrustError(f"the trust file {path} cannot be read: {error.strerror}") from error
+    if len(data) > MAX_TRUST_BYTES:
+        raise TrustError(f"the trust file {path} is larger than {MAX_TRUST_BYTES} bytes")
+    try:
+        return Trust.model_validate(parse_strict(data))
+    except EvidenceError as error:
+        raise TrustError(f"the trust file {path} is not JSON: {error}") from error
+    except ValidationError as error:
+        raise TrustError(f"the trust file {path} cannot be used: {_friendly(error)}") from error
+
+
+def _friendly(error: ValidationError) -> str:
+    one: Any = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in one["loc"])
+    match one["type"]:
+        case "missing":
+            return f"{where!r} is missing"
+        case "extra_forbidden":
+            return f"{where!r} is not a field of a trust file (it has devices and collector)"
+        case "value_error":
+            return f"{where}: {str(one['msg']).removeprefix('Value error, ')}"
+        case "too_short":
+            return f"{where!r} names no key"
+    return f"{where or 'the file'}: {one['msg']}"
