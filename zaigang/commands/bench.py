@@ -1,0 +1,48 @@
+"""`zaigang bench`: the benchmarks of this checkout, each a ratio to a limit measured in the same run."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+SUBJECTS = ("frames", "journal", "intake", "memory")
+
+
+def command(
+    only: Annotated[list[str] | None, typer.Argument(help=f"Some of: {', '.join(SUBJECTS)}.")] = None,
+    smoke: Annotated[bool, typer.Option("--smoke", help="Few repetitions: does it run at all?")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows as JSON.")] = None,
+) -> None:
+    """Measure what we cost against what nobody can beat on this machine."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / "benchmarks").is_dir():
+        typer.echo("the benchmarks lie in the source tree; run `make bench` in a checkout", err=True)
+        raise typer.Exit(2)
+    sys.path.insert(0, str(root))
+    subjects = only or list(SUBJECTS)
+    if unknown := set(subjects) - set(SUBJECTS):
+        typer.echo(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(SUBJECTS)}", err=True)
+        raise typer.Exit(2)
+    console = Console()
+    rows = []
+    for subject in subjects:
+        with console.status(f"measuring {subject} …"):
+            rows += importlib.import_module(f"benchmarks.{subject}").run(smoke)
+    table = Table(title="Zaigang — ratios measured in this run", title_justify="left")
+    for heading in ("what", "ours", "limit", "unit", "ratio", "wanted", "note"):
+        table.add_column(heading, justify="right" if heading in ("ours", "limit", "ratio") else "left", overflow="fold")
+    for row in rows:
+        table.add_row(
+            row.name, f"{row.ours:,.2f}", f"{row.limit:,.2f}", row.unit, f"{row.ratio:.2f}", row.wanted, row.note
+        )
+    console.print(table)
+    if json_file is not None:
+        json_file.write_text(json.dumps([{**asdict(row), "ratio": row.ratio} for row in rows], indent=1) + "\n")

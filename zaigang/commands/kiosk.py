@@ -1,0 +1,86 @@
+"""`zaigang kiosk`: run a terminal, enrol a worker on it, show its key."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+app = typer.Typer(help="The punch terminal.", no_args_is_help=True)
+Config = Annotated[Path | None, typer.Option("--config", help="Settings (TOML); ZAIGANG_KIOSK_… variables stand over it.")]
+
+
+@app.command()
+def run(config: Config = None) -> None:
+    """Run the terminal until SIGTERM or Ctrl-C."""
+    from kiosk.app import Kiosk
+    from kiosk.log import configure
+    from kiosk.settings import KioskSettings
+
+    configure()
+    over = threading.Event()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        over.set()
+
+    with Kiosk(KioskSettings.load(config)):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, end)
+        over.wait()
+
+
+@app.command()
+def key(
+    config: Config = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+) -> None:
+    """Show this terminal's public key, made now if there is none; register it with `zaigang collector device add`."""
+    from kiosk.identity import load_or_create
+    from kiosk.settings import KioskSettings
+
+    settings = KioskSettings.load(config)
+    public = load_or_create(settings.key_file).public
+    if as_json:
+        typer.echo(json.dumps({"device": settings.device, "key": public.text(), "fingerprint": public.fingerprint}))
+        return
+    console = Console()
+    console.print(f"device       {settings.device}", highlight=False)
+    console.print(f"key          {public.text()}", highlight=False, soft_wrap=True)
+    console.print(f"fingerprint  {public.fingerprint}", highlight=False)
+
+
+@app.command()
+def enrol(
+    authorisation: Annotated[Path, typer.Option(help="The file that `zaigang collector worker authorise` wrote.")],
+    consent: Annotated[str, typer.Option(help="Version of the consent text that the worker has read and agreed to.")],
+    config: Config = None,
+    language: Annotated[str, typer.Option(help="Language in which the consent text was read: zh or en.")] = "zh",
+    pin: Annotated[
+        str, typer.Option(prompt="PIN (6–12 digits)", confirmation_prompt=True, hide_input=True, help="For badge and PIN.")
+    ] = "",
+) -> None:
+    """Enrol the worker who stands before the camera; needs the terminal's service to be stopped meanwhile."""
+    from kiosk.app import Kiosk
+    from kiosk.enrolment import Consent
+    from kiosk.settings import KioskSettings
+
+    console = Console(stderr=True)
+    kiosk = Kiosk(KioskSettings.load(config))
+    try:
+        kiosk.start()
+        with console.status("look at the camera  请看摄像头") as status:
+            done = kiosk.enrol(
+                authorisation.read_bytes(),
+                Consent.model_validate({"text_version": consent, "language": language}),
+                pin=pin or None,
+                say=status.update,
+            )
+    finally:
+        kiosk.stop()
+    console.print(f"enrolled {done.worker} ({done.name}) from {done.frames} frames; signed as seq {done.seq}")
