@@ -59,6 +59,9 @@ class TerminalView:
     unsent: int = 0  # events not yet covered by a receipt
     online: bool = False
     troubles: tuple[str, ...] = ()  # codes such as disk_full, camera_stalled
+    tz: str = "UTC"  # the site's IANA zone: the clock on the screen is the site's, not the browser's
+    clock_synced: bool = True  # False: the screen says that its time may be wrong
+    contact: str = ""  # whom to call when nothing works: a name and a number; empty: "the site manager"
 
 
 class TerminalService(Protocol):

@@ -1,0 +1,187 @@
+"""IDLE: IN and OUT, the pad, and the choice between face and badge + PIN at the same distance from the thumb."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nicegui import ui
+from nicegui.events import KeyEventArguments
+
+from evidence.events import LogType, Method
+from kiosk.terminal.entry import ByFace, Field, Missing
+from kiosk.terminal.texts import DIRECTIONS, METHODS, OTHER_TONGUE, reason, say
+from kiosk.terminal.view import TerminalView
+from kiosk.terminal.widgets import Stage, block, button, label, picture
+
+TROUBLES_SHOWN = 2  # what fits above the two buttons; the rest is counted
+PAD = ("1", "2", "3", "erase", "4", "5", "6", "other", "7", "8", "9", "0")
+
+
+class IdleScene:
+    """The scene of Phase.IDLE."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.face_available = True
+        self.troubles: tuple[str, ...] | None = None
+        with block("idle"):
+            with block("choice"):
+                self.banner = block("banner")
+                self.ways = {log_type: self._direction(log_type) for log_type in LogType}
+            with block("pad-side"):
+                with block("methods").props(f'role="group" aria-label="{say("method", stage.language)}"'):
+                    self.methods = {
+                        method: self._method(method, name)
+                        for method, name in ((Method.FACE, "face"), (Method.BADGE_PIN, "badge"))
+                    }
+                with block("fields"):
+                    self.fields = {which: self._field(which) for which in ("badge", "pin")}
+                with block("pad"):
+                    for key in PAD:
+                        self._key(key)
+        ui.keyboard(on_key=self._typed, ignore=[])
+        self._redraw()
+
+    def show(self, view: TerminalView) -> None:
+        """Follow the troubles and whether there is a camera."""
+        entry = self.stage.entry
+        if not view.face_available and entry.method is Method.FACE:
+            entry.choose(Method.BADGE_PIN, self.stage.now_s)
+        self.face_available = view.face_available
+        if view.troubles != self.troubles:
+            self.troubles = view.troubles
+            self._draw_troubles()
+        self._redraw()
+
+    def tick(self) -> None:
+        """Forget what nobody has touched for a while."""
+        if self.stage.entry.expire(self.stage.now_s):
+            if not self.face_available:
+                self.stage.entry.method = Method.BADGE_PIN
+            self._redraw()
+
+    def _direction(self, log_type: LogType) -> ui.label:
+        language = self.stage.language
+        with button(f"go go-{log_type.value.lower()}", lambda: self._go(log_type)).props(
+            f'data-direction="{log_type.value}"'
+        ):
+            picture("go-icon", log_type.value.lower())
+            with block("go-words"):
+                with block("go-names"):
+                    label("go-name", DIRECTIONS[log_type][language])
+                    label("go-other", OTHER_TONGUE[log_type][language])
+                return label("go-way")
+
+    def _method(self, method: Method, name: str) -> ui.element:
+        with button("method", self._then(lambda: self._choose(method))).props(f'data-method="{method.value}"') as one:
+            picture("method-icon", name)
+            label("method-name", METHODS[method][self.stage.language])
+        return one
+
+    def _field(self, which: Field) -> tuple[ui.element, ui.label, ui.label]:
+        focus = self._then(lambda: self.stage.entry.focus(which, self.stage.now_s))
+        with button(f"field field-{which}", focus).props(f'data-field="{which}"') as one:
+            name = label("field-name")
+            value = label("field-value")
+        return one, name, value
+
+    def _key(self, key: str) -> None:
+        entry, stage = self.stage.entry, self.stage
+        if key == "erase":
+            with button("digit soft", self._then(lambda: entry.erase(stage.now_s))) as one:
+                picture("digit-icon", "erase")
+            one.props(f'data-key="erase" aria-label="{say("erase", stage.language)}"')
+        elif key == "other":
+            with button("digit soft", self._then(self._clear_or_next)).props('data-key="other"'):
+                self.other_key = label("digit-word")
+        else:
+            with button("digit", self._then(lambda: entry.press(key, stage.now_s))).props(f'data-key="{key}"'):
+                label("digit-number", key)
+
+    def _then(self, act: Callable[[], None]) -> Callable[[], None]:
+        def both() -> None:
+            act()
+            self._redraw()
+
+        return both
+
+    def _choose(self, method: Method) -> None:
+        if method is Method.FACE and not self.face_available:
+            return
+        self.stage.entry.choose(method, self.stage.now_s)
+
+    def _clear_or_next(self) -> None:
+        entry = self.stage.entry
+        if entry.method is Method.BADGE_PIN and entry.field == "badge" and entry.badge:
+            entry.focus("pin", self.stage.now_s)
+        elif entry.field == "pin":
+            entry.pin = ""
+        else:
+            entry.clear()
+
+    def _go(self, log_type: LogType) -> None:
+        wanted, service = self.stage.entry.submit(self.stage.now_s), self.stage.service
+        self._redraw()
+        if isinstance(wanted, Missing):
+            return
+        if isinstance(wanted, ByFace):
+            self.stage.call(lambda: service.tap(log_type, wanted.badge))
+            return
+        self.stage.call(lambda: service.badge_pin(log_type, wanted.badge, wanted.pin))
+
+    def _typed(self, event: KeyEventArguments) -> None:
+        """A keyboard, or a badge reader that acts as one."""
+        if not event.action.keydown or event.modifiers.ctrl or event.modifiers.alt or event.modifiers.meta:
+            return
+        entry, now_s, name = self.stage.entry, self.stage.now_s, str(event.key.name)
+        if name == "Backspace":
+            entry.erase(now_s)
+        elif name == "Enter" and entry.method is Method.BADGE_PIN and entry.badge:
+            entry.focus("pin", now_s)
+        elif len(name) == 1:
+            entry.press(name, now_s)
+        self._redraw()
+
+    def _draw_troubles(self) -> None:
+        language, troubles = self.stage.language, self.troubles or ()
+        self.banner.set_visibility(bool(troubles))
+        self.banner.clear()
+        with self.banner:
+            for code in troubles[:TROUBLES_SHOWN]:
+                texts = reason(code)
+                with block("trouble"):
+                    picture("trouble-icon", "warning")
+                    with block("trouble-words"):
+                        label("trouble-what", texts.what[language])
+                        label("trouble-do", texts.do[language])
+            if len(troubles) > TROUBLES_SHOWN:
+                label("trouble-more", say("more_troubles", language, count=len(troubles) - TROUBLES_SHOWN))
+
+    def _redraw(self) -> None:
+        entry, language = self.stage.entry, self.stage.language
+        by_pin = entry.method is Method.BADGE_PIN
+        for method, one in self.methods.items():
+            chosen = method is entry.method
+            one.classes(add="chosen" if chosen else "", remove="" if chosen else "chosen")
+            one.props(f'aria-pressed="{str(chosen).lower()}"')
+        face = self.methods[Method.FACE]
+        face.props("disabled") if not self.face_available else face.props(remove="disabled")
+        for way in self.ways.values():
+            way.set_text(METHODS[entry.method][language])
+        for which, (one, name, value) in self.fields.items():
+            active, missing = entry.field == which, entry.missing == which
+            one.classes(add="active" if active else "", remove="" if active else "active")
+            one.classes(add="missing" if missing else "", remove="" if missing else "missing")
+            name.set_text(self._field_name(which))
+            value.set_text(entry.badge if which == "badge" else "●" * len(entry.pin))
+        self.fields["pin"][0].set_visibility(by_pin)
+        wants_next = by_pin and entry.field == "badge" and bool(entry.badge)
+        self.other_key.set_text(say("next" if wants_next else "clear", language))
+
+    def _field_name(self, which: Field) -> str:
+        entry, language = self.stage.entry, self.stage.language
+        if entry.missing == which:
+            return say("type_badge" if which == "badge" else "type_pin", language)
+        if which == "pin":
+            return say("pin", language)
+        return say("badge" if entry.method is Method.BADGE_PIN else "badge_optional", language)

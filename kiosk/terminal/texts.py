@@ -1,0 +1,260 @@
+"""Every word on the worker's screen, Chinese and English, in one table.
+
+A reason code has two texts: what happened, and what to do next. No page shows a code itself; one that is not in the
+table reads as `error` does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+from evidence.events import Ask, LogType, Method, Verdict
+from kiosk.terminal.view import Phase
+
+Language = Literal["zh", "en"]
+LANGUAGES: tuple[Language, ...] = ("zh", "en")
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """One text in both languages."""
+
+    zh: str
+    en: str
+
+    def __getitem__(self, language: Language) -> str:
+        return self.zh if language == "zh" else self.en
+
+
+class Reason(NamedTuple):
+    """What happened, and what to do about it."""
+
+    what: Words
+    do: Words
+
+
+def _r(what_zh: str, do_zh: str, what_en: str, do_en: str) -> Reason:
+    return Reason(Words(what_zh, what_en), Words(do_zh, do_en))
+
+
+_PIN_INSTEAD_ZH, _PIN_INSTEAD_EN = "请用工号和密码打卡。", "Use badge number and PIN."
+_CALL_ZH, _CALL_EN = "请告诉现场管理员。", "Tell the site manager."
+_RECORDED_ZH, _RECORDED_EN = "您不用做什么，管理员会核实。", "Nothing to do: the manager will check."
+
+REASONS: dict[str, Reason] = {
+    # what the camera sees
+    "no_face": _r("没有看到人脸", "请站到屏幕正前方", "No face in view", "Stand in front of the screen"),
+    "two_faces": _r("画面里有两张脸", "请其他人退后一步", "Two faces in view", "Ask the others to step back"),
+    "too_far": _r("离得太远", "请走近一点", "Too far away", "Come closer"),
+    "too_dark": _r("光线太暗", "请转向亮处", "Too dark", "Turn towards the light"),
+    "too_bright": _r("光线太强", "请避开背后的强光", "Too bright", "Turn away from the glare"),
+    "blurred": _r("画面模糊", "请站稳不动", "The picture is blurred", "Hold still"),
+    "turned_away": _r("没有正对屏幕", "请正对屏幕", "Face turned away", "Look straight at the screen"),
+    "out_of_frame": _r("脸不在画面中间", "请移到画面中间", "Face not in the middle", "Move to the middle"),
+    # the prompt
+    "no_answer": _r(
+        "没有看到动作", "请再试一次，按提示做动作。", "No movement was seen", "Try again and follow the prompt."
+    ),
+    "wrong_answer": _r(
+        "动作与提示不符",
+        "请再试一次，看清箭头再动。",
+        "The movement was another one",
+        "Try again: look at the arrow first.",
+    ),
+    "too_early": _r("动作太早", "请看到提示后再动。", "The movement came too early", "Wait for the prompt, then move."),
+    "moved_before_prompt": _r(
+        "提示前已经在动", "请先站稳，看到提示再动。", "Moved before the prompt", "Hold still until the prompt."
+    ),
+    "not_asked": _r("还没有给出动作提示", "请再试一次。", "No prompt was given", "Try again."),
+    # liveness and continuity
+    "flat": _r(
+        "看起来不像真人",
+        "请本人再试一次，或用工号和密码。",
+        "This does not look like a live face",
+        "Try again in person, or use badge and PIN.",
+    ),
+    "too_little_turn": _r(
+        "转头幅度太小", "请再试一次，头多转一些。", "The head turned too little", "Try again and turn further."
+    ),
+    "face_lost": _r(
+        "中途看不到脸", "请再试一次，脸不要离开画面。", "The face left the picture", "Try again and stay in view."
+    ),
+    "face_changed": _r(
+        "中途换了人", "请一个人完成打卡。", "Another face appeared", "Only one person at a time, please."
+    ),
+    # recognition
+    "no_match": _r(
+        "与登记的人脸不符",
+        "请检查工号，或用工号和密码。",
+        "The face does not fit this badge",
+        "Check the badge number, or use badge and PIN.",
+    ),
+    "ambiguous": _r(
+        "无法确定是哪位员工",
+        "请先输入工号再刷脸。",
+        "More than one worker is possible",
+        "Type your badge number first.",
+    ),
+    "not_enrolled": _r("该工号没有登记人脸", _PIN_INSTEAD_ZH, "No face is enrolled for this badge", _PIN_INSTEAD_EN),
+    "gallery_empty": _r("本机还没有登记人脸", _PIN_INSTEAD_ZH, "No faces are enrolled here yet", _PIN_INSTEAD_EN),
+    # place
+    "outside": _r("终端不在工地范围内", _CALL_ZH, "The terminal is outside its site", _CALL_EN),
+    "no_fix": _r("没有卫星定位", _RECORDED_ZH, "No satellite position", _RECORDED_EN),
+    "suspect": _r("定位信号可疑", _RECORDED_ZH, "The position signal looks false", _RECORDED_EN),
+    "moving": _r("终端正在移动", _CALL_ZH, "The terminal is moving", _CALL_EN),
+    "insufficient": _r("定位不够准确", _RECORDED_ZH, "The position is not exact enough", _RECORDED_EN),
+    "no_receiver": _r("定位模块未连接", _CALL_ZH, "The position receiver is missing", _CALL_EN),
+    "stale": _r("位置数据已过时", _RECORDED_ZH, "The position data are too old", _RECORDED_EN),
+    "not_heard": _r("没有收到现场信标", _RECORDED_ZH, "The site beacon was not heard", _RECORDED_EN),
+    "no_scanner": _r("蓝牙未工作", _CALL_ZH, "Bluetooth is not working", _CALL_EN),
+    # badge and PIN
+    "wrong_pin": _r(
+        "工号或密码不对",
+        "请重新输入，忘记密码请找管理员。",
+        "Badge number or PIN is wrong",
+        "Type it again; ask the manager if you forgot it.",
+    ),
+    "locked": _r(
+        "输错次数太多，暂时锁定",
+        "请刷脸，或过几分钟再试。",
+        "Locked after too many wrong PINs",
+        "Use your face, or try again in some minutes.",
+    ),
+    "no_pin": _r(
+        "该工号没有设密码",
+        "请刷脸，或请管理员设密码。",
+        "No PIN is set for this badge",
+        "Use your face, or ask the manager for a PIN.",
+    ),
+    # the terminal itself
+    "disk_full": _r(
+        "存储已满，无法记录",
+        "请用另一台终端，并告诉管理员。",
+        "The storage is full: nothing can be recorded",
+        "Use another terminal and tell the manager.",
+    ),
+    "journal_failed": _r(
+        "存储出错，无法记录",
+        "请用另一台终端，并告诉管理员。",
+        "The storage failed: nothing can be recorded",
+        "Use another terminal and tell the manager.",
+    ),
+    "camera_stalled": _r("摄像头没有画面", _PIN_INSTEAD_ZH, "The camera gives no picture", _PIN_INSTEAD_EN),
+    "camera_ended": _r("摄像头画面已结束", _PIN_INSTEAD_ZH, "The camera's picture has ended", _PIN_INSTEAD_EN),
+    "camera_failed": _r("摄像头故障", _PIN_INSTEAD_ZH, "The camera failed", _PIN_INSTEAD_EN),
+    "models_missing": _r("人脸识别不可用", _PIN_INSTEAD_ZH, "Face recognition is not available", _PIN_INSTEAD_EN),
+    "clock_unsynced": _r(
+        "时钟未校准", "打卡会注明时间待核实。", "The clock is not set", "Punches are marked: time to be checked."
+    ),
+    "enclosure_opened": _r("机箱被打开过", _CALL_ZH, "The case was opened", _CALL_EN),
+    # any
+    "ok": _r("正常", "您不用做什么。", "All is well", "Nothing to do."),
+    "timeout": _r("超时了", "请再试一次。", "Time ran out", "Try again."),
+    "cancelled": _r("已取消", "需要打卡请重新开始。", "Cancelled", "Start again to punch."),
+    "error": _r("终端出了问题", _CALL_ZH, "Something is wrong with this terminal", _CALL_EN),
+    "not_reached": _r("没有进行到这一步", "请再试一次。", "The check was not reached", "Try again."),
+}
+
+HINTS = ("no_face", "two_faces", "too_far", "too_dark", "too_bright", "blurred", "turned_away", "out_of_frame")
+
+PHASES: dict[Phase, Words] = {
+    Phase.IDLE: Words("请选择上班或下班", "Choose IN or OUT"),
+    Phase.LOOKING: Words("请看屏幕", "Look at the screen"),
+    Phase.HOLD: Words("很好，请保持不动", "Good. Hold still"),
+    Phase.PROMPT: Words("请按提示做动作", "Follow the prompt"),
+    Phase.CHECKING: Words("正在核对…", "Checking…"),
+    Phase.RESULT: Words("打卡结果", "Result"),
+    Phase.OUT_OF_ORDER: Words("本机暂停使用", "Out of order"),
+}
+
+ASKS: dict[Ask, Words] = {
+    Ask.TURN_LEFT: Words("请向左转头", "Turn your head left"),
+    Ask.TURN_RIGHT: Words("请向右转头", "Turn your head right"),
+    Ask.LOOK_UP: Words("请抬头", "Look up"),
+    Ask.BLINK: Words("请眨眨眼", "Blink your eyes"),
+    Ask.MOVE_CLOSER: Words("请靠近一点", "Move closer"),
+}
+
+VERDICTS: dict[Verdict, Words] = {
+    Verdict.VERIFIED: Words("打卡成功", "Recorded"),
+    Verdict.REVIEW: Words("已记录，待核实", "Recorded, to be checked"),
+    Verdict.REFUSED: Words("未通过", "Refused"),
+}
+
+DIRECTIONS: dict[LogType, Words] = {LogType.IN: Words("上班", "IN"), LogType.OUT: Words("下班", "OUT")}
+OTHER_TONGUE: dict[LogType, Words] = {LogType.IN: Words("IN", "上班"), LogType.OUT: Words("OUT", "下班")}
+
+METHODS: dict[Method, Words] = {
+    Method.FACE: Words("刷脸", "Face"),
+    Method.BADGE_PIN: Words("工号＋密码", "Badge + PIN"),
+    Method.SUPERVISOR: Words("请管理员确认", "Ask the supervisor to confirm"),
+}
+
+WORDS: dict[str, Words] = {
+    "language": Words("EN", "中文"),  # the language one would switch to, in that language
+    "language_aria": Words("Switch to English", "切换到中文"),
+    "online": Words("在线", "Online"),
+    "offline": Words("离线", "Offline"),
+    "all_sent": Words("已全部上传", "All sent"),
+    "unsent": Words("{count} 条待上传", "{count} to send"),
+    "badge": Words("工号", "Badge no."),
+    "badge_optional": Words("工号（可不填）", "Badge no. (optional)"),
+    "pin": Words("密码", "PIN"),
+    "type_badge": Words("请输入工号", "Type badge no."),
+    "type_pin": Words("请输入密码", "Type PIN"),
+    "clear": Words("清除", "Clear"),
+    "erase": Words("退格", "Erase"),
+    "next": Words("下一项", "Next"),
+    "method": Words("打卡方式", "How to punch"),
+    "more_troubles": Words("另有 {count} 个问题", "{count} more"),
+    "cancel": Words("取消", "Cancel"),
+    "seconds_left": Words("{count} 秒", "{count} s"),
+    "step": Words("第 {step} 步，共 {steps} 步", "Step {step} of {steps}"),
+    "your_left": Words("您的左边", "to your left"),
+    "your_right": Words("您的右边", "to your right"),
+    "please_wait": Words("请稍候，马上就好", "One moment, please"),
+    "opening_camera": Words("正在打开摄像头…", "Starting the camera…"),
+    "wait_for_prompt": Words("等提示出现再动", "Wait for the prompt"),
+    "look_hint": Words("把脸对准圆框", "Face inside the oval"),
+    "scan": Words("拍下二维码，留作凭证", "Photograph this: your proof"),
+    "receipt": Words("凭证号", "Receipt"),
+    "no_receipt": Words("没有凭证", "No receipt"),
+    "refused_kept": Words("本次尝试已留存，时间不丢", "This attempt and its time are kept"),
+    "refused_not_kept": Words("本次没有记录", "Nothing was recorded"),
+    "time_unsure": Words("时钟未校准，时间待核实", "Clock not set: time to be checked"),
+    "clock_unsure": Words("时钟未校准", "Clock not set"),
+    "done": Words("完成", "Done"),
+    "again": Words("再试一次", "Try again"),
+    "unknown_worker": Words("未识别", "Not identified"),
+    "others": Words("其他方式", "Other ways"),
+    "use_other": Words("请用另一台终端，或找现场管理员登记。", "Use another terminal, or tell the site manager."),
+    "call": Words("联系人", "Call"),
+    "site_manager": Words("现场管理员", "the site manager"),
+    "terminal": Words("终端", "Terminal"),
+    "face_down": Words("刷脸暂停，请用工号＋密码", "No face today: use badge + PIN"),
+    "title": Words("在岗", "Zaigang"),
+    "reconnecting": Words("屏幕正在重新连接，请稍候", "The screen is reconnecting, please wait"),
+}
+
+_WEEKDAYS_ZH = "一二三四五六日"
+_WEEKDAYS_EN = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS_EN = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def say(key: str, language: Language, **values: object) -> str:
+    """Return the text called `key` with its values filled in. Raises KeyError."""
+    return WORDS[key][language].format(**values)
+
+
+def reason(code: str) -> Reason:
+    """Return the texts of a reason code; a code that nobody has translated reads as `error`."""
+    return REASONS.get(code, REASONS["error"])
+
+
+def date_text(moment: datetime, language: Language) -> str:
+    """Return the day as the language writes it, independent of the system's locale."""
+    if language == "zh":
+        return f"{moment.month}月{moment.day}日 星期{_WEEKDAYS_ZH[moment.weekday()]}"
+    return f"{_WEEKDAYS_EN[moment.weekday()]} {moment.day} {_MONTHS_EN[moment.month - 1]}"
