@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import select
 import threading
 import tty
 from collections.abc import Iterable, Iterator
@@ -18,7 +19,8 @@ from operator import xor
 METRES_PER_DEGREE = 111_195.0
 WANDER_M = 1.5  # standard deviation of a consumer receiver that stands still
 WEAKEST_DB_HZ, STRONGEST_DB_HZ = 24, 46
-FIRST_SECONDS = 0.02  # pause before the first sentence, so that a reader that is opening loses none
+SETTLE_S = 0.1  # a reader that has just opened the port still empties its buffer
+POLL_S = 0.02  # how soon a reader that opens or empties the port is seen
 
 
 def sentence(body: str) -> bytes:
@@ -32,6 +34,7 @@ def standing_still(
     start: datetime | None = None,
     satellites: int = 9,
     *,
+    seconds_before: int = 0,
     seed: int = 1,
     spread_db: float = 5.0,
     quality: int = 1,
@@ -39,7 +42,8 @@ def standing_still(
 ) -> Iterator[bytes]:
     """Yield one second after the other as one bytes of RMC, GGA, GSA and GSV lines, without end.
 
-    Degrees in, WGS 84. `start` None: each second carries the real UTC of the moment at which it is asked for.
+    Degrees in, WGS 84. `start` None: each second carries the real UTC of the moment at which it is asked for, after
+    `seconds_before` seconds that have already passed (play those with `PtyGps(at_once=…)`: a receiver that was there).
     `spread_db` is the standard deviation of the satellites' strengths; 0 makes a simulator of it, as do `quality` 8 and
     `mode` S.
     """
@@ -47,9 +51,10 @@ def standing_still(
     sky = [(number + 2, dice.randrange(15, 85), dice.randrange(360)) for number in range(satellites)]
     mean_db = (WEAKEST_DB_HZ + STRONGEST_DB_HZ) / 2
     strengths = _spread(satellites, mean_db, spread_db)
-    second = 0
+    second = -seconds_before
     while True:
-        moment = datetime.now(UTC) if start is None else start.astimezone(UTC) + timedelta(seconds=second)
+        moment = datetime.now(UTC) if start is None else start.astimezone(UTC)
+        moment += timedelta(seconds=second if start is not None else min(0, second))
         north_m, east_m = dice.gauss(0, WANDER_M), dice.gauss(0, WANDER_M)
         here = latitude + north_m / METRES_PER_DEGREE, longitude + east_m / METRES_PER_DEGREE
         seen = strengths if spread_db == 0 else [round(one + dice.gauss(0, 0.7)) for one in strengths]
@@ -95,17 +100,18 @@ def _degrees(value: float, digits: int) -> str:
 class PtyGps:
     """Plays `lines` into a pseudo-terminal, `rate_hz` items a second; give `port` to whoever reads a serial port.
 
-    One item is one write, so a bytes of several sentences is one second of a receiver. `unplug` closes the
-    pseudo-terminal as pulling the plug would; `start` again on a new one gives a new `port`.
+    One item is one write, so a bytes of several sentences is one second of a receiver; the first `at_once` items come
+    without pauses. It plays while somebody has the port open. `unplug` closes the pseudo-terminal as pulling the plug
+    would; `start` after it opens a new one with a new `port`.
     """
 
-    def __init__(self, lines: Iterable[bytes], rate_hz: float = 1.0) -> None:
+    def __init__(self, lines: Iterable[bytes], rate_hz: float = 1.0, at_once: int = 0) -> None:
         self._lines = iter(lines)
         self._pause_s = 1.0 / rate_hz
+        self._at_once = at_once
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._master: int | None = None
-        self._slave: int | None = None
         self.port = ""
         self._open()
 
@@ -128,31 +134,48 @@ class PtyGps:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
-        for descriptor in (self._master, self._slave):
-            if descriptor is not None:
-                os.close(descriptor)
-        self._master = self._slave = None
+        if self._master is not None:
+            os.close(self._master)
+        self._master = None
 
     def send(self, data: bytes) -> None:
-        """Write `data` now, besides what plays: noise, a cut line."""
+        """Write `data` besides what plays (noise, a cut line); waits while the reader's buffer is full."""
         if self._master is None:
             raise OSError("The pseudo-terminal is unplugged: start it again first.")
-        try:
-            os.write(self._master, data)
-        except BlockingIOError:  # nobody reads and the buffer is full: a serial line loses bytes then, too
-            return
+        while data:
+            try:
+                data = data[os.write(self._master, data) :]
+            except BlockingIOError:
+                if self._stop.wait(POLL_S):
+                    return
 
     def _open(self) -> None:
-        self._master, self._slave = os.openpty()
-        tty.setraw(self._slave)  # no echo, no translation of line ends
+        self._master, slave = os.openpty()
+        tty.setraw(slave)  # no echo, no translation of line ends
         os.set_blocking(self._master, False)
-        self.port = os.ttyname(self._slave)
+        self.port = os.ttyname(slave)
+        os.close(slave)  # from now on the master says "hung up" until a reader opens the port
 
     def _play(self) -> None:
-        pause_s = min(FIRST_SECONDS, self._pause_s)
-        while not self._stop.wait(pause_s):
+        played = 0
+        while self._wait_for_a_reader():
             item = next(self._lines, None)
             if item is None:
                 return
             self.send(item)
-            pause_s = self._pause_s
+            played += 1
+            if self._stop.wait(0 if played < self._at_once else self._pause_s):
+                return
+
+    def _wait_for_a_reader(self) -> bool:
+        """Return True once somebody has the port open, False when the plug is pulled before."""
+        if self._master is None:
+            return False
+        poll = select.poll()
+        poll.register(self._master, 0)
+        waited = False
+        while any(event & select.POLLHUP for _, event in poll.poll(0)):
+            waited = True
+            if self._stop.wait(POLL_S):
+                return False
+        return not self._stop.wait(SETTLE_S if waited else 0)

@@ -1,7 +1,7 @@
 """NMEA 0183 from a serial line: bytes into lines, lines into the four sentences that a position needs. Pure.
 
 pynmea2 splits and checks; it returns the raw text of a field that it cannot convert, accepts `nan`, and raises only
-when a property is read. So every value is checked here and a bad line becomes a Rejected with its reason, never an error.
+when a property is read. So every value is checked here, and a bad line becomes a Rejected with its reason.
 """
 
 from __future__ import annotations

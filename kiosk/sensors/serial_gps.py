@@ -1,4 +1,4 @@
-"""A GPS receiver on a serial port: one thread that reads bytes, feeds a FixTracker and survives the plug being pulled."""
+"""A GPS receiver on a serial port: one thread reads bytes, feeds a FixTracker and survives a pulled plug."""
 
 from __future__ import annotations
 
@@ -82,10 +82,8 @@ class SerialGps:
         if heard_s is None or time.monotonic() - heard_s > SILENT_AFTER_S:
             if time.monotonic() - started_s <= SILENT_AFTER_S:
                 return Part(state="unknown", reason="no_receiver: The receiver has not spoken yet.")
-            return Part(
-                state="failed",
-                reason=f"stale: {self.port} sends no NMEA sentence: check the speed ({self._baud} baud) and the wiring.",
-            )
+            what_to_do = f"check the speed ({self._baud} baud) and the wiring"
+            return Part(state="failed", reason=f"stale: {self.port} sends no NMEA sentence: {what_to_do}.")
         verdict = self.reading().verdict
         if verdict in ("no_fix", "suspect", "moving", "insufficient"):
             return Part(state="degraded", reason=f"{verdict}: {_SENTENCES[verdict]}")
