@@ -1,0 +1,87 @@
+"""The error tree of the terminal's core: each error is named for what went wrong, its message says what to do."""
+
+from __future__ import annotations
+
+
+class KioskError(Exception):
+    """Base of what the terminal's core raises; `code` is stable and fit for a screen, a status or a log."""
+
+    code = "error"
+
+
+class SettingsError(KioskError):
+    """The settings cannot be used; the message names every wrong key."""
+
+    code = "settings"
+
+
+class IdentityError(KioskError):
+    """A key file cannot be used."""
+
+    code = "identity"
+
+
+class KeyFileExposed(IdentityError):
+    """Somebody else than the terminal's user may read or change the key file."""
+
+    code = "key_file_exposed"
+
+
+class KeyFileUnreadable(IdentityError):
+    """The key file is there but does not hold a key, or cannot be read or made."""
+
+    code = "key_file_unreadable"
+
+
+class JournalError(KioskError):
+    """The journal did not keep what it was given."""
+
+    code = "journal"
+
+
+class JournalFull(JournalError):
+    """There is no room: nothing was written, the chain stands where it stood, a later append may succeed."""
+
+    code = "disk_full"
+
+
+class JournalFailed(JournalError):
+    """The database refused for another reason than room."""
+
+    code = "journal_failed"
+
+
+class JournalDamaged(JournalFailed):
+    """What lies in the file is not the chain that this terminal wrote; it must not be continued."""
+
+    code = "journal_damaged"
+
+
+class JournalBusy(JournalFailed):
+    """Another process holds the journal; two writers would fork the chain."""
+
+    code = "journal_busy"
+
+
+class UplinkError(KioskError):
+    """The way to the collector is closed for now."""
+
+    code = "uplink"
+
+
+class BrokerUnreachable(UplinkError):
+    """Nothing answers at the broker's address, or its certificate is not the expected one."""
+
+    code = "broker_unreachable"
+
+
+class BrokerRefused(UplinkError):
+    """The broker answered and said no."""
+
+    code = "broker_refused"
+
+
+class BrokerLost(UplinkError):
+    """The connection ended."""
+
+    code = "broker_lost"

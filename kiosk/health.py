@@ -1,0 +1,60 @@
+"""What the terminal says of itself to operators: the parts' states put together, and how much disk is left."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from evidence.status import Health, Part
+from kiosk.clock import Stamp
+from kiosk.version import software
+
+
+def free_bytes(folder: Path) -> int | None:
+    """Return how many bytes the terminal's user may still write under `folder`; None where nobody can say."""
+    try:
+        room = os.statvfs(folder)
+    except OSError:
+        return None
+    return room.f_bavail * room.f_frsize
+
+
+def gather(
+    *,
+    device: str,
+    site: str,
+    now: Stamp,
+    started_mono_us: int,
+    unsent: int,
+    oldest_unsent: str | None,
+    head_seq: int | None,
+    disk_free_bytes: int | None,
+    parts: Mapping[str, Part],
+) -> Health:
+    """Put one health message together; pure. `started_mono_us`: monotonic microseconds at the program's start."""
+    return Health(
+        device=device,
+        site=site,
+        time=now.time,
+        software=software(),
+        uptime_s=max(0, now.mono_us - started_mono_us) // 1_000_000,
+        unsent=unsent,
+        oldest_unsent=oldest_unsent,
+        head_seq=head_seq,
+        disk_free_bytes=disk_free_bytes,
+        parts=dict(parts),
+    )
+
+
+def clock_part(now: Stamp) -> Part:
+    """Say what the clock's own word comes to: an unsynchronised clock still records, and every event says so."""
+    if not now.clock.synced:
+        return Part(state="degraded", reason="not_synced: nothing sets this clock; connect NTP or a GPS receiver")
+    return Part(state="working")
+
+
+def troubles(parts: Mapping[str, Part]) -> tuple[str, ...]:
+    """Return the reason codes of what has failed, then of what is degraded, for the corner of the screen."""
+    ranked = [part for state in ("failed", "degraded") for part in parts.values() if part.state == state]
+    return tuple(dict.fromkeys(part.reason.partition(":")[0] for part in ranked if part.reason))

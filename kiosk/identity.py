@@ -1,0 +1,107 @@
+"""The terminal's keys on disk: the one that signs, and the one that encrypts the gallery.
+
+Made at first start, mode 0600, on disk before they are used. A file that others may read is refused: whoever read it
+can sign as this terminal. A TPM takes the signing key's place later.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+from evidence.errors import InvalidKey
+from evidence.keys import Ed25519Key
+from kiosk.errors import KeyFileExposed, KeyFileUnreadable
+
+GALLERY_KEY_BYTES = 32  # AES-256
+MAX_KEY_FILE_BYTES = 4096  # a PKCS #8 PEM of Ed25519 has 119
+_FOR_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+def load_or_create(path: Path) -> Ed25519Key:
+    """Return the signing key in `path`; make it where there is none.
+
+    Raises KeyFileExposed or KeyFileUnreadable. An existing file is never overwritten.
+    """
+    pem = _read_or_make(path, lambda: Ed25519Key.generate().pem())
+    try:
+        return Ed25519Key.from_pem(pem)
+    except InvalidKey as error:
+        raise KeyFileUnreadable(
+            f"{path}: {error}; restore the file, or move it away and enrol this terminal again"
+        ) from error
+
+
+def load_or_create_gallery_key(path: Path) -> bytes:
+    """Return the 32 bytes in `path` that encrypt the face templates; make them where there are none.
+
+    Raises KeyFileExposed or KeyFileUnreadable.
+    """
+    key = _read_or_make(path, lambda: secrets.token_bytes(GALLERY_KEY_BYTES))
+    if len(key) != GALLERY_KEY_BYTES:
+        raise KeyFileUnreadable(
+            f"{path} has {len(key)} bytes instead of {GALLERY_KEY_BYTES}; restore it, or move it away with the gallery "
+            "and enrol the workers again"
+        )
+    return key
+
+
+def _read_or_make(path: Path, make: Callable[[], bytes]) -> bytes:
+    try:
+        try:
+            return _read(path)
+        except FileNotFoundError:
+            _write_new(path, make())
+            return _read(path)  # another process may have been first: both then use the same key
+    except OSError as error:
+        raise KeyFileUnreadable(f"{path}: {error.strerror or error}; the terminal's user must own it") from error
+
+
+def _read(path: Path) -> bytes:
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        info = os.fstat(handle)
+        if not stat.S_ISREG(info.st_mode):
+            raise KeyFileUnreadable(f"{path} is not a file")
+        if info.st_uid not in (os.geteuid(), 0):
+            raise KeyFileExposed(f"{path} belongs to another user, who can sign with it; chown it and enrol again")
+        if info.st_mode & _FOR_OTHERS:
+            raise KeyFileExposed(
+                f"{path} is open to others (mode {stat.S_IMODE(info.st_mode):04o}); run `chmod 600 {path}`, and if "
+                "anybody else may have read it, move it away and enrol this terminal again"
+            )
+        return os.read(handle, MAX_KEY_FILE_BYTES)
+    finally:
+        os.close(handle)
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    """Put a new file in place whole or not at all: a crash never leaves half a key under the final name."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            os.write(handle, content)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        try:
+            os.link(draft, path)  # like O_EXCL, it fails where the name is taken
+        except FileExistsError:
+            return
+        sync_folder(path.parent)
+    finally:
+        draft.unlink()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` durable."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,433 @@
+"""The terminal's signed chain on disk: append, what is not yet receipted, receipts, one-time authorisations.
+
+SQLite in WAL mode with `synchronous=FULL`: what `append` returned survives a power cut. One process, one connection,
+any thread. A row stays until a receipt signed by the collector covers it, and for the retention period after that.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from evidence.chain import Head, follow, read_event
+from evidence.envelope import EVENT_TYPE, MAX_ENVELOPE_BYTES, sign
+from evidence.errors import EvidenceError, TooLarge
+from evidence.events import DeviceEnrolledBody, Event, Fact, Kind, parse_body
+from evidence.keys import PublicKey, SigningKey
+from evidence.receipt import PunchReceipt, Receipt, covers, verify_receipt
+from evidence.status import Part
+from kiosk.clock import Clock, format_time, parse_time
+from kiosk.errors import JournalBusy, JournalDamaged, JournalFailed, JournalFull
+from kiosk.health import free_bytes
+from kiosk.identity import sync_folder
+from kiosk.version import software
+
+SCHEMA_VERSION = 1
+RETENTION = timedelta(days=90)  # a second copy at the source while a dispute about a month's hours is likely
+LOW_SPACE_BYTES = 64 * 1024 * 1024  # some 10,000 punches of 6 kB: days of warning on a busy site
+NO_SPACE_BYTES = 1024 * 1024  # an I/O error with less than this free is a full disk under another name
+PROBE_BYTES = 16 * 1024  # more than a punch with twenty checks
+
+_TABLES = """
+CREATE TABLE events (
+  seq INTEGER PRIMARY KEY, chain TEXT NOT NULL, hash TEXT NOT NULL, kind TEXT NOT NULL, time TEXT NOT NULL,
+  envelope BLOB NOT NULL
+) STRICT;
+CREATE TABLE receipts (upto INTEGER PRIMARY KEY, head TEXT NOT NULL, time TEXT NOT NULL, envelope BLOB NOT NULL) STRICT;
+CREATE TABLE spent (authorisation TEXT PRIMARY KEY, time TEXT NOT NULL) STRICT;
+CREATE TABLE probe (id INTEGER PRIMARY KEY, filler BLOB NOT NULL) STRICT;
+"""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event that is on disk."""
+
+    seq: int
+    hash: str  # hex SHA-256 of the signed bytes
+    event: Event
+    envelope: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One signed event as the table holds it."""
+
+    seq: int
+    chain: str
+    hash: str
+    kind: str
+    time: str
+    envelope: bytes
+
+
+class Journal:
+    """One terminal's chain in one SQLite file.
+
+    Opening makes the file and signs `device.enrolled` where there is none; else it checks the database and the head
+    and goes on from there. `max_pages` bounds the database (4,096 bytes a page) for disks without quotas. Raises
+    JournalFull, JournalBusy, JournalDamaged or JournalFailed.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        signer: SigningKey,
+        device: str,
+        site: str,
+        tz: str,
+        clock: Clock,
+        *,
+        retention: timedelta = RETENTION,
+        low_space_bytes: int = LOW_SPACE_BYTES,
+        max_pages: int | None = None,
+    ) -> None:
+        self.path = path
+        self.device = device
+        self.bad_receipts = 0  # since the start of this process
+        self._signer, self._key = signer, signer.public
+        self._site, self._tz, self._clock = site, tz, clock
+        self._retention, self._low_space_bytes = retention, low_space_bytes
+        self._lock = threading.RLock()
+        self._trouble: str | None = None  # why the last write failed, until one succeeds
+        self._bad_receipt: str | None = None  # why the last receipt was refused, until a good one comes
+        self._in_doubt = False  # the last commit failed: ask the file, not the memory, where the chain stands
+        self._head: Head | None = None
+        self._released = -1
+        self._lock_file = _lock(path)
+        try:
+            with self._writing():
+                self._database = _connect(path, max_pages)
+                self._check_database()
+            self._head = self._read_head()
+            self._released = self._read_released()
+            if self._head is None:
+                self.append(Kind.DEVICE_ENROLLED, DeviceEnrolledBody(key=self._key.text(), software=software()))
+                sync_folder(path.parent)
+        except BaseException:
+            self.close()
+            raise
+
+    def append(self, kind: str, body: Fact | dict[str, Any]) -> Recorded:
+        """Sign the next event of the chain, commit it, and only then return it.
+
+        Raises JournalFull or JournalFailed, after which the chain stands where it stood, and an EvidenceError for a
+        body that does not fit its kind or has no canonical form.
+        """
+        with self._lock:
+            self._settle()
+            event, row, head = self._sign_next(kind, body)
+            self._commit(row)
+            self._head = head
+            return Recorded(row.seq, row.hash, event, row.envelope)
+
+    def unsent(self, after_seq: int, limit: int) -> list[tuple[int, bytes]]:
+        """Return at most `limit` (seq, envelope) without a receipt beyond `after_seq`, in order."""
+        with self._lock, self._reading():
+            rows = self._database.execute(
+                "SELECT seq, envelope FROM events WHERE seq > ? ORDER BY seq LIMIT ?",
+                (max(after_seq, self._released), limit),
+            )
+            return [(seq, envelope) for seq, envelope in rows]
+
+    def release(self, receipt: bytes, collector_key: PublicKey) -> Receipt:
+        """Let the rows go that a collector's receipt covers: they count as delivered and may be pruned in time.
+
+        A receipt that is older than the newest one changes nothing. Raises an EvidenceError for a receipt that is
+        not signed by `collector_key`, is for another chain or names another event than ours: nothing is let go then.
+        Raises JournalFull or JournalFailed where the receipt could not be kept; it will come again.
+        """
+        with self._lock:
+            try:
+                one = verify_receipt(receipt, collector_key, self.device, self.head.chain)
+                held = self._hash_at(one.upto)
+                if held is not None or one.upto > self._released:  # else: late, for a row that was pruned since
+                    covers(one, held)
+            except EvidenceError as error:
+                self.bad_receipts += 1
+                self._bad_receipt = f"bad_receipt: {error}"
+                log.warning("receipt_refused", code=error.code, why=str(error), count=self.bad_receipts)
+                raise
+            if one.upto > self._released:
+                with self._writing():
+                    self._database.execute(
+                        "INSERT OR REPLACE INTO receipts VALUES (?, ?, ?, ?)", (one.upto, one.head, one.time, receipt)
+                    )
+                self._released = one.upto
+            self._bad_receipt = None
+            return one
+
+    def spend(self, authorisation_id: str) -> bool:
+        """Use up a one-time authorisation; False if it was used before. Durable when it returns.
+
+        Raises JournalFull or JournalFailed.
+        """
+        with self._lock, self._writing():
+            done = self._database.execute(
+                "INSERT OR IGNORE INTO spent VALUES (?, ?)", (authorisation_id, self._clock.stamp().time)
+            )
+            return done.rowcount == 1
+
+    def prune(self, now: str) -> int:
+        """Remove rows whose receipt is older than the retention period, never the head; return how many.
+
+        Age counts from the receipt's time, which is the collector's clock: this terminal's own may have been wrong.
+        """
+        oldest_kept = format_time(parse_time(now) - int(self._retention.total_seconds() * 1e9))
+        with self._lock:
+            with self._reading():
+                (upto,) = self._database.execute(
+                    "SELECT max(upto) FROM receipts WHERE time < ?", (oldest_kept,)
+                ).fetchone()
+            if upto is None:
+                return 0
+            with self._writing():
+                removed = self._database.execute(
+                    "DELETE FROM events WHERE seq <= ? AND seq < ?", (upto, self.head.seq)
+                ).rowcount
+                self._database.execute("DELETE FROM receipts WHERE upto < ?", (upto,))
+            return removed
+
+    def probe(self) -> bool:
+        """Write and remove a filler; True if the journal can record, which ends a failed state.
+
+        For a terminal that takes no punches while the disk is full: nothing else would notice that space came back.
+        """
+        with self._lock:
+            try:
+                with self._writing():
+                    self._database.execute("INSERT OR REPLACE INTO probe VALUES (1, zeroblob(?))", (PROBE_BYTES,))
+                    self._database.execute("DELETE FROM probe")
+            except (JournalFull, JournalFailed):
+                return False
+            return True
+
+    def punch_receipt(self, recorded: Recorded) -> str:
+        """Return the worker's own proof of an event on disk, signed: the content of a QR code."""
+        event = recorded.event
+        return PunchReceipt(event.device, event.chain, event.seq, recorded.hash, event.time).text(self._signer)
+
+    @property
+    def head(self) -> Head:
+        """The last committed event."""
+        assert self._head is not None  # set before the constructor returns
+        return self._head
+
+    @property
+    def released(self) -> int:
+        """The highest seq that a receipt covers; -1 before the first."""
+        return self._released
+
+    @property
+    def depth(self) -> int:
+        """How many events wait for a receipt."""
+        with self._lock:
+            return self.head.seq - self._released
+
+    @property
+    def oldest_unsent(self) -> str | None:
+        """The time of the first event without a receipt, as its terminal stamped it; None where all have one."""
+        with self._lock, self._reading():
+            row = self._database.execute("SELECT time FROM events WHERE seq = ?", (self._released + 1,)).fetchone()
+            return None if row is None else str(row[0])
+
+    @property
+    def state(self) -> Part:
+        """Whether punches can be recorded, and what to do where not."""
+        if self._trouble is not None:
+            return Part(state="failed", reason=self._trouble)
+        free = free_bytes(self.path.parent)
+        if free is not None and free < self._low_space_bytes:
+            return Part(state="degraded", reason=f"low_space: {free >> 20} MiB are left under {self.path.parent.name}")
+        if self._bad_receipt is not None:
+            return Part(state="degraded", reason=f"{self._bad_receipt} ({self.bad_receipts} refused)"[:400])
+        return Part(state="working")
+
+    def close(self) -> None:
+        """Close the file. Everything appended is already on disk."""
+        with self._lock:
+            database = getattr(self, "_database", None)
+            if database is not None:
+                database.close()
+            os.close(self._lock_file)
+            self._lock_file = os.open(os.devnull, os.O_RDONLY)  # so that a second close closes nothing of another's
+
+    def _sign_next(self, kind: str, body: Fact | dict[str, Any]) -> tuple[Event, Row, Head]:
+        stamp = self._clock.stamp()
+        head = self._head
+        event = Event(
+            id=_uuid7(),
+            device=self.device,
+            chain=secrets.token_hex(16) if head is None else head.chain,
+            seq=0 if head is None else head.seq + 1,
+            prev=None if head is None else head.hash,
+            kind=kind,
+            time=stamp.time,
+            tz=self._tz,
+            clock=stamp.clock,
+            boot=stamp.boot,
+            mono_us=stamp.mono_us,
+            site=self._site,
+            nonce=secrets.token_hex(16),
+            body=body.model_dump(mode="json") if isinstance(body, Fact) else body,
+        )
+        parse_body(event)  # a body that the collector would dead-letter is a fault here, not there
+        envelope = sign(EVENT_TYPE, event.payload(), self._signer)
+        digest, data = envelope.hash, envelope.encode()
+        if len(data) > MAX_ENVELOPE_BYTES:
+            raise TooLarge(f"the signed event has {len(data)} bytes, an envelope at most {MAX_ENVELOPE_BYTES}")
+        after = follow(head, event, digest)
+        return event, Row(event.seq, event.chain, digest, event.kind, event.time, data), after
+
+    def _commit(self, row: Row) -> None:
+        """Write one row and wait until it is on disk. Raises JournalFull or JournalFailed."""
+        with self._writing():
+            self._database.execute(
+                "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)",
+                (row.seq, row.chain, row.hash, row.kind, row.time, row.envelope),
+            )
+
+    def _settle(self) -> None:
+        """After a failed commit the file decides where the chain stands: a row may have reached it after all."""
+        if self._in_doubt:
+            self._head = self._read_head()
+            self._in_doubt = False
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Name what SQLite refuses, remember it for `state`, and forget it after a success."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            self._in_doubt = True
+            full = _is_full(error, self.path.parent)
+            cause = f"{'disk_full' if full else 'journal_failed'}: {_sentence(error, full=full)}"
+            self._trouble = cause[:400]
+            log.error("journal_write_failed", why=cause)
+            raise (JournalFull(cause) if full else JournalFailed(cause)) from error
+        self._trouble = None
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            self._trouble = f"journal_failed: {_sentence(error, full=False)}"[:400]
+            raise JournalFailed(self._trouble) from error
+
+    def _check_database(self) -> None:
+        (version,) = self._database.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            self._database.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        elif version != SCHEMA_VERSION:
+            raise JournalDamaged(f"{self.path} has format {version}, this software knows {SCHEMA_VERSION}; update it")
+        (verdict,) = self._database.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            raise JournalDamaged(f"{self.path} is damaged ({verdict}); keep the file and enrol a new chain")
+
+    def _read_head(self) -> Head | None:
+        """Check the last two rows against each other and the key; a journal that does not hold is not continued."""
+        with self._reading():
+            rows = self._database.execute("SELECT seq, hash, envelope FROM events ORDER BY seq DESC LIMIT 2").fetchall()
+        if not rows:
+            return None
+        try:
+            head: Head | None = None
+            for seq, digest, data in reversed(rows):
+                event, envelope = read_event(data, {self.device: self._key})
+                if (event.seq, envelope.hash) != (seq, digest):
+                    raise JournalDamaged(f"row {seq} of {self.path} holds another event than it says")
+                if head is None and seq > 0:  # what it follows is further back, or pruned
+                    head = Head(event.device, event.chain, event.seq, digest, event.boot, event.mono_us)
+                else:
+                    head = follow(head, event, digest)
+        except EvidenceError as error:
+            raise JournalDamaged(
+                f"{self.path} does not end in this terminal's chain ({error}); keep the file and enrol a new chain"
+            ) from error
+        return head
+
+    def _read_released(self) -> int:
+        with self._reading():
+            upto, head = self._database.execute(
+                "SELECT upto, head FROM receipts ORDER BY upto DESC LIMIT 1"
+            ).fetchone() or (-1, None)
+        if upto >= 0 and (self._head is None or self._hash_at(upto) not in (head, None) or upto > self._head.seq):
+            raise JournalDamaged(
+                f"{self.path} stands behind the collector's receipt for seq {upto}: it was restored from a copy; keep "
+                "the file and enrol a new chain"
+            )
+        return int(upto)
+
+    def _hash_at(self, seq: int) -> str | None:
+        with self._reading():
+            row = self._database.execute("SELECT hash FROM events WHERE seq = ?", (seq,)).fetchone()
+        return None if row is None else str(row[0])
+
+
+def _lock(path: Path) -> int:
+    """Hold the journal for this process. Raises JournalBusy or JournalFailed."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise JournalFull(f"disk_full: {path.parent} has no room for a journal") from error
+        raise JournalFailed(f"journal_failed: {path.parent}: {error.strerror}") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        raise JournalBusy(f"another process has {path} open; stop it first") from error
+    return handle
+
+
+def _connect(path: Path, max_pages: int | None) -> sqlite3.Connection:
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # SQLite's own files inherit the mode
+    database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = FULL")
+    if max_pages is not None:
+        database.execute(f"PRAGMA max_page_count = {max_pages:d}")
+    return database
+
+
+def _is_full(error: sqlite3.Error, folder: Path) -> bool:
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        return False
+    if code & 0xFF == sqlite3.SQLITE_FULL:
+        return True
+    free = free_bytes(folder)  # growing the shared-memory file or opening the log fails by other names
+    return code & 0xFF in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN) and free is not None and free < NO_SPACE_BYTES
+
+
+def _sentence(error: sqlite3.Error, *, full: bool) -> str:
+    name = getattr(error, "sqlite_errorname", type(error).__name__)
+    if full:
+        return f"there is no room for another event ({name}); free space on the terminal's disk"
+    return f"the database refused ({name}: {error}); check the terminal's disk"
+
+
+def _uuid7() -> str:
+    """RFC 9562 version 7: milliseconds since 1970, then 74 random bits."""
+    milliseconds = time.time_ns() // 1_000_000 & (1 << 48) - 1
+    random = secrets.randbits(74)
+    value = milliseconds << 80 | 0x7 << 76 | (random >> 62) << 64 | 0b10 << 62 | random & (1 << 62) - 1
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -1,0 +1,278 @@
+"""One terminal's settings: a TOML file, over which environment variables `ZAIGANG_KIOSK_…` stand.
+
+`KioskSettings.load(path)` reads both; the constructor takes values alone, so a program that builds its settings in
+code is not changed by its environment. docs/examples/kiosk.toml shows every key.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+import zoneinfo
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+from pydantic_settings import (
+    SettingsError as PydanticSettingsError,
+)
+
+from evidence.errors import InvalidKey
+from evidence.events import Name
+from evidence.keys import PublicKey
+from kiosk.errors import SettingsError
+
+ENV_PREFIX = "ZAIGANG_KIOSK_"
+Texts = Annotated[tuple[str, ...], NoDecode]  # in the environment: separated by commas
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class FenceSettings(BaseModel):
+    """The circle in which the terminal stands."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    latitude: float = Field(ge=-90, le=90)  # degrees, WGS 84
+    longitude: float = Field(ge=-180, le=180)
+    radius_m: int = Field(gt=0, le=100_000)
+
+    @property
+    def latitude_e7(self) -> int:
+        """Latitude in units of 1e-7 degrees."""
+        return round(self.latitude * 10_000_000)
+
+    @property
+    def longitude_e7(self) -> int:
+        """Longitude in units of 1e-7 degrees."""
+        return round(self.longitude * 10_000_000)
+
+
+class KioskSettings(BaseSettings):
+    """Everything that differs from terminal to terminal."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix=ENV_PREFIX, env_nested_delimiter="__")
+
+    # Who and where
+    device: Name
+    site: Name
+    site_title: str = Field(default="", max_length=80)  # shown to workers; the site's name where empty
+    tz: str = "Asia/Shanghai"
+    language: Literal["zh", "en"] = "zh"  # the screen's first language; a worker can change it
+    data_dir: Path = Path("/var/lib/zaigang")
+
+    # The way to the collector
+    broker: Texts = ("mqtt://127.0.0.1:1883",)  # tried in turn; one text or a list
+    broker_ca: Path | None = None  # PEM; the system's authorities where not given
+    broker_cert: Path | None = None  # this terminal's client certificate and its key
+    broker_key: Path | None = None
+    mqtt_version: Literal[5, 3] = 5  # 3 means 3.1.1
+    collector_keys: Texts = ()  # PublicKey texts; what they did not sign is not believed
+    window: int = Field(default=64, ge=1, le=1000)  # events under way without a receipt
+
+    # What the terminal looks with
+    camera: str = "/dev/video0"  # or file:PATH
+    gps_port: str | None = None  # such as /dev/ttyAMA0
+    gps_baud: int = Field(default=9600, ge=1200, le=921_600)
+    beacons: str | None = None  # "bleak", file:PATH, or none
+    anchors: Texts = ()  # beacon ids that stand at this site
+    fence: FenceSettings | None = None
+    landmark_bundle: Path | None = None  # a face_landmarker.task of one's own
+
+    # What is demanded
+    profile: Literal["outdoor", "indoor", "badge-only", "demo"] = "indoor"
+
+    # The screen
+    screen_host: str = "127.0.0.1"
+    screen_port: Port = 8080
+
+    # The journal
+    retention_days: int = Field(default=90, ge=1, le=3650)  # kept after the receipt
+    low_space_mib: int = Field(default=64, ge=1)
+    journal_max_pages: int | None = Field(
+        default=None, ge=16
+    )  # 4,096 bytes each; no bound but the disk where not given
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> Self:
+        """Read the TOML file at `path` (or none) and the environment over it.
+
+        Raises SettingsError, whose message names every wrong key and, for an unknown one, the likely right one.
+        """
+        values = _read_toml(path)
+        known = set(cls.model_fields)
+        unknown = [_guess(key, known) for key in values if key not in known]
+        unknown += [_guess(key, known, ENV_PREFIX) for key in _foreign_variables(known)]
+        if unknown:
+            raise SettingsError(_problems(path, unknown))
+        try:
+            return cls(**_over(values, EnvSettingsSource(cls)()))
+        except ValidationError as error:
+            raise SettingsError(_problems(path, _named(error, known))) from error
+        except PydanticSettingsError as error:  # a variable that should hold JSON and does not
+            raise SettingsError(_problems(path, [str(error)])) from error
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take the constructor's values alone."""
+        return (init_settings,)
+
+    @field_validator("broker", "collector_keys", "anchors", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        return [one.strip() for one in value.split(",") if one.strip()] if isinstance(value, str) else value
+
+    @field_validator("mqtt_version", mode="before")
+    @classmethod
+    def _digit(cls, value: object) -> object:
+        return int(value) if isinstance(value, str) and value.isdecimal() else value  # the environment has only text
+
+    @field_validator("broker")
+    @classmethod
+    def _broker_urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError("name at least one broker")
+        for url in value:
+            parts = urlsplit(url)
+            if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or parts.path not in ("", "/"):
+                raise ValueError("a broker is written mqtt://host:port or mqtts://host:port")
+            _ = parts.port  # raises ValueError beyond 65535
+        return value
+
+    @field_validator("collector_keys")
+    @classmethod
+    def _keys(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            try:
+                PublicKey.parse(text)
+            except InvalidKey as error:
+                raise ValueError(str(error)) from error
+        return value
+
+    @field_validator("tz")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        try:
+            zoneinfo.ZoneInfo(value)
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError) as error:
+            if not zoneinfo.available_timezones():
+                raise ValueError("this machine has no time zones; install Debian's tzdata") from error
+            raise ValueError("no such IANA time zone, such as Asia/Shanghai") from error
+        return value
+
+    @field_validator("camera")
+    @classmethod
+    def _camera(cls, value: str) -> str:
+        if not value.startswith(("/dev/", "file:")):
+            raise ValueError("a camera is a device such as /dev/video0, or file:PATH")
+        return value
+
+    @field_validator("beacons")
+    @classmethod
+    def _beacons(cls, value: str | None) -> str | None:
+        if value == "none":
+            return None
+        if value is not None and value != "bleak" and not value.startswith("file:"):
+            raise ValueError('beacons come from "bleak", file:PATH or "none"')
+        return value
+
+    @model_validator(mode="after")
+    def _certificate_pair(self) -> Self:
+        if (self.broker_cert is None) != (self.broker_key is None):
+            raise ValueError("broker_cert and broker_key come together")
+        return self
+
+    @property
+    def pinned_keys(self) -> tuple[PublicKey, ...]:
+        """The collector's keys."""
+        return tuple(PublicKey.parse(text) for text in self.collector_keys)
+
+    @property
+    def title(self) -> str:
+        """What workers call the site."""
+        return self.site_title or self.site
+
+    @property
+    def journal_file(self) -> Path:
+        """Where the chain lies."""
+        return self.data_dir / "journal.db"
+
+    @property
+    def key_file(self) -> Path:
+        """Where the terminal's signing key lies."""
+        return self.data_dir / "terminal.pem"
+
+    @property
+    def gallery_file(self) -> Path:
+        """Where the encrypted face templates lie."""
+        return self.data_dir / "gallery.db"
+
+    @property
+    def gallery_key_file(self) -> Path:
+        """Where their key lies."""
+        return self.data_dir / "gallery.key"
+
+
+def _read_toml(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}; see docs/examples/kiosk.toml") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not TOML: {error}") from error
+
+
+def _over(values: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Lay `above` over `values`, table by table."""
+    merged = dict(values)
+    for key, value in above.items():
+        under = merged.get(key)
+        merged[key] = _over(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _foreign_variables(known: Iterable[str]) -> list[str]:
+    names = [name[len(ENV_PREFIX) :].lower() for name in os.environ if name.upper().startswith(ENV_PREFIX)]
+    return [name for name in names if name.partition("__")[0] not in known]
+
+
+def _guess(key: str, known: Iterable[str], prefix: str = "") -> str:
+    near = difflib.get_close_matches(key, sorted(known), n=1)
+    written = prefix + (key.upper() if prefix else key)
+    if not near:
+        return f"{written}: no such setting"
+    return f"{written}: no such setting; did you mean {prefix + (near[0].upper() if prefix else near[0])}?"
+
+
+def _named(error: ValidationError, known: Iterable[str]) -> list[str]:
+    lines = []
+    for one in error.errors(include_url=False, include_input=False):
+        where = ".".join(str(part) for part in one["loc"])
+        if one["type"] == "extra_forbidden":
+            model = FenceSettings.model_fields if len(one["loc"]) > 1 else known
+            lines.append(_guess(str(one["loc"][-1]), model))
+        else:
+            lines.append(f"{where or 'settings'}: {one['msg'].removeprefix('Value error, ')}")
+    return lines
+
+
+def _problems(path: Path | None, lines: list[str]) -> str:
+    return "\n".join([f"the settings{'' if path is None else f' in {path}'} cannot be used:", *lines])

@@ -1,0 +1,221 @@
+"""Journal to broker, receipts back: one thread that delivers every event in order until a receipt covers it.
+
+A PUBACK is no delivery, so nothing is let go for one: events are published in a bounded window from the first one
+without a receipt, and again when no receipt comes or the connection was lost. The journal judges the receipts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections import Counter
+
+import structlog
+
+from evidence.envelope import Envelope
+from evidence.errors import EvidenceError, UnknownKey
+from evidence.keys import PublicKey
+from evidence.status import Health, Part, Status
+from evidence.topics import Leaf, Topic
+from kiosk.broker import BrokerConnection, BrokerOptions
+from kiosk.clock import Clock
+from kiosk.errors import JournalError, UplinkError
+from kiosk.flow import Backoff, Window
+from kiosk.journal import Journal
+from kiosk.settings import KioskSettings
+
+TURN_S = 1.0  # keep-alive and resending are looked at this often when nothing else happens
+STEADY_AFTER_S = 5.0  # two terminals of one name throw each other out at once: that is no success
+BATCH = 16  # rows read from the journal at a time: under 1 MiB even at the largest envelope
+UNANSWERED_RESENDS = 2  # so often in vain, and the state says that the collector does not answer
+
+log = structlog.get_logger(__name__)
+
+
+class Uplink:
+    """The way from one journal to the collector. Every method is safe from any thread and returns at once."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        settings: KioskSettings,
+        clock: Clock,
+        *,
+        backoff: Backoff | None = None,
+        window: Window | None = None,
+        keepalive_s: int = 15,
+    ) -> None:
+        self.counts: Counter[str] = Counter()  # connected, published, receipts, receipts_refused, errors, …
+        self._journal, self._settings, self._clock = journal, settings, clock
+        self._keys = {key.id: key for key in settings.pinned_keys}
+        self._backoff = backoff or Backoff()
+        self._window = window or Window(settings.window)
+        self._options = BrokerOptions(
+            settings.device,
+            settings.mqtt_version,
+            keepalive_s,
+            settings.broker_ca,
+            settings.broker_cert,
+            settings.broker_key,
+        )
+        self._stopping = threading.Event()
+        self._online = False
+        self._offline_because = "offline: not connected yet"
+        self._health: Health | None = None
+        self._wake_reader, self._wake_writer = socket.socketpair()
+        self._wake_writer.settimeout(0)
+        self._thread = threading.Thread(target=self._run, name="uplink", daemon=True)
+
+    def start(self) -> None:
+        """Start delivering."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 6.0) -> None:
+        """Say goodbye to the broker and end; what is not delivered stays in the journal."""
+        self._stopping.set()
+        self.wake()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def wake(self) -> None:
+        """Say that the journal has a new event."""
+        with contextlib.suppress(OSError):  # full: it is awake; closed: it is over
+            self._wake_writer.send(b"\0")
+
+    def publish_health(self, health: Health) -> None:
+        """Send a health message when next possible; only the newest is kept, and none while offline."""
+        if self._online:
+            self._health = health
+            self.wake()
+
+    @property
+    def online(self) -> bool:
+        """True while connected and subscribed."""
+        return self._online
+
+    @property
+    def state(self) -> Part:
+        """Whether events leave this terminal and are answered."""
+        if not self._keys:
+            return Part(state="failed", reason="no_collector_key: no key of the collector is pinned in the settings")
+        if not self._online:
+            return Part(state="failed", reason=self._offline_because[:400])
+        if self._window.resent >= UNANSWERED_RESENDS:
+            return Part(
+                state="degraded",
+                reason=f"no_receipts: the broker takes events, but no receipt came for {self._window.resent} sendings",
+            )
+        return Part(state="working")
+
+    def _run(self) -> None:
+        attempt = 0
+        while not self._stopping.is_set():
+            url = self._settings.broker[attempt % len(self._settings.broker)]
+            attempt += 1
+            started_s = time.monotonic()
+            try:
+                self._session(url)
+            except (UplinkError, JournalError) as error:
+                self._offline_because = str(error)
+                log.info("uplink_offline", why=str(error), code=error.code)
+            except Exception as error:  # whatever it was, the next connection starts from the journal
+                self.counts["errors"] += 1
+                self._offline_because = f"error: {type(error).__name__} in the uplink; see the terminal's log"
+                log.exception("uplink_error", count=self.counts["errors"])
+            was_online, self._online = self._online, False
+            if was_online and time.monotonic() - started_s >= STEADY_AFTER_S:
+                self._backoff.reset()
+            self._stopping.wait(0 if self._stopping.is_set() else self._backoff.next_s())
+
+    def _session(self, url: str) -> None:
+        """Connect, deliver until told to stop. Raises an UplinkError when the connection is over."""
+        connection = BrokerConnection(
+            url,
+            self._options,
+            (self._topic(Leaf.STATUS), self._status("offline")),
+            (self._topic(Leaf.RECEIPT),),
+            self._on_message,
+        )
+        try:
+            connection.open()
+            while not self._stopping.is_set():
+                self._deliver(connection)
+                connection.turn(self._wake_reader, TURN_S)
+                if connection.subscribed and not self._online:
+                    self._greet(connection)
+            if self._online:
+                connection.publish(self._topic(Leaf.STATUS), self._status("offline"), retain=True)
+            connection.close()
+        finally:
+            self._online = False
+            connection.abort()
+
+    def _greet(self, connection: BrokerConnection) -> None:
+        self._window.restart(self._journal.released)
+        connection.publish(self._topic(Leaf.STATUS), self._status("online"), retain=True)
+        self.counts["connected"] += 1
+        self._online = True
+        log.info("uplink_online", unsent=self._journal.depth)
+
+    def _deliver(self, connection: BrokerConnection) -> None:
+        """Publish what the window has room for, and the newest health."""
+        if not self._online:
+            return
+        if self._window.rewind_if_due(time.monotonic()):
+            self.counts["resent"] += 1
+            log.info("no_receipt", resent=self._window.resent, unsent=self._journal.depth)
+        while (limit := min(BATCH, self._window.room, connection.room)) > 0:
+            rows = self._journal.unsent(self._window.sent, limit)
+            for seq, envelope in rows:
+                connection.publish(self._topic(Leaf.EVENT), envelope)
+                self._window.published(seq, time.monotonic())
+                self.counts["published"] += 1
+            if len(rows) < limit:
+                break
+        health, self._health = self._health, None
+        if health is not None:
+            connection.publish(self._topic(Leaf.HEALTH), health.model_dump_json().encode(), qos=0)
+
+    def _on_message(self, topic: str, payload: bytes) -> None:
+        if topic != self._topic(Leaf.RECEIPT):
+            return
+        try:
+            receipt = self._journal.release(payload, self._key_for(payload))
+        except EvidenceError:  # counted, logged and shown by the journal; nothing was let go
+            self.counts["receipts_refused"] += 1
+        except JournalError:  # the receipt could not be kept; the row goes again and another receipt will come
+            self.counts["receipts_not_kept"] += 1
+        except Exception:  # one message must not end the flow of the others
+            self.counts["errors"] += 1
+            log.exception("receipt_not_handled", bytes=len(payload), count=self.counts["errors"])
+        else:
+            self.counts["receipts"] += 1
+            self._window.receipted(receipt.upto, time.monotonic())
+            self._backoff.reset()
+
+    def _key_for(self, payload: bytes) -> PublicKey:
+        """Return the pinned key that the envelope names; any of them where it names none, so that it is refused."""
+        if not self._keys:
+            raise UnknownKey("no key of the collector is pinned here, so no receipt can be believed")
+        first = next(iter(self._keys.values()))
+        try:
+            named = Envelope.decode(payload).signatures[0].keyid
+        except EvidenceError:
+            return first
+        return self._keys.get(named, first)
+
+    def _topic(self, leaf: Leaf) -> str:
+        return str(Topic(self._settings.site, self._settings.device, leaf))
+
+    def _status(self, state: str) -> bytes:
+        status = Status.model_validate(
+            {
+                "device": self._settings.device,
+                "site": self._settings.site,
+                "state": state,
+                "time": self._clock.stamp().time,
+            }
+        )
+        return status.model_dump_json().encode()
