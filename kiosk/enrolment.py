@@ -1,8 +1,8 @@
 """Enrolling a worker's face on this terminal: authorised, consented to, from several good frames, signed.
 
 Order matters. The authorisation is checked and used up first; the consent is on disk before the first frame is looked
-at; the template is stored before `worker.enrolled` says that it is. A failure in between leaves a consent and at worst a
-template that the next enrolment replaces, never an event that is not true.
+at; the template is stored before `worker.enrolled` says that it is. A failure in between leaves a consent and at worst
+a template that the next enrolment replaces, never an event that is not true.
 """
 
 from __future__ import annotations

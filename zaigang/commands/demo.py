@@ -25,30 +25,31 @@ def command(
     from zaigang.demo.programs import DemoError
     from zaigang.demo.report import Report
     from zaigang.demo.story import Story
+    from zaigang.demo.world import World
 
     console = Console()
     folder = data or Path(tempfile.mkdtemp(prefix="zaigang-demo-"))
     folder.mkdir(parents=True, exist_ok=True)
     report = Report(console)
-    story = Story(folder, report)
+    world = World(folder)
     try:
         try:
-            story.run()
+            Story(world, report).tell()
         except (DemoError, OSError) as error:
             console.print(f"[bold red]the demo stopped:[/] {error}", highlight=False)
         report.table()
         if json_file is not None:
             report.write(json_file)
-        for what, address in story.addresses.items():
+        for what, address in world.addresses.items():
             console.print(f"  {what:<26} {address}", highlight=False)
         if keep:
-            console.print(f"  {'console key 登录密钥':<24} {story.console_key}", highlight=False)
+            console.print(f"  {'console key 登录密钥':<24} {world.console_key}", highlight=False)
             console.print("Everything stays up; Ctrl-C ends it.  按 Ctrl-C 结束。")
             with_interrupt()
         else:
             console.print("  (`zaigang demo --keep` keeps these up to look at)")
     finally:
-        story.stop()
+        world.stop()
         if data is None:
             shutil.rmtree(folder, ignore_errors=True)
     raise typer.Exit(0 if report.ok else 1)

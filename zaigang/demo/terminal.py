@@ -81,7 +81,10 @@ class DemoTerminal:
                 now = self.kiosk.clock.stamp().time
                 return {
                     "key": self.kiosk.key.public.text(),
-                    **{"chain": head.chain, "seq": head.seq, "head": head.hash, "time": now},
+                    "chain": head.chain,
+                    "seq": head.seq,
+                    "head": head.hash,
+                    "time": now,
                     "last_punch_receipt": self._last_qr,
                 }
             case "stand":

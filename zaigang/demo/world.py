@@ -1,0 +1,177 @@
+"""The demo's world: broker, collector and terminal as real processes, and how they are asked.
+
+Everything is observed from outside: the collector through its API and command, the terminal through what its screen
+shows. The demo's story and the crash tests both live in it.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from zaigang.demo.programs import DemoError, Program, free_port, wait_for
+
+SITE, DEVICE, WORKER, NAME, PIN = "demo-site", "gate-1", "W-1001", "王芳 Wang Fang", "246810"
+LATITUDE, LONGITUDE = 31.2304, 121.4737  # People's Square, Shanghai
+START_S = 60.0  # a cold first start loads models, and may share two cores with much else
+PUNCH_S = 30.0
+DELIVERY_S = 45.0  # the terminal's back-off after a lost network, and the broker's own start
+
+
+class World:
+    """Three programs in `folder`, not yet started. `mqtt_port`: a broker that somebody else runs."""
+
+    def __init__(self, folder: Path, *, mqtt_port: int | None = None) -> None:
+        self.folder = folder
+        self.mqtt_port = mqtt_port or free_port()
+        self._api_port, self._screen_port = free_port(), free_port()
+        self.data = folder / "collector"
+        self.broker = Program("broker", folder, ["-m", "zaigang.demo.broker", str(self.mqtt_port)])
+        self._own_broker = mqtt_port is None
+        self.collector = Program(
+            "collector",
+            folder,
+            [
+                *("-m", "zaigang.cli", "collector", "run", "--data", str(self.data), "--port", str(self._api_port)),
+                *("--broker", f"mqtt://127.0.0.1:{self.mqtt_port}", "--mqtt-version", "3"),
+            ],
+        )
+        self.terminal = Program(
+            "terminal", folder, ["-m", "zaigang.demo.terminal", str(folder / "terminal.json")], spoken=True
+        )
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self._api_port}/api/v1", timeout=10)
+        self.addresses = {
+            "terminal screen 终端屏幕": f"http://127.0.0.1:{self._screen_port}/",
+            "console 控制台": f"http://127.0.0.1:{self._api_port}/",
+            "API": f"http://127.0.0.1:{self._api_port}/docs",
+        }
+        self.console_key = ""
+
+    def start(self) -> None:
+        """Start everything and register the terminal's key, as an administrator would."""
+        self.admin("site", "add", SITE, "--title", "示范工地 Demo site", "--tz", "Asia/Shanghai")
+        self.admin("worker", "add", WORKER, "--name", NAME)
+        keys = json.loads(self.admin("keys", "--json"))
+        self.console_key = self._api_key("write")
+        self.http.headers["Authorization"] = f"Bearer {self.console_key}"
+        (self.folder / "terminal.json").write_text(json.dumps(self._terminal_settings(keys), ensure_ascii=False))
+        if self._own_broker:
+            self.broker.start()
+        self.collector.start()
+        self.terminal.start()
+        key = self.terminal.ask(do="key")["key"]
+        self.admin("device", "add", DEVICE, "--site", SITE, "--key", key)
+        wait_for("the collector", self._collector_answers, START_S)
+        wait_for("the terminal to come online", self._device_online, START_S)
+
+    def stop(self) -> None:
+        """End the programs."""
+        self.http.close()
+        for program in (self.terminal, self.collector, self.broker):
+            program.stop()
+
+    def enrol(self) -> None:
+        """Enrol the worker under a one-time authorisation."""
+        authorisation = self.admin("worker", "authorise", WORKER, "--device", DEVICE).strip().splitlines()[-1]
+        self.terminal.ask(do="stand", who="worker")
+        self.terminal.ask(do="enrol", authorisation=authorisation, pin=PIN)
+
+    def attempt(self, who: str, log_type: str) -> dict[str, Any]:
+        """Let `who` stand before the terminal and tap; return the result that the screen shows."""
+        self.terminal.ask(do="stand", who=who)
+        self.terminal.ask(do="tap", log_type=log_type)
+
+        def shown() -> dict[str, Any] | None:
+            result: dict[str, Any] | None = self.view()["result"]
+            return result
+
+        result = wait_for(f"the result of {who}'s attempt", shown, PUNCH_S)
+        self.terminal.ask(do="dismiss")
+        self.terminal.ask(do="stand", who="nobody")
+        return result
+
+    def view(self) -> dict[str, Any]:
+        """What the terminal's screen shows."""
+        return self.terminal.ask(do="view")
+
+    def get(self, path: str, **parameters: str) -> dict[str, Any]:
+        """Ask the collector's API."""
+        response = self.http.get(path, params=parameters)
+        response.raise_for_status()
+        answer: dict[str, Any] = response.json()
+        return answer
+
+    def punches(self) -> list[dict[str, Any]]:
+        """Every punch that the collector has, newest first."""
+        items: list[dict[str, Any]] = []
+        cursor = ""
+        while True:
+            page = self.get("/punches", limit="100", **({"cursor": cursor} if cursor else {}))
+            items += page["items"]
+            cursor = page.get("next_cursor") or ""
+            if not cursor:
+                return items
+
+    def stored(self, receipt_code: str) -> dict[str, Any]:
+        """The punch with all its checks as HR gets it, once the collector has it."""
+
+        def found() -> dict[str, Any] | None:
+            return next((one for one in self.punches() if one["receipt"] == receipt_code), None)
+
+        punch = wait_for(f"punch {receipt_code} at the collector", found, DELIVERY_S)
+        return self.get(f"/punches/{punch['id']}")
+
+    def envelopes(self) -> list[str]:
+        """The terminal's chain as the collector exports it, an envelope a line."""
+        chain = self.terminal.ask(do="key")["chain"]
+        response = self.http.get(f"/devices/{DEVICE}/chains/{chain}/envelopes")
+        response.raise_for_status()
+        return response.text.splitlines()
+
+    def admin(self, *arguments: str) -> str:
+        """Run `zaigang collector …`. Raises DemoError where it says no."""
+        done = run("collector", *arguments, "--data", str(self.data))
+        if done.returncode != 0:
+            raise DemoError(f"zaigang collector {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
+        return done.stdout
+
+    def _api_key(self, scope: str) -> str:
+        created: dict[str, Any] = json.loads(
+            self.admin("apikey", "create", "--scope", scope, "--name", "demo", "--json")
+        )
+        return str(created["key"])
+
+    def _terminal_settings(self, keys: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "device": DEVICE,
+            "site": SITE,
+            "site_title": "示范工地 Demo site",
+            "data_dir": str(self.folder / "terminal"),
+            "mqtt_port": self.mqtt_port,
+            "screen_port": self._screen_port,
+            "collector": keys,
+            "latitude": LATITUDE,
+            "longitude": LONGITUDE,
+        }
+
+    def _collector_answers(self) -> bool:
+        self.collector.check()
+        try:
+            return self.http.get("/healthz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def _device_online(self) -> bool:
+        self.terminal.check()
+        return any(one["device"] == DEVICE and one["online"] for one in self.get("/devices")["items"])
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `zaigang` with these arguments and return what it said."""
+    command = [sys.executable, "-m", "zaigang.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)  # noqa: S603  # our own
