@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,8 +26,9 @@ from kiosk.place import beacon_check, clock_check, gps_check
 from kiosk.policy import PROFILES
 from kiosk.sensors.beacons import BeaconScanner, open_scanner
 from kiosk.sensors.camera import Camera
-from kiosk.sensors.gps import Fence, FixTracker, SerialGps
+from kiosk.sensors.gps import Fence, FixTracker
 from kiosk.sensors.newest_frame import NewestFrame
+from kiosk.sensors.serial_gps import SerialGps
 from kiosk.sensors.v4l2 import V4l2Camera
 from kiosk.sensors.video_file import VideoFileCamera
 from kiosk.settings import KioskSettings
@@ -71,14 +73,14 @@ class Kiosk:
             settings.site,
             settings.tz,
             self.clock,
-            retention=settings.retention,
-            low_space_bytes=settings.low_space_bytes,
+            retention=timedelta(days=settings.retention_days),
+            low_space_bytes=settings.low_space_mib << 20,
             max_pages=settings.journal_max_pages,
         )
         self._closing.callback(self.journal.close)
         self.gallery = Gallery(settings.gallery_file, load_or_create_gallery_key(settings.gallery_key_file))
         self._closing.callback(self.gallery.close)
-        self.uplink = Uplink(self.journal, settings)
+        self.uplink = Uplink(self.journal, settings, self.clock)
         self._fence = _fence(settings)
         self._gps = _gps(settings, self._fence)
         self._beacons: BeaconScanner | None = open_scanner(settings.beacons, settings.anchors)

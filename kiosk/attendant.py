@@ -25,7 +25,7 @@ from kiosk.journal import Journal
 from kiosk.policy import FACE_CHECKS, Policy
 from kiosk.punch import Punch, Step, Tap
 from kiosk.sensors.camera import Frame
-from kiosk.terminal.picture import jpeg
+from kiosk.terminal.picture import privacy_jpeg
 from kiosk.terminal.view import Phase, Result, TerminalView
 from kiosk.verify.gallery import Gallery
 from kiosk.verify.session import FacePhase, FaceProgress, FaceResult, FaceSession
@@ -101,6 +101,7 @@ class Attendant:
         surroundings: Surroundings,
         site: str,
         device: str,
+        tz: str,
     ) -> None:
         """`new_session(badge, tapped_us)` makes a face session; None where this terminal has no face path."""
         self._policy, self._journal, self._gallery = policy, journal, gallery
@@ -109,7 +110,8 @@ class Attendant:
         self._request: _Request | None = None
         self._cancelled = threading.Event()
         self._stopping = False
-        self._view = TerminalView(version=1, phase=Phase.IDLE, site=site, device=device, face_available=False)
+        self._tz = tz
+        self._view = TerminalView(version=1, phase=Phase.IDLE, site=site, device=device, face_available=False, tz=tz)
         self._box: tuple[float, float, float, float] | None = None
         self._thread = threading.Thread(target=self._run, name="attendant", daemon=True)
 
@@ -169,7 +171,7 @@ class Attendant:
             looking = self._view.phase in (Phase.LOOKING, Phase.HOLD, Phase.PROMPT)
             box = self._box
         frame = self._eyes.newest if looking and self._eyes is not None else None
-        return None if frame is None else jpeg(frame.image, box)
+        return None if frame is None else privacy_jpeg(frame.image, box)
 
     # The attempt
 
@@ -273,7 +275,7 @@ class Attendant:
                 phase=_PHASES[punch.step],
                 hint=progress.hint,
                 ask=progress.ask,
-                prompt_step=progress.prompt_step,
+                prompt_step=progress.step,
                 seconds_left=left_s,
             )
 
@@ -297,7 +299,7 @@ class Attendant:
             worker=punch.worker if punch else request.badge,
             name=punch.name if punch else None,
             log_type=request.log_type,
-            local_time=_local_time(stamp.time, self._journal.tz),
+            local_time=_local_time(stamp.time, self._tz),
             clock_synced=stamp.clock.synced,
             receipt_code=None,
             receipt_qr=None,

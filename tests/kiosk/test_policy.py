@@ -75,7 +75,9 @@ def test_a_demand_of_nothing_is_no_demand() -> None:
 
 @pytest.mark.parametrize("name", list(PROFILES))
 @pytest.mark.parametrize("method", list(Method))
-def test_every_profile_refuses_on_each_required_failure_and_reviews_each_missing_check(name: str, method: Method) -> None:
+def test_every_profile_refuses_on_each_required_failure_and_reviews_each_missing_check(
+    name: str, method: Method
+) -> None:
     policy = PROFILES[name]
     demand = policy.demand(method)
     if demand is None:

@@ -13,7 +13,9 @@ import typer
 from rich.console import Console
 
 app = typer.Typer(help="The punch terminal.", no_args_is_help=True)
-Config = Annotated[Path | None, typer.Option("--config", help="Settings (TOML); ZAIGANG_KIOSK_… variables stand over it.")]
+Config = Annotated[
+    Path | None, typer.Option("--config", help="Settings (TOML); ZAIGANG_KIOSK_… variables stand over it.")
+]
 
 
 @app.command()
@@ -62,7 +64,8 @@ def enrol(
     config: Config = None,
     language: Annotated[str, typer.Option(help="Language in which the consent text was read: zh or en.")] = "zh",
     pin: Annotated[
-        str, typer.Option(prompt="PIN (6–12 digits)", confirmation_prompt=True, hide_input=True, help="For badge and PIN.")
+        str,
+        typer.Option(prompt="PIN (6–12 digits)", confirmation_prompt=True, hide_input=True, help="For badge and PIN."),
     ] = "",
 ) -> None:
     """Enrol the worker who stands before the camera; needs the terminal's service to be stopped meanwhile."""

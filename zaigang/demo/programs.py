@@ -86,6 +86,13 @@ class Program:
         """Raises DemoError when the program has ended."""
         self._running()
 
+    def kill(self) -> None:
+        """Kill it where it stands (SIGKILL), as a power cut would."""
+        process = self._running()
+        process.kill()
+        process.wait()
+        self._process = None
+
     def stop(self) -> None:
         """End it, gently first."""
         if self._process is None:

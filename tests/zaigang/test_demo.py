@@ -1,0 +1,52 @@
+"""`zaigang demo` walks the whole road, and its exit code tells the truth."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from zaigang.demo.report import Report
+
+STEPS = ["start", "enrol", "punch_in", "stranger", "printed_photo", "network_away", "verify", "changed_byte"]
+
+
+@pytest.mark.timeout(400)
+def test_every_step_of_the_demo_comes_out_as_expected(tmp_path: Path) -> None:
+    steps = tmp_path / "steps.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "zaigang.cli", "demo", "--json", str(steps), "--data", str(tmp_path / "data")],
+        capture_output=True,
+        text=True,
+        timeout=380,
+        check=False,
+    )
+    told = json.loads(steps.read_text())
+    assert [step["name"] for step in told] == STEPS, done.stdout + done.stderr
+    assert all(step["ok"] for step in told), json.dumps(told, ensure_ascii=False, indent=1)
+    assert all(step["observed"] == step["expected"] and step["ms"] >= 0 for step in told)
+    assert done.returncode == 0
+    assert "http://127.0.0.1:" in done.stdout
+
+
+def test_a_step_that_sees_something_else_is_not_ok() -> None:
+    report = Report(Console(quiet=True))
+    with report.step("one", "One", "verified") as step:
+        step.saw("refused")
+    assert not report.ok
+
+
+def test_a_step_that_breaks_off_is_not_ok_and_says_why() -> None:
+    report = Report(Console(quiet=True))
+    with pytest.raises(OSError, match="gone"), report.step("one", "One", "verified"):
+        raise OSError("gone")
+    assert not report.ok
+    assert report.steps[0].observed == "OSError: gone"
+
+
+def test_a_report_without_steps_is_not_ok() -> None:
+    assert not Report(Console(quiet=True)).ok
