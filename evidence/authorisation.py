@@ -6,13 +6,15 @@ remembers the ids it has spent.
 
 from __future__ import annotations
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from evidence.canonical import canonical, parse_canonical
 from evidence.envelope import AUTHORISATION_TYPE, Envelope, sign
 from evidence.errors import AuthorisationError, AuthorisationExpired, AuthorisationMismatch
 from evidence.events import Fact, Hex128, Name, Text, UtcTime, WorkerCode
 from evidence.keys import PublicKey, SigningKey
+
+_utc_time: TypeAdapter[str] = TypeAdapter(UtcTime)
 
 
 class EnrolmentAuthorisation(Fact):
@@ -35,8 +37,10 @@ def sign_authorisation(authorisation: EnrolmentAuthorisation, key: SigningKey) -
 def verify_authorisation(data: bytes, key: PublicKey, device: str, site: str, now: str) -> EnrolmentAuthorisation:
     """Read an authorisation that holds for this terminal at `now` (RFC 3339 UTC with milliseconds).
 
-    Raises an EncodingError, a SignatureError, AuthorisationMismatch or AuthorisationExpired.
+    Raises an EncodingError, a SignatureError, AuthorisationMismatch or AuthorisationExpired; ValueError if `now` is
+    not in that form, for then it could not be compared.
     """
+    _utc_time.validate_python(now)
     payload = Envelope.decode(data).verify(key, AUTHORISATION_TYPE)
     try:
         authorisation = EnrolmentAuthorisation.model_validate(parse_canonical(payload))

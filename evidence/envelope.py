@@ -6,15 +6,16 @@ way: the envelope itself is canonical JSON with canonical base64, so no byte of 
 
 from __future__ import annotations
 
-import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evidence.canonical import canonical, parse_canonical
+from evidence.canonical import parse_strict
 from evidence.errors import (
     InvalidEnvelope,
+    NotCanonical,
     SignatureCount,
     TooLarge,
     UnknownKey,
@@ -27,6 +28,8 @@ RECEIPT_TYPE = "application/vnd.zaigang.receipt.v1+json"
 PUNCH_RECEIPT_TYPE = "application/vnd.zaigang.punch-receipt.v1"
 AUTHORISATION_TYPE = "application/vnd.zaigang.authorisation.v1+json"
 
+_TYPE = re.compile(r"[!#-\[\]-~]{1,128}")  # visible ASCII without quote and backslash: one way to write it
+_KEYID = re.compile(r"[0-9a-f]{64}")
 MAX_ENVELOPE_BYTES = 65_536  # an event with twenty checks has 6 kB; ten times that is a mistake or an attack
 
 
@@ -57,31 +60,38 @@ class Envelope:
         return hashlib.sha256(self.signed_bytes).hexdigest()
 
     def encode(self) -> bytes:
-        """The envelope as canonical JSON bytes, as it travels and is kept."""
-        return canonical(
-            {
-                "payload": base64.b64encode(self.payload).decode(),
-                "payloadType": self.payload_type,
-                "signatures": [
-                    {"keyid": one.keyid, "sig": base64.b64encode(one.sig).decode()} for one in self.signatures
-                ],
-            }
-        )
+        """The envelope as canonical JSON bytes, as it travels and is kept. Raises InvalidEnvelope."""
+        if _TYPE.fullmatch(self.payload_type) is None or not all(
+            _KEYID.fullmatch(one.keyid) for one in self.signatures
+        ):
+            raise InvalidEnvelope("payloadType is a media type in visible ASCII, keyid the hex SHA-256 of a key")
+        # With nothing in it that JSON would escape, and its keys in order, this is the RFC 8785 form.
+        signatures = ",".join(f'{{"keyid":"{one.keyid}","sig":"{_text(one.sig)}"}}' for one in self.signatures)
+        return (
+            f'{{"payload":"{_text(self.payload)}","payloadType":"{self.payload_type}","signatures":[{signatures}]}}'
+        ).encode()
 
     @classmethod
     def decode(cls, data: bytes) -> Envelope:
         """Read an envelope without trusting it. Raises an EncodingError that names what is wrong."""
         if len(data) > MAX_ENVELOPE_BYTES:
-            raise TooLarge(f"an envelope has at most {MAX_ENVELOPE_BYTES} bytes, this message {len(data)}")
-        outer = parse_canonical(data)
+            raise TooLarge(f"an envelope has at most {MAX_ENVELOPE_BYTES} bytes, this one has more")
+        outer = parse_strict(data)
         if not isinstance(outer, dict) or outer.keys() != {"payload", "payloadType", "signatures"}:
             raise InvalidEnvelope("a DSSE envelope has exactly payload, payloadType and signatures")
         payload_type, signatures = outer["payloadType"], outer["signatures"]
-        if not isinstance(payload_type, str) or not isinstance(signatures, list) or not signatures:
-            raise InvalidEnvelope("payloadType is a string and signatures a list that is not empty")
-        if len(signatures) > 2:
-            raise InvalidEnvelope("nothing here is signed by more than two keys")
-        return cls(payload_type, _base64(outer["payload"]), tuple(_signature(one) for one in signatures))
+        if not isinstance(payload_type, str):
+            raise InvalidEnvelope("payloadType is a string")
+        if not isinstance(signatures, list) or not 1 <= len(signatures) <= 2:
+            raise InvalidEnvelope("signatures is a list of one signature, or two where a key is rotated")
+        envelope = cls(payload_type, _bytes(outer["payload"]), tuple(_signature(one) for one in signatures))
+        if envelope.encode() != data:
+            if _text(envelope.payload) != outer["payload"] or any(
+                _text(one.sig) != raw["sig"] for one, raw in zip(envelope.signatures, signatures, strict=True)
+            ):
+                raise InvalidEnvelope("the base64 is not canonical: a foreign character, unused bits or odd padding")
+            raise NotCanonical("the envelope is not in RFC 8785 form; the signer must serialise canonically")
+        return envelope
 
     def verify(self, key: PublicKey, payload_type: str) -> bytes:
         """Return the payload if exactly `key` signed it as `payload_type`. Raises a SignatureError."""
@@ -91,6 +101,8 @@ class Envelope:
         """Return the payload if each of `keys`, in this order and no other, signed it. Raises a SignatureError."""
         if self.payload_type != payload_type:
             raise WrongPayloadType(f"expected a {payload_type}, got {self.payload_type!r}")
+        if not keys or len(set(keys)) != len(keys):
+            raise SignatureCount("a statement is signed by at least one key, and each key counts once")
         if len(self.signatures) != len(keys):
             raise SignatureCount(
                 f"this statement needs {len(keys)} signature(s), the envelope has {len(self.signatures)}"
@@ -110,24 +122,34 @@ def pae(payload_type: str, payload: bytes) -> bytes:
 
 
 def sign(payload_type: str, payload: bytes, *keys: SigningKey) -> Envelope:
-    """Wrap `payload` in an envelope signed by each of `keys` in order."""
+    """Wrap `payload` in an envelope signed by each of `keys` in order.
+
+    Raises TooLarge for what no reader would take: better known before it stands in a chain than after.
+    """
     message = pae(payload_type, payload)
-    return Envelope(payload_type, payload, tuple(Signature(key.public.id, key.sign(message)) for key in keys))
+    envelope = Envelope(payload_type, payload, tuple(Signature(key.public.id, key.sign(message)) for key in keys))
+    size = len(envelope.encode())
+    if size > MAX_ENVELOPE_BYTES:
+        raise TooLarge(f"the envelope would have {size} bytes, a reader takes at most {MAX_ENVELOPE_BYTES}")
+    return envelope
 
 
 def _signature(value: object) -> Signature:
     if not isinstance(value, dict) or value.keys() != {"keyid", "sig"} or not isinstance(value["keyid"], str):
         raise InvalidEnvelope("a signature has exactly keyid and sig")
-    return Signature(value["keyid"], _base64(value["sig"]))
+    return Signature(value["keyid"], _bytes(value["sig"]))
 
 
-def _base64(value: object) -> bytes:
-    if not isinstance(value, str):
+def _text(data: bytes) -> str:
+    return binascii.b2a_base64(data, newline=False).decode()
+
+
+def _bytes(text: object) -> bytes:
+    # Lenient: it passes over foreign characters and unused bits. That the text is the only one for these bytes, the
+    # caller's comparison of the whole envelope says.
+    if not isinstance(text, str):
         raise InvalidEnvelope("payload and sig are base64 strings")
     try:
-        data = base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError) as error:
+        return binascii.a2b_base64(text)
+    except ValueError as error:
         raise InvalidEnvelope(f"payload and sig are standard base64: {error}") from error
-    if base64.b64encode(data).decode() != value:
-        raise InvalidEnvelope("the base64 is not canonical: unused bits are set or padding is odd")
-    return data

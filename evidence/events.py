@@ -6,22 +6,37 @@ their own; a kind or a field that a reader does not know is kept as it came and 
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from evidence.canonical import MAX_SAFE_INTEGER, canonical, parse_canonical
 from evidence.errors import InvalidBody, InvalidEvent
+
+
+def _existing_time(text: str) -> str:
+    datetime.fromisoformat(text)
+    return text
+
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,47}$")]  # fits a topic level, a file name and a QR code
 HexDigest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Hex128 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 UuidV7 = Annotated[str, Field(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")]
-UtcTime = Annotated[str, Field(pattern=r"^\d{4}-(0\d|1[0-2])-([0-2]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z$")]
+UtcTime = Annotated[
+    str,
+    # [0-9], for \d takes the digits of every script; the date must also exist, so that any reader can convert it.
+    Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z$"),
+    AfterValidator(_existing_time),
+]
 Counter = Annotated[int, Field(ge=0, le=MAX_SAFE_INTEGER, strict=True)]
 Text = Annotated[str, Field(max_length=400)]
-WorkerCode = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\s/+#](?:[^/+#\x00-\x1f]*[^\s/+#])?$")]
+WorkerCode = Annotated[
+    str,  # fits a topic level and an URL's path; no control characters: it is printed on screens and in tables
+    Field(min_length=1, max_length=64, pattern=r"^[^\s/+#\p{C}](?:[^/+#\p{C}\p{Zl}\p{Zp}]*[^\s/+#\p{C}])?$"),
+]
 
 
 class Fact(BaseModel):
@@ -54,7 +69,7 @@ class ClockReading(Fact):
     """Where the event's time came from, and how far to believe it."""
 
     source: Literal["gps", "ntp", "rtc", "none"]
-    synced: bool
+    synced: Annotated[bool, Field(strict=True)]  # pydantic would take 1 and "yes" for true
     error_ms: Counter | None = None  # estimated error of the wall clock in milliseconds; None: unknown
     synced_at: UtcTime | None = None
 
@@ -70,16 +85,20 @@ class Event(Fact):
     prev: HexDigest | None  # hash of event seq - 1; None exactly at seq 0
     kind: Annotated[str, Field(pattern=r"^[a-z][a-z_]*(\.[a-z][a-z_]*)*$", max_length=48)]
     time: UtcTime
-    tz: Annotated[str, Field(max_length=48)]
+    tz: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_+/-]{0,47}$")]  # the site's IANA zone
     clock: ClockReading
     boot: Hex128
     mono_us: Counter
     site: Name
     nonce: Hex128  # so that a hash confirms no guess of the content
-    body: dict[str, JsonValue]
+    body: dict[
+        str, Any
+    ]  # JSON by construction: `canonical` refuses anything else on the way out, parsing on the way in
 
     def payload(self) -> bytes:
-        """The canonical bytes to sign."""
+        """The canonical bytes to sign. Raises EncodingError (InvalidEvent among them) for what no reader would take."""
+        if (self.prev is None) != (self.seq == 0):
+            raise InvalidEvent("prev is null exactly at seq 0")
         return canonical(self.model_dump(mode="json"))
 
 
@@ -215,6 +234,9 @@ BODIES: dict[str, type[Fact]] = {
 def parse_event(payload: bytes) -> Event:
     """Read an event from verified payload bytes. Raises an EncodingError, InvalidEvent among them."""
     value = parse_canonical(payload)
+    if not isinstance(value, dict) or type(value.get("v")) is not int:
+        # The model's default is for writers, and it would take true for 1.
+        raise InvalidEvent("the payload is not an event: v is missing or no integer")
     try:
         event = Event.model_validate(value)
     except ValidationError as error:
@@ -233,8 +255,11 @@ def parse_body(event: Event) -> Fact | None:
         body = model.model_validate(event.body)
     except ValidationError as error:
         raise InvalidBody(f"the body does not fit {event.kind}: {_first(error)}") from error
-    if isinstance(body, PunchBody) and (body.verdict is Verdict.REFUSED) != (event.kind == Kind.PUNCH_REFUSED):
-        raise InvalidBody("exactly a refused verdict makes punch.refused")
+    if isinstance(body, PunchBody):
+        if (body.verdict is Verdict.REFUSED) != (event.kind == Kind.PUNCH_REFUSED):
+            raise InvalidBody("exactly a refused verdict makes punch.refused")
+        if body.verdict is Verdict.VERIFIED and any(check.outcome is Outcome.FAILED for check in body.checks):
+            raise InvalidBody("a punch with a failed check is not verified")
     return body
 
 

@@ -22,15 +22,14 @@ from evidence.errors import BadSignature, InvalidKey
 
 SIGNATURE_BYTES = 64  # both algorithms: R || S
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # SEC 2, secp256r1
-# y coordinates of the eight points of small order on edwards25519, and the two encodings of them beyond p: a signature
-# under such a key says nothing about its message. tests/evidence/test_keys.py derives them from the curve equation.
+_ED25519_PRIME = 2**255 - 19  # RFC 8032 section 5.1: a y coordinate at or above it is not an encoding
+# y coordinates of the eight points of small order on edwards25519: a signature under such a key says nothing about
+# its message. tests/evidence/test_keys.py derives them from the curve equation.
 _SMALL_ORDER_Y = frozenset(
     {
         0,
         1,
-        2**255 - 20,
-        2**255 - 19,
-        2**255 - 18,
+        _ED25519_PRIME - 1,
         2707385501144840649318225287225658788936804267575313519463743609750303402022,
         55188659117513257062467267217118295137698188065244968500265048394206261417927,
     }
@@ -75,7 +74,10 @@ class PublicKey:
         except (ValueError, binascii.Error) as error:
             raise InvalidKey("a public key is written `ed25519:…` or `es256:…` with base64 after the colon") from error
         _load(algorithm, spki)
-        return cls(algorithm, spki)
+        key = cls(algorithm, spki)
+        if key.text() != text.strip():
+            raise InvalidKey("the key's base64 is not canonical: unused bits are set or padding is odd")
+        return key
 
     def verify(self, signature: bytes, message: bytes) -> None:
         """Check a 64-byte R||S signature over `message`. Raises BadSignature or InvalidKey."""
@@ -184,13 +186,14 @@ def _load(algorithm: Algorithm, spki: bytes) -> ed25519.Ed25519PublicKey | ec.El
         raise InvalidKey(f"the public key cannot be read: {error}") from error
     if algorithm is Algorithm.ED25519 and isinstance(key, ed25519.Ed25519PublicKey):
         y = int.from_bytes(key.public_bytes_raw(), "little") & (2**255 - 1)
-        if y in _SMALL_ORDER_Y:
-            raise InvalidKey("the Ed25519 key is a point of small order; make a new key")
-        return key
-    if (
+        if y in _SMALL_ORDER_Y or y >= _ED25519_PRIME:
+            raise InvalidKey("the Ed25519 key is of small order or not in its canonical form; make a new key")
+    elif not (
         algorithm is Algorithm.ES256
         and isinstance(key, ec.EllipticCurvePublicKey)
         and isinstance(key.curve, ec.SECP256R1)
     ):
-        return key
-    raise InvalidKey(f"the public key is not of the algorithm it is registered under ({algorithm})")
+        raise InvalidKey(f"the public key is not of the algorithm it is registered under ({algorithm})")
+    if _spki(key) != spki:  # a compressed point, say: the same key under a second id
+        raise InvalidKey("the public key is not in its canonical DER form (uncompressed point, named curve)")
+    return key

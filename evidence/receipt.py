@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from evidence.canonical import canonical, parse_canonical
+from evidence.canonical import MAX_SAFE_INTEGER, canonical, parse_canonical
 from evidence.envelope import PUNCH_RECEIPT_TYPE, RECEIPT_TYPE, Envelope, pae, sign
 from evidence.errors import Fork, InvalidEnvelope, Omitted, ReceiptError, ReceiptMismatch, TooLarge
 from evidence.events import Counter, Fact, Hex128, HexDigest, Name, UtcTime
@@ -77,12 +77,11 @@ class PunchReceipt:
     time: str  # RFC 3339 UTC with milliseconds
 
     def text(self, key: SigningKey) -> str:
-        """The QR code's content, signed. Raises TooLarge beyond 300 bytes."""
+        """The QR code's content, signed. Raises an EvidenceError for what `verify` would not read again."""
         statement = self._statement()
         signature = key.sign(pae(PUNCH_RECEIPT_TYPE, statement.encode()))
         text = f"{statement}/{_b64(signature)}"
-        if len(text) > MAX_PUNCH_RECEIPT_BYTES:
-            raise TooLarge(f"the receipt has {len(text)} bytes, a QR code here holds {MAX_PUNCH_RECEIPT_BYTES}")
+        _split(text)
         return text
 
     @classmethod
@@ -117,7 +116,7 @@ class PunchReceipt:
 
 _PARTS = re.compile(
     rf"({_PREFIX}/([a-z0-9][a-z0-9-]{{0,47}})/([A-Za-z0-9_-]{{22}})/(0|[1-9][0-9]{{0,15}})/([A-Za-z0-9_-]{{43}})"
-    r"/(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z))/([A-Za-z0-9_-]{86})"
+    r"/([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z))/([A-Za-z0-9_-]{86})"
 )
 
 
@@ -128,6 +127,8 @@ def _split(text: str) -> tuple[PunchReceipt, bytes, str]:
     if match is None:
         raise ReceiptError(f"a punch receipt reads {_PREFIX}/device/chain/seq/hash/time/signature")
     statement, device, chain, seq, digest, time, signature = match.groups()
+    if int(seq) > MAX_SAFE_INTEGER:
+        raise ReceiptError(f"seq {seq} is beyond what an event can have")
     receipt = PunchReceipt(device, _unb64(chain).hex(), int(seq), _unb64(digest).hex(), time)
     return receipt, _unb64(signature), statement
 
