@@ -51,7 +51,7 @@ class Landmarks:
 
     @property
     def box(self) -> tuple[float, float, float, float]:
-        """x0, y0, x1, y1 of the tightest rectangle, normalised; may reach beyond 0..1 when the face leaves the image."""
+        """x0, y0, x1, y1 of the tightest rectangle, normalised; beyond 0..1 where the face leaves the image."""
         low, high = self.points[:, :2].min(axis=0), self.points[:, :2].max(axis=0)
         return float(low[0]), float(low[1]), float(high[0]), float(high[1])
 

@@ -18,7 +18,6 @@ HABITUAL = (
     b"All log messages before absl::InitializeLog()",
     b"Feedback manager requires a model with a single signature",
     b"GPU suport is not available",  # sic
-    b"Using NORM_RECT without IMAGE_DIMENSIONS",
 )
 STDERR = 2  # file descriptor
 

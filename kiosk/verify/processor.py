@@ -22,7 +22,7 @@ SYSTEM_LIBRARIES = ("libGL.so", "libEGL.so", "libGLESv2.so", "libglib-2.0.so", "
 
 
 def check_processor(mediapipe_version: str, machine: str | None = None, cpuinfo: Path = CPUINFO) -> None:
-    """Raise WrongProcessor when the installed mediapipe would crash here. Other machines than 64-bit ARM always pass."""
+    """Raise WrongProcessor when the installed mediapipe would crash here. Only a 64-bit ARM can fail."""
     if (machine or platform.machine()) not in ("aarch64", "arm64"):
         return
     if int(mediapipe_version.split(".", maxsplit=1)[0]) < FIRST_NEEDING_THEM:
