@@ -6,8 +6,6 @@ any thread. A row stays until a receipt signed by the collector covers it, and f
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 import secrets
 import sqlite3
@@ -22,34 +20,23 @@ from typing import Any
 
 import structlog
 
-from evidence.chain import Head, follow, read_event
+from evidence.chain import Head, follow
 from evidence.envelope import EVENT_TYPE, MAX_ENVELOPE_BYTES, sign
-from evidence.errors import EvidenceError, TooLarge
+from evidence.errors import ChainError, EvidenceError, TooLarge
 from evidence.events import DeviceEnrolledBody, Event, Fact, Kind, parse_body
 from evidence.keys import PublicKey, SigningKey
 from evidence.receipt import PunchReceipt, Receipt, covers, verify_receipt
 from evidence.status import Part
+from kiosk import journal_file
 from kiosk.clock import Clock, format_time, parse_time
-from kiosk.errors import JournalBusy, JournalDamaged, JournalFailed, JournalFull
+from kiosk.errors import JournalFailed, JournalFull
 from kiosk.health import free_bytes
 from kiosk.identity import sync_folder
 from kiosk.version import software
 
-SCHEMA_VERSION = 1
 RETENTION = timedelta(days=90)  # a second copy at the source while a dispute about a month's hours is likely
 LOW_SPACE_BYTES = 64 * 1024 * 1024  # some 10,000 punches of 6 kB: days of warning on a busy site
-NO_SPACE_BYTES = 1024 * 1024  # an I/O error with less than this free is a full disk under another name
 PROBE_BYTES = 16 * 1024  # more than a punch with twenty checks
-
-_TABLES = """
-CREATE TABLE events (
-  seq INTEGER PRIMARY KEY, chain TEXT NOT NULL, hash TEXT NOT NULL, kind TEXT NOT NULL, time TEXT NOT NULL,
-  envelope BLOB NOT NULL
-) STRICT;
-CREATE TABLE receipts (upto INTEGER PRIMARY KEY, head TEXT NOT NULL, time TEXT NOT NULL, envelope BLOB NOT NULL) STRICT;
-CREATE TABLE spent (authorisation TEXT PRIMARY KEY, time TEXT NOT NULL) STRICT;
-CREATE TABLE probe (id INTEGER PRIMARY KEY, filler BLOB NOT NULL) STRICT;
-"""
 
 log = structlog.get_logger(__name__)
 
@@ -109,13 +96,16 @@ class Journal:
         self._in_doubt = False  # the last commit failed: ask the file, not the memory, where the chain stands
         self._head: Head | None = None
         self._released = -1
-        self._lock_file = _lock(path)
+        self._database: sqlite3.Connection | None = None
+        self._holding: int | None = journal_file.hold(path)
         try:
-            with self._writing():
-                self._database = _connect(path, max_pages)
-                self._check_database()
-            self._head = self._read_head()
-            self._released = self._read_released()
+            try:
+                self._database = journal_file.connect(path, max_pages)
+                journal_file.check_format(self._database, path)
+                self._head = journal_file.read_head(self._database, path, device, self._key)
+                self._released = journal_file.read_released(self._database, path, self._head)
+            except (sqlite3.Error, OSError) as error:
+                raise self._refused(error) from error
             if self._head is None:
                 self.append(Kind.DEVICE_ENROLLED, DeviceEnrolledBody(key=self._key.text(), software=software()))
                 sync_folder(path.parent)
@@ -138,8 +128,8 @@ class Journal:
 
     def unsent(self, after_seq: int, limit: int) -> list[tuple[int, bytes]]:
         """Return at most `limit` (seq, envelope) without a receipt beyond `after_seq`, in order."""
-        with self._lock, self._reading():
-            rows = self._database.execute(
+        with self._lock, self._reading() as database:
+            rows = database.execute(
                 "SELECT seq, envelope FROM events WHERE seq > ? ORDER BY seq LIMIT ?",
                 (max(after_seq, self._released), limit),
             )
@@ -164,8 +154,8 @@ class Journal:
                 log.warning("receipt_refused", code=error.code, why=str(error), count=self.bad_receipts)
                 raise
             if one.upto > self._released:
-                with self._writing():
-                    self._database.execute(
+                with self._writing() as database:
+                    database.execute(
                         "INSERT OR REPLACE INTO receipts VALUES (?, ?, ?, ?)", (one.upto, one.head, one.time, receipt)
                     )
                 self._released = one.upto
@@ -177,8 +167,8 @@ class Journal:
 
         Raises JournalFull or JournalFailed.
         """
-        with self._lock, self._writing():
-            done = self._database.execute(
+        with self._lock, self._writing() as database:
+            done = database.execute(
                 "INSERT OR IGNORE INTO spent VALUES (?, ?)", (authorisation_id, self._clock.stamp().time)
             )
             return done.rowcount == 1
@@ -190,17 +180,15 @@ class Journal:
         """
         oldest_kept = format_time(parse_time(now) - int(self._retention.total_seconds() * 1e9))
         with self._lock:
-            with self._reading():
-                (upto,) = self._database.execute(
-                    "SELECT max(upto) FROM receipts WHERE time < ?", (oldest_kept,)
-                ).fetchone()
+            with self._reading() as database:
+                (upto,) = database.execute("SELECT max(upto) FROM receipts WHERE time < ?", (oldest_kept,)).fetchone()
             if upto is None:
                 return 0
-            with self._writing():
-                removed = self._database.execute(
+            with self._writing() as database:
+                removed = database.execute(
                     "DELETE FROM events WHERE seq <= ? AND seq < ?", (upto, self.head.seq)
                 ).rowcount
-                self._database.execute("DELETE FROM receipts WHERE upto < ?", (upto,))
+                database.execute("DELETE FROM receipts WHERE upto < ?", (upto,))
             return removed
 
     def probe(self) -> bool:
@@ -210,11 +198,12 @@ class Journal:
         """
         with self._lock:
             try:
-                with self._writing():
-                    self._database.execute("INSERT OR REPLACE INTO probe VALUES (1, zeroblob(?))", (PROBE_BYTES,))
-                    self._database.execute("DELETE FROM probe")
+                with self._writing() as database:
+                    database.execute("INSERT OR REPLACE INTO probe VALUES (1, zeroblob(?))", (PROBE_BYTES,))
+                    database.execute("DELETE FROM probe")
             except (JournalFull, JournalFailed):
                 return False
+            self._trouble = None
             return True
 
     def punch_receipt(self, recorded: Recorded) -> str:
@@ -242,8 +231,8 @@ class Journal:
     @property
     def oldest_unsent(self) -> str | None:
         """The time of the first event without a receipt, as its terminal stamped it; None where all have one."""
-        with self._lock, self._reading():
-            row = self._database.execute("SELECT time FROM events WHERE seq = ?", (self._released + 1,)).fetchone()
+        with self._lock, self._reading() as database:
+            row = database.execute("SELECT time FROM events WHERE seq = ?", (self._released + 1,)).fetchone()
             return None if row is None else str(row[0])
 
     @property
@@ -261,11 +250,12 @@ class Journal:
     def close(self) -> None:
         """Close the file. Everything appended is already on disk."""
         with self._lock:
-            database = getattr(self, "_database", None)
-            if database is not None:
-                database.close()
-            os.close(self._lock_file)
-            self._lock_file = os.open(os.devnull, os.O_RDONLY)  # so that a second close closes nothing of another's
+            if self._database is not None:
+                self._database.close()
+                self._database = None
+            if self._holding is not None:
+                os.close(self._holding)
+                self._holding = None
 
     def _sign_next(self, kind: str, body: Fact | dict[str, Any]) -> tuple[Event, Row, Head]:
         stamp = self._clock.stamp()
@@ -291,137 +281,60 @@ class Journal:
         digest, data = envelope.hash, envelope.encode()
         if len(data) > MAX_ENVELOPE_BYTES:
             raise TooLarge(f"the signed event has {len(data)} bytes, an envelope at most {MAX_ENVELOPE_BYTES}")
-        after = follow(head, event, digest)
+        try:
+            after = follow(head, event, digest)
+        except ChainError as error:  # the monotonic clock fell within one boot: a machine restored from a snapshot
+            raise JournalFailed(f"journal_failed: {error}; restart the machine") from error
         return event, Row(event.seq, event.chain, digest, event.kind, event.time, data), after
 
     def _commit(self, row: Row) -> None:
         """Write one row and wait until it is on disk. Raises JournalFull or JournalFailed."""
-        with self._writing():
-            self._database.execute(
+        with self._writing() as database:
+            database.execute(
                 "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)",
                 (row.seq, row.chain, row.hash, row.kind, row.time, row.envelope),
             )
+        self._trouble = None
 
     def _settle(self) -> None:
         """After a failed commit the file decides where the chain stands: a row may have reached it after all."""
         if self._in_doubt:
-            self._head = self._read_head()
+            with self._reading() as database:
+                self._head = journal_file.read_head(database, self.path, self.device, self._key) or self._head
             self._in_doubt = False
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Name what SQLite refuses, remember it for `state`, and forget it after a success."""
+    def _writing(self) -> Iterator[sqlite3.Connection]:
         try:
-            yield
+            yield self._open_database
         except sqlite3.Error as error:
             self._in_doubt = True
-            full = _is_full(error, self.path.parent)
-            cause = f"{'disk_full' if full else 'journal_failed'}: {_sentence(error, full=full)}"
-            self._trouble = cause[:400]
-            log.error("journal_write_failed", why=cause)
-            raise (JournalFull(cause) if full else JournalFailed(cause)) from error
-        self._trouble = None
+            raise self._refused(error) from error
 
     @contextmanager
-    def _reading(self) -> Iterator[None]:
+    def _reading(self) -> Iterator[sqlite3.Connection]:
         try:
-            yield
+            yield self._open_database
         except sqlite3.Error as error:
-            self._trouble = f"journal_failed: {_sentence(error, full=False)}"[:400]
-            raise JournalFailed(self._trouble) from error
+            raise self._refused(error) from error
 
-    def _check_database(self) -> None:
-        (version,) = self._database.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            self._database.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-        elif version != SCHEMA_VERSION:
-            raise JournalDamaged(f"{self.path} has format {version}, this software knows {SCHEMA_VERSION}; update it")
-        (verdict,) = self._database.execute("PRAGMA quick_check(1)").fetchone()
-        if verdict != "ok":
-            raise JournalDamaged(f"{self.path} is damaged ({verdict}); keep the file and enrol a new chain")
+    def _refused(self, error: sqlite3.Error | OSError) -> JournalFull | JournalFailed:
+        """Name what the database refused, and remember it for `state`."""
+        full = journal_file.is_full(error, self.path.parent)
+        self._trouble = journal_file.sentence(error, full=full)
+        log.error("journal_refused", why=self._trouble)
+        return JournalFull(self._trouble) if full else JournalFailed(self._trouble)
 
-    def _read_head(self) -> Head | None:
-        """Check the last two rows against each other and the key; a journal that does not hold is not continued."""
-        with self._reading():
-            rows = self._database.execute("SELECT seq, hash, envelope FROM events ORDER BY seq DESC LIMIT 2").fetchall()
-        if not rows:
-            return None
-        try:
-            head: Head | None = None
-            for seq, digest, data in reversed(rows):
-                event, envelope = read_event(data, {self.device: self._key})
-                if (event.seq, envelope.hash) != (seq, digest):
-                    raise JournalDamaged(f"row {seq} of {self.path} holds another event than it says")
-                if head is None and seq > 0:  # what it follows is further back, or pruned
-                    head = Head(event.device, event.chain, event.seq, digest, event.boot, event.mono_us)
-                else:
-                    head = follow(head, event, digest)
-        except EvidenceError as error:
-            raise JournalDamaged(
-                f"{self.path} does not end in this terminal's chain ({error}); keep the file and enrol a new chain"
-            ) from error
-        return head
-
-    def _read_released(self) -> int:
-        with self._reading():
-            upto, head = self._database.execute(
-                "SELECT upto, head FROM receipts ORDER BY upto DESC LIMIT 1"
-            ).fetchone() or (-1, None)
-        if upto >= 0 and (self._head is None or self._hash_at(upto) not in (head, None) or upto > self._head.seq):
-            raise JournalDamaged(
-                f"{self.path} stands behind the collector's receipt for seq {upto}: it was restored from a copy; keep "
-                "the file and enrol a new chain"
-            )
-        return int(upto)
+    @property
+    def _open_database(self) -> sqlite3.Connection:
+        if self._database is None:
+            raise JournalFailed("journal_failed: the journal is closed")
+        return self._database
 
     def _hash_at(self, seq: int) -> str | None:
-        with self._reading():
-            row = self._database.execute("SELECT hash FROM events WHERE seq = ?", (seq,)).fetchone()
+        with self._reading() as database:
+            row = database.execute("SELECT hash FROM events WHERE seq = ?", (seq,)).fetchone()
         return None if row is None else str(row[0])
-
-
-def _lock(path: Path) -> int:
-    """Hold the journal for this process. Raises JournalBusy or JournalFailed."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise JournalFull(f"disk_full: {path.parent} has no room for a journal") from error
-        raise JournalFailed(f"journal_failed: {path.parent}: {error.strerror}") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(handle)
-        raise JournalBusy(f"another process has {path} open; stop it first") from error
-    return handle
-
-
-def _connect(path: Path, max_pages: int | None) -> sqlite3.Connection:
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # SQLite's own files inherit the mode
-    database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-    database.execute("PRAGMA journal_mode = WAL")
-    database.execute("PRAGMA synchronous = FULL")
-    if max_pages is not None:
-        database.execute(f"PRAGMA max_page_count = {max_pages:d}")
-    return database
-
-
-def _is_full(error: sqlite3.Error, folder: Path) -> bool:
-    code = getattr(error, "sqlite_errorcode", None)
-    if code is None:
-        return False
-    if code & 0xFF == sqlite3.SQLITE_FULL:
-        return True
-    free = free_bytes(folder)  # growing the shared-memory file or opening the log fails by other names
-    return code & 0xFF in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN) and free is not None and free < NO_SPACE_BYTES
-
-
-def _sentence(error: sqlite3.Error, *, full: bool) -> str:
-    name = getattr(error, "sqlite_errorname", type(error).__name__)
-    if full:
-        return f"there is no room for another event ({name}); free space on the terminal's disk"
-    return f"the database refused ({name}: {error}); check the terminal's disk"
 
 
 def _uuid7() -> str:

@@ -1,0 +1,146 @@
+"""The SQLite file under the journal: held by one process, checked when it is opened, its refusals named.
+
+A file that does not end in this terminal's own chain is never continued: two events at one seq are an equivocation.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import sqlite3
+from pathlib import Path
+
+from evidence.chain import Head, follow, read_event
+from evidence.errors import EvidenceError
+from evidence.keys import PublicKey
+from kiosk.errors import JournalBusy, JournalDamaged, JournalFailed, JournalFull
+from kiosk.health import free_bytes
+
+SCHEMA_VERSION = 1
+NO_SPACE_BYTES = 1024 * 1024  # an I/O error with less than this free is a full disk under another name
+BUSY_TIMEOUT_S = 2.0  # somebody's sqlite3 shell may hold the file for a moment; a worker does not wait longer
+
+_TABLES = """
+CREATE TABLE events (
+  seq INTEGER PRIMARY KEY, chain TEXT NOT NULL, hash TEXT NOT NULL, kind TEXT NOT NULL, time TEXT NOT NULL,
+  envelope BLOB NOT NULL
+) STRICT;
+CREATE TABLE receipts (upto INTEGER PRIMARY KEY, head TEXT NOT NULL, time TEXT NOT NULL, envelope BLOB NOT NULL) STRICT;
+CREATE TABLE spent (authorisation TEXT PRIMARY KEY, time TEXT NOT NULL) STRICT;
+CREATE TABLE probe (id INTEGER PRIMARY KEY, filler BLOB NOT NULL) STRICT;
+"""
+
+
+def hold(path: Path) -> int:
+    """Hold the journal at `path` for this process; return the handle that holds it.
+
+    Raises JournalBusy, JournalFull or JournalFailed.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise JournalFull("disk_full: there is no room for a journal; free space on the terminal's disk") from error
+        raise JournalFailed(f"journal_failed: {path.parent}: {error.strerror}") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        raise JournalBusy(f"journal_busy: another process has {path} open; stop it first") from error
+    return handle
+
+
+def connect(path: Path, max_pages: int | None) -> sqlite3.Connection:
+    """Open or make the database. Raises sqlite3.Error or OSError."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # SQLite's own files inherit the mode
+    database = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, check_same_thread=False, isolation_level=None)
+    try:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = FULL")
+        if max_pages is not None:
+            database.execute(f"PRAGMA max_page_count = {max_pages:d}")
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def check_format(database: sqlite3.Connection, path: Path) -> None:
+    """Make the tables in a new file; check an old one's format and pages. Raises JournalDamaged or sqlite3.Error."""
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    if version == 0:
+        try:
+            database.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        except sqlite3.Error:
+            if database.in_transaction:
+                database.rollback()
+            raise
+    elif version != SCHEMA_VERSION:
+        raise JournalDamaged(f"journal_damaged: {path} has format {version}, known is {SCHEMA_VERSION}; update zaigang")
+    (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise _damaged(path, f"SQLite says {verdict}")
+
+
+def read_head(database: sqlite3.Connection, path: Path, device: str, key: PublicKey) -> Head | None:
+    """Check the last two events against each other and the terminal's key; return the head, None for an empty file.
+
+    Raises JournalDamaged or sqlite3.Error.
+    """
+    rows = database.execute("SELECT seq, hash, envelope FROM events ORDER BY seq DESC LIMIT 2").fetchall()
+    head: Head | None = None
+    try:
+        for seq, digest, data in reversed(rows):
+            event, envelope = read_event(data, {device: key})
+            if (event.seq, envelope.hash) != (seq, digest):
+                raise _damaged(path, f"row {seq} holds another event than it says")
+            if head is None and seq > 0:  # what it follows is further back, or pruned
+                head = Head(event.device, event.chain, event.seq, digest, event.boot, event.mono_us)
+            else:
+                head = follow(head, event, digest)
+    except EvidenceError as error:
+        raise _damaged(path, f"it does not end in this terminal's chain: {error}") from error
+    return head
+
+
+def read_released(database: sqlite3.Connection, path: Path, head: Head | None) -> int:
+    """Return the highest seq that a receipt covers, -1 for none. Raises JournalDamaged or sqlite3.Error.
+
+    A journal that stands behind its receipts was restored from a copy.
+    """
+    row = database.execute("SELECT upto, head FROM receipts ORDER BY upto DESC LIMIT 1").fetchone()
+    if row is None:
+        return -1
+    upto, receipted = int(row[0]), row[1]
+    held = database.execute("SELECT hash FROM events WHERE seq = ?", (upto,)).fetchone()
+    if head is None or upto > head.seq or (held is not None and held[0] != receipted):
+        raise _damaged(path, f"the collector's receipt for seq {upto} speaks of events that are not here")
+    return upto
+
+
+def is_full(error: sqlite3.Error | OSError, folder: Path) -> bool:
+    """Say whether SQLite or the system refused for want of room."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        return False
+    primary = code & 0xFF  # the low byte of an extended code
+    if primary == sqlite3.SQLITE_FULL:
+        return True
+    free = free_bytes(folder)  # growing the shared-memory file or opening the log fails by other names
+    return primary in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN) and free is not None and free < NO_SPACE_BYTES
+
+
+def sentence(error: sqlite3.Error | OSError, *, full: bool) -> str:
+    """Return a reason with its code: what SQLite refused and what to do."""
+    name = getattr(error, "sqlite_errorname", type(error).__name__)
+    if full:
+        return f"disk_full: there is no room for another event ({name}); free space on the terminal's disk"
+    return f"journal_failed: the database refused ({name}: {error}); check the terminal's disk"[:400]
+
+
+def _damaged(path: Path, why: str) -> JournalDamaged:
+    return JournalDamaged(f"journal_damaged: {path} is not continued, {why}; keep the file and enrol a new chain")
