@@ -42,7 +42,7 @@ MOST_SAMPLES = 200  # of one beacon within the median
 
 @dataclass(frozen=True, slots=True)
 class BeaconReading:
-    """What is heard now: ids in range, the strongest beacon's median in dBm (in range or not), and the scanner's life."""
+    """What is heard now: ids in range, the strongest median in dBm (in range or not), and the scanner's life."""
 
     heard: tuple[str, ...]
     best_rssi: int | None
