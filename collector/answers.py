@@ -1,0 +1,44 @@
+"""What every answer of the API has in common: one error shape, limits of a page, RFC 3339 times."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import Query
+from pydantic import BaseModel, Field
+
+UtcText = Annotated[
+    str,
+    Field(
+        description="RFC 3339, UTC, milliseconds.",
+        examples=["2026-11-22T00:00:00.000Z"],
+        json_schema_extra={"format": "date-time"},
+    ),
+]
+Limit = Annotated[int, Query(ge=1, le=500, description="Items on a page.")]
+
+
+class ErrorBody(BaseModel):
+    """What went wrong."""
+
+    code: Annotated[str, Field(description="Stable, for programs.")]
+    message: Annotated[str, Field(description="One sentence, for people.")]
+
+
+class ErrorAnswer(BaseModel):
+    """The shape of every error of this API."""
+
+    error: ErrorBody
+
+
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Describe the errors of a route; 401 and 422 are everywhere."""
+    named = {
+        400: "The request cannot be read",
+        401: "No good API key",
+        403: "The key's scope is not enough",
+        404: "Not here",
+        409: "Contradicts what is here",
+        422: "A parameter or the body is wrong",
+    }
+    return {status: {"model": ErrorAnswer, "description": named[status]} for status in (401, 422, *statuses)}

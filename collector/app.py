@@ -1,0 +1,98 @@
+"""The composition root: settings in, running threads and an HTTP application out."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import uvicorn
+from fastapi import FastAPI
+
+from collector.auth.service import ApiKeys
+from collector.database import Database
+from collector.devices.service import Devices
+from collector.healthz import Health, health_of
+from collector.identity import CollectorKeys, load_or_create_keys
+from collector.ingest.dead_letters import Bounds, DeadLetters
+from collector.ingest.intake import Intake, Limits
+from collector.ingest.message import Message
+from collector.ingest.pump import Pump
+from collector.ingest.subscriber import Subscriber
+from collector.ledger.service import Ledger
+from collector.people.service import People
+from collector.punches.service import Punches
+from collector.schema import prepare
+from collector.services import Services
+from collector.settings import Settings
+from collector.sites.service import Sites
+from collector.web import create_api
+
+
+def open_database(settings: Settings) -> Database:
+    """Open the database, making it first where it does not exist. Raises SettingsError."""
+    database = Database(settings.database_path)
+    prepare(database)
+    return database
+
+
+def build_services(settings: Settings, database: Database, keys: CollectorKeys) -> Services:
+    """Build what routes, pages and commands ask."""
+    return Services(
+        api_keys=ApiKeys(database),
+        sites=Sites(database),
+        people=People(database, keys.command),
+        devices=Devices(database, timedelta(seconds=settings.inactivity_timeout_s)),
+        ledger=Ledger(database),
+        punches=Punches(database),
+        dead_letters=DeadLetters(database),
+    )
+
+
+class Collector:
+    """Everything that runs in one collector process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.keys = load_or_create_keys(settings.keys_path)
+        self.database = open_database(settings)
+        self.services = build_services(settings, self.database, self.keys)
+        limits = Limits(
+            settings.staged_per_device, Bounds(settings.dead_letters_per_source, settings.dead_letters_kept)
+        )
+        intake = Intake(self.database, self.keys.receipt, self.keys.seal, limits)
+        self.subscriber = Subscriber(settings, self._deliver)
+        self.pump = Pump(intake, self.subscriber, settings.batch_messages, settings.batch_wait_ms / 1000)
+
+    def start(self) -> None:
+        """Start the intake, then the subscription that feeds it."""
+        self.pump.start()
+        self.subscriber.start()
+
+    def stop(self) -> None:
+        """Stop in the order that loses nothing: what was not committed was not acknowledged."""
+        self.pump.stop()
+        self.subscriber.stop()
+        self.database.close()
+
+    def health(self) -> Health:
+        """Say how it is."""
+        return health_of(self.pump.state, self.subscriber.state, self.database)
+
+    def web(self) -> FastAPI:
+        """Build the HTTP application."""
+        return create_api(self.services, self.health)
+
+    def _deliver(self, message: Message) -> None:
+        self.pump.messages.put(message)
+
+
+def run(settings: Settings) -> None:
+    """Run until SIGINT or SIGTERM."""
+    collector = Collector(settings)
+    server = uvicorn.Server(
+        uvicorn.Config(collector.web(), host=settings.host, port=settings.port, log_level="warning", access_log=False)
+    )
+    collector.start()
+    try:
+        server.run()
+    finally:
+        collector.stop()

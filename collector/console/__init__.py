@@ -1,0 +1,1 @@
+"""The pages for people: devices and the latest punches, live."""

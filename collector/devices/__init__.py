@@ -1,0 +1,1 @@
+"""Terminals: registration, keys, live status."""

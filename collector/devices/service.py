@@ -1,0 +1,186 @@
+"""Registering, approving, revoking and listing devices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import structlog
+from pydantic import BaseModel, ConfigDict, Field
+from sqlmodel import Session, col, select, update
+
+from collector.database import Database
+from collector.devices.live import DeviceState, Facts, Trouble, state_of, troubles
+from collector.devices.models import Device, DeviceKey, DeviceStatus
+from collector.errors import Conflict, Invalid, NotFound
+from collector.ledger.models import Chain, ChainState
+from collector.sites.models import Site
+from collector.timestamps import utc_now
+from evidence.errors import InvalidKey
+from evidence.events import Name
+from evidence.keys import PublicKey
+
+log = structlog.get_logger()
+
+
+class NewDevice(BaseModel):
+    """A terminal to register: its key comes from the terminal's own screen or log, never from the network."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name
+    site: Name
+    key: Annotated[str, Field(max_length=1000, description="`ed25519:…` or `es256:…`, as the terminal prints it.")]
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceView:
+    """A device with its live status."""
+
+    name: str
+    site: str
+    state: DeviceState
+    troubles: tuple[Trouble, ...]
+    added_at: str
+    revoked_at: str | None
+    flagged_at: str | None
+    last_connect: str | None
+    last_disconnect: str | None
+    last_activity: str | None
+    health: dict[str, Any] | None
+    health_at: str | None
+    chains: tuple[Chain, ...]
+
+    @property
+    def unsent(self) -> int | None:
+        """Events in its journal without a receipt, as it last said."""
+        return None if self.health is None else int(self.health["unsent"])
+
+
+class Devices:
+    """The terminals of one collector."""
+
+    def __init__(self, database: Database, inactivity_timeout: timedelta) -> None:
+        self._database = database
+        self._inactivity_timeout = inactivity_timeout
+
+    def add(self, new: NewDevice) -> Device:
+        """Register a device with its key. Raises Conflict, NotFound for its site, Invalid for its key."""
+        key = _parse(new.key)
+        with self._database.write() as session:
+            if session.get(Site, new.site) is None:
+                raise NotFound(f"there is no site {new.site}; add it first")
+            if session.get(Device, new.name) is not None:
+                raise Conflict(f"there is a device {new.name} already")
+            held = session.exec(select(DeviceKey).where(DeviceKey.key_id == key.id)).first()
+            if held is not None:
+                raise Conflict(f"this key is registered for {held.device}; every terminal has a key of its own")
+            now = utc_now()
+            device = Device(name=new.name, site=new.site, added_at=now)
+            session.add(device)
+            session.flush()
+            session.add(DeviceKey(device=new.name, key=key.text(), key_id=key.id, added_at=now))
+        log.info("device registered", device=new.name, key=key.fingerprint)
+        return device
+
+    def revoke(self, name: str) -> Device:
+        """From now on nothing of this device is verified. Raises NotFound, Conflict if it is revoked already."""
+        with self._database.write() as session:
+            device = _held(session, name)
+            if device.revoked_at is not None:
+                raise Conflict(f"{name} was revoked at {device.revoked_at}")
+            device.revoked_at = utc_now()
+        log.warning("device revoked", device=name)
+        return device
+
+    def approve(self, name: str, chain: str | None, by: str) -> list[str]:
+        """Let a device's waiting chains in (or only `chain`); return them. Raises NotFound, Conflict."""
+        with self._database.write() as session:
+            device = _held(session, name)
+            if device.revoked_at is not None:
+                raise Conflict(f"{name} was revoked at {device.revoked_at}")
+            waiting = select(Chain.chain).where(Chain.device == name, Chain.state == ChainState.PENDING)
+            if chain is not None:
+                waiting = waiting.where(Chain.chain == chain)
+            chains = list(session.exec(waiting))
+            if not chains:
+                raise NotFound(f"no chain of {name} waits for approval")
+            opened = update(Chain).where(col(Chain.device) == name, col(Chain.chain).in_(chains))
+            session.exec(opened.values(state=ChainState.OPEN, approved_by=by))
+        log.warning("chains approved", device=name, chains=chains, by=by)
+        return chains
+
+    def keys(self, name: str) -> list[DeviceKey]:
+        """Return a device's keys, oldest first. Raises NotFound."""
+        with self._database.read() as session:
+            _held(session, name)
+            return list(session.exec(select(DeviceKey).where(DeviceKey.device == name).order_by(col(DeviceKey.id))))
+
+    def get(self, name: str) -> DeviceView:
+        """Return one. Raises NotFound."""
+        with self._database.read() as session:
+            _held(session, name)
+            return self._views(session, name)[0]
+
+    def all(self) -> list[DeviceView]:
+        """Return all, by name."""
+        with self._database.read() as session:
+            return self._views(session, None)
+
+    def _views(self, session: Session, name: str | None) -> list[DeviceView]:
+        chains: dict[str, list[Chain]] = {}
+        for chain in session.exec(select(Chain).order_by(col(Chain.opened_at))):
+            chains.setdefault(chain.device, []).append(chain)
+        query = (
+            select(Device, DeviceStatus)
+            .join(DeviceStatus, col(DeviceStatus.device) == col(Device.name), isouter=True)
+            .order_by(col(Device.name))
+        )
+        if name is not None:
+            query = query.where(Device.name == name)
+        now = datetime.now(UTC)
+        return [
+            self._view(device, status or DeviceStatus(device=device.name), tuple(chains.get(device.name, ())), now)
+            for device, status in session.exec(query)
+        ]
+
+    def _view(self, device: Device, status: DeviceStatus, chains: tuple[Chain, ...], now: datetime) -> DeviceView:
+        facts = Facts(
+            online=status.online,
+            last_activity=status.last_activity,
+            health=status.health,
+            revoked=device.revoked_at is not None,
+            flagged=device.flagged_at is not None,
+            chain_pending=any(chain.state == ChainState.PENDING for chain in chains),
+            chain_frozen=any(chain.state == ChainState.FROZEN for chain in chains),
+        )
+        return DeviceView(
+            name=device.name,
+            site=device.site,
+            state=state_of(facts, now, self._inactivity_timeout),
+            troubles=troubles(facts),
+            added_at=device.added_at,
+            revoked_at=device.revoked_at,
+            flagged_at=device.flagged_at,
+            last_connect=status.last_connect,
+            last_disconnect=status.last_disconnect,
+            last_activity=status.last_activity,
+            health=status.health,
+            health_at=status.health_at,
+            chains=chains,
+        )
+
+
+def _held(session: Session, name: str) -> Device:
+    device = session.get(Device, name)
+    if device is None:
+        raise NotFound(f"there is no device {name}")
+    return device
+
+
+def _parse(text: str) -> PublicKey:
+    try:
+        return PublicKey.parse(text)
+    except InvalidKey as error:
+        raise Invalid(str(error)) from error

@@ -1,0 +1,111 @@
+"""The error tree of the collector: each error has a stable code and, for the API, the HTTP status it becomes."""
+
+from __future__ import annotations
+
+
+class CollectorError(Exception):
+    """Base of everything that the collector refuses; `code` stands in API answers and dead letters."""
+
+    code = "collector_error"
+    status = 400
+
+
+class NotFound(CollectorError):
+    """The thing that was asked for is not here."""
+
+    code = "not_found"
+    status = 404
+
+
+class Conflict(CollectorError):
+    """The change contradicts what is already here."""
+
+    code = "conflict"
+    status = 409
+
+
+class Invalid(CollectorError):
+    """The request can be read but not be carried out."""
+
+    code = "invalid"
+    status = 422
+
+
+class Unauthorised(CollectorError):
+    """No key, or one that is unknown or revoked."""
+
+    code = "unauthorised"
+    status = 401
+
+
+class Forbidden(CollectorError):
+    """The key is good, its scope is not enough."""
+
+    code = "forbidden"
+    status = 403
+
+
+class SettingsError(CollectorError):
+    """The settings or files that the collector starts from cannot be used."""
+
+    code = "settings"
+
+
+class SchemaTooNew(SettingsError):
+    """The database was written by a later version of the collector."""
+
+    code = "schema_too_new"
+
+
+class IngestRefusal(CollectorError):
+    """A message cannot be admitted; it becomes a dead letter."""
+
+    code = "refused"
+
+
+class UnknownDevice(IngestRefusal):
+    """No administrator has registered the device; there is no trust on first use."""
+
+    code = "unknown_device"
+
+
+class WrongTopic(IngestRefusal):
+    """The topic's site and device are not those of the payload."""
+
+    code = "wrong_topic"
+
+
+class KeyMismatch(IngestRefusal):
+    """A new chain's `device.enrolled` names another key than the registered one."""
+
+    code = "key_mismatch"
+
+
+class RevokedDevice(IngestRefusal):
+    """A revoked device cannot open a chain."""
+
+    code = "revoked_device"
+
+
+class StagingFull(IngestRefusal):
+    """Too many events of one device wait for a gap to close; the terminal keeps them and sends them again."""
+
+    code = "staging_full"
+
+
+class InvalidStatus(IngestRefusal):
+    """A health or status message cannot be read."""
+
+    code = "invalid_status"
+
+
+class UnknownKind(IngestRefusal):
+    """The event stands in the ledger, but this version cannot project its kind."""
+
+    code = "unknown_kind"
+
+
+class LedgerConflict(CollectorError):
+    """Another writer took a place in the ledger between reading and inserting; the batch is taken again."""
+
+    code = "ledger_conflict"

@@ -1,0 +1,63 @@
+"""Whether the collector works: intake, database and broker, each with a word and a reason."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from collector.database import Database
+from collector.ingest.pump import PumpState
+from collector.ingest.subscriber import BrokerState
+
+STALLED_AFTER_S = 30.0  # the intake comes round twice a second; a busy disk makes that a few seconds
+
+
+class PartHealth(BaseModel):
+    """One part."""
+
+    state: Literal["ok", "failed"]
+    reason: Annotated[str, Field(description="Why it does not work; empty where it does.")] = ""
+
+
+class Health(BaseModel):
+    """The whole: ok where every part is."""
+
+    status: Literal["ok", "failed"]
+    intake: PartHealth
+    database: PartHealth
+    broker: PartHealth
+
+
+def health_of(intake: PumpState, broker: BrokerState, database: Database) -> Health:
+    """Judge the parts."""
+    parts = {"intake": _intake(intake), "broker": _broker(broker), "database": _database(database)}
+    whole: Literal["ok", "failed"] = "ok" if all(part.state == "ok" for part in parts.values()) else "failed"
+    return Health(status=whole, **parts)
+
+
+def _intake(state: PumpState) -> PartHealth:
+    if not state.alive:
+        return PartHealth(state="failed", reason="the intake thread has ended; restart the collector")
+    if state.failing is not None:
+        return PartHealth(state="failed", reason="messages cannot be written; the log says why")
+    if state.stalled_s > STALLED_AFTER_S:
+        return PartHealth(state="failed", reason=f"a batch has taken {state.stalled_s:.0f} s; is the disk stuck?")
+    return PartHealth(state="ok")
+
+
+def _broker(state: BrokerState) -> PartHealth:
+    if not state.alive:
+        return PartHealth(state="failed", reason="the network thread has ended; restart the collector")
+    return PartHealth(state="ok") if state.connected else PartHealth(state="failed", reason=state.reason)
+
+
+def _database(database: Database) -> PartHealth:
+    try:
+        with database.read() as session:
+            session.connection().execute(text("SELECT count(*) FROM schema_version"))
+    except SQLAlchemyError:
+        return PartHealth(state="failed", reason="the database cannot be read; the log says why")
+    return PartHealth(state="ok")

@@ -1,0 +1,92 @@
+"""The intake: a batch of messages in, one committed transaction, signed receipts out.
+
+A receipt is signed only after the commit, so it never promises what a power cut could take back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from sqlmodel import Session
+
+from collector.database import Database
+from collector.ingest.batch import Batch
+from collector.ingest.dead_letters import Bounds, DeadLetterBox
+from collector.ingest.message import Answer, Message
+from collector.timestamps import utc_now
+from evidence.chain import Head
+from evidence.keys import SigningKey
+from evidence.receipt import Receipt, sign_receipt
+from evidence.topics import Leaf, Topic
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the intake keeps of what it cannot admit."""
+
+    staged_per_device: int = 2000
+    dead_letters: Bounds = field(default_factory=Bounds)
+
+
+class Intake:
+    """Admission to the ledger. Not thread-safe: one thread calls it."""
+
+    def __init__(
+        self,
+        database: Database,
+        receipt_key: SigningKey,
+        seal_key: bytes,
+        limits: Limits | None = None,
+        now: Callable[[], str] = utc_now,
+    ) -> None:
+        self._database = database
+        self._receipt_key = receipt_key
+        self._seal_key = seal_key
+        self._limits = limits or Limits()
+        self._now = now
+
+    def admit(self, messages: Sequence[Message]) -> list[Answer]:
+        """Take the messages in one transaction; return the receipts that are due. Raises SQLAlchemyError."""
+        with self._database.write() as session:
+            batch = self._batch(session)
+            for message in messages:
+                batch.take(message)
+            batch.write()
+        return self._answers(batch)
+
+    def admit_ready(self) -> list[Answer]:
+        """Take what an approval has freed from staging. Raises SQLAlchemyError."""
+        with self._database.read() as session:
+            if not self._batch(session).anything_ready():
+                return []
+        with self._database.write() as session:
+            batch = self._batch(session)
+            batch.take_ready()
+            batch.write()
+        return self._answers(batch)
+
+    def bury(self, message: Message, error: Exception) -> None:
+        """Make a dead letter of a message that breaks its transaction whenever it is tried."""
+        box = DeadLetterBox(self._limits.dead_letters)
+        text = f"{type(error).__name__}: {error}"
+        box.add("", message.topic, message.payload, "internal", text, message.received_at)
+        with self._database.write() as session:
+            box.write(session)
+
+    def _batch(self, session: Session) -> Batch:
+        return Batch(session, self._seal_key, self._limits.staged_per_device, self._limits.dead_letters)
+
+    def _answers(self, batch: Batch) -> list[Answer]:
+        answers = []
+        for (device, chain), site in batch.answer_to.items():
+            head = batch.tip(device, chain)
+            if head is not None:
+                answers.append(self._receipt(site, head, batch.tree_size))
+        return answers
+
+    def _receipt(self, site: str, head: Head, tree_size: int) -> Answer:
+        receipt = Receipt(
+            device=head.device, chain=head.chain, upto=head.seq, head=head.hash, tree_size=tree_size, time=self._now()
+        )
+        return Answer(str(Topic(site, head.device, Leaf.RECEIPT)), sign_receipt(receipt, self._receipt_key))

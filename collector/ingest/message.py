@@ -1,0 +1,26 @@
+"""One message from the broker, as the intake sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A payload, where it was published and when it arrived."""
+
+    topic: str
+    payload: bytes
+    received_at: str  # RFC 3339 UTC with milliseconds
+    retained: bool = False  # the broker kept it: it may be old
+    mid: int = 0  # MQTT packet id, for the acknowledgement
+    connection: int = 0  # the connection that the packet id belongs to
+    qos: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A signed receipt, ready to publish."""
+
+    topic: str
+    payload: bytes

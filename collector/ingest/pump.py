@@ -1,0 +1,147 @@
+"""The thread between broker and ledger: collects messages into batches, admits them, then acknowledges and answers.
+
+A database that fails stops the acknowledgements, not the thread: the batch is tried again until it is in. A message
+that breaks its transaction every time is set aside alone, so that it blocks nothing.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+from sqlalchemy.exc import OperationalError
+
+from collector.ingest.intake import Intake
+from collector.ingest.message import Answer, Message
+
+log = structlog.get_logger()
+
+READY_EVERY_S = 0.5  # how soon an approval given on the command line takes effect
+RETRY_S = 1.0  # a locked or full database is asked again at this pace
+
+
+class Outlet(Protocol):
+    """Where acknowledgements and receipts go."""
+
+    def acknowledge(self, message: Message) -> None:
+        """Tell the broker that the message is safe here."""
+        ...
+
+    def publish(self, answer: Answer) -> None:
+        """Send a receipt."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PumpState:
+    """How the intake is doing."""
+
+    alive: bool
+    failing: str | None  # why the last batch is not in yet
+    waiting: int  # messages in the queue
+    stalled_s: float  # since the thread last came round, in seconds
+    admitted: int  # messages handled since the start
+
+
+class Pump:
+    """Runs an intake on its own thread."""
+
+    def __init__(self, intake: Intake, outlet: Outlet, batch_messages: int = 256, batch_wait_s: float = 0.02) -> None:
+        self.messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._intake = intake
+        self._outlet = outlet
+        self._batch_messages = batch_messages
+        self._batch_wait_s = batch_wait_s
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
+        self._failing: str | None = None
+        self._came_round = time.monotonic()
+        self._handled = 0
+
+    @property
+    def state(self) -> PumpState:
+        """How it is doing now."""
+        stalled_s = time.monotonic() - self._came_round
+        return PumpState(self._thread.is_alive(), self._failing, self.messages.qsize(), stalled_s, self._handled)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the batch at hand and end the thread; what is not committed was not acknowledged."""
+        self._stop.set()
+        self._thread.join(10)
+
+    def _run(self) -> None:
+        ready_at = 0.0
+        while not self._stop.is_set():
+            self._came_round = time.monotonic()
+            batch = self._collect()
+            try:
+                if batch:
+                    self._handle(batch)
+                if time.monotonic() >= ready_at:
+                    ready_at = time.monotonic() + READY_EVERY_S
+                    self._send(self._intake.admit_ready())
+                self._failing = None
+            except Exception as error:
+                # Nothing was acknowledged: the broker or the terminal sends it again. The thread must live on.
+                self._failing = f"{type(error).__name__}: {error}"
+                log.exception("the intake failed")
+                self._stop.wait(RETRY_S)
+
+    def _collect(self) -> list[Message]:
+        try:
+            batch = [self.messages.get(timeout=READY_EVERY_S)]
+        except queue.Empty:
+            return []
+        deadline = time.monotonic() + self._batch_wait_s
+        while len(batch) < self._batch_messages:
+            try:
+                batch.append(self.messages.get(timeout=max(0.0, deadline - time.monotonic())))
+            except queue.Empty:
+                break
+        return batch
+
+    def _handle(self, batch: Sequence[Message]) -> None:
+        while not self._stop.is_set():
+            try:
+                answers = self._intake.admit(batch)
+            except OperationalError as error:  # locked, disk full, I/O: no message's fault
+                self._failing = str(error.orig)
+                self._came_round = time.monotonic()
+                log.error("the database does not take the batch; it is tried again", error=self._failing)
+                self._stop.wait(RETRY_S)
+                continue
+            except Exception as error:
+                self._split(batch, error)
+                return
+            self._finish(batch, answers)
+            return
+
+    def _split(self, batch: Sequence[Message], error: Exception) -> None:
+        """One message breaks the transaction: try each alone and bury the one that does it again."""
+        log.error("a batch broke", error=str(error), messages=len(batch))
+        if len(batch) > 1:
+            for message in batch:
+                self._handle([message])
+            return
+        self._intake.bury(batch[0], error)
+        self._finish(batch, [])
+
+    def _finish(self, batch: Sequence[Message], answers: Sequence[Answer]) -> None:
+        self._failing = None
+        self._handled += len(batch)
+        for message in batch:
+            self._outlet.acknowledge(message)
+        self._send(answers)
+
+    def _send(self, answers: Sequence[Answer]) -> None:
+        for answer in answers:
+            self._outlet.publish(answer)

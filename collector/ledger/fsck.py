@@ -1,0 +1,208 @@
+"""Derives the ledger again from its envelopes and keys, and names the first difference to what is stored.
+
+Checked: contiguous places, decoding, signatures, chains, every derived column, leaf hashes, the seal over what the
+collector added, chain heads, derived rows. Not found: entries cut off at the end together with their chain heads,
+by somebody who may write the database; receipts at the terminals and, later, checkpoints show those.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from sqlmodel import Session, SQLModel, col, select
+
+from collector.database import Database
+from collector.devices.keys import key_for
+from collector.devices.models import DeviceKey
+from collector.errors import UnknownKind
+from collector.ledger.leaves import SALT_BYTES, leaf_hash, seal
+from collector.ledger.models import Chain, LedgerEntry
+from collector.ledger.projection import TABLES, project
+from evidence.chain import Head, follow
+from evidence.envelope import EVENT_TYPE, Envelope
+from evidence.errors import EvidenceError, InvalidBody
+from evidence.events import Event, parse_event
+
+PAGE = 1000  # entries in memory at once: about 2 MB
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that is not as it must be."""
+
+    table: str
+    row: str  # where
+    column: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.table} {self.row}, {self.column}: {self.message}"
+
+
+@dataclass(slots=True)
+class LedgerReport:
+    """What the check found."""
+
+    entries: int = 0
+    chains: int = 0
+    rows: int = 0
+    difference: Difference | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The report for programs."""
+        difference = None if self.difference is None else asdict(self.difference)
+        return {
+            "ok": self.difference is None,
+            "entries": self.entries,
+            "chains": self.chains,
+            "rows": self.rows,
+            "difference": difference,
+        }
+
+
+class _Found(Exception):
+    def __init__(self, table: str, row: object, column: str, message: str) -> None:
+        super().__init__(message)
+        self.difference = Difference(table, str(row), column, message)
+
+
+@dataclass(slots=True)
+class _State:
+    """What has been derived so far."""
+
+    session: Session
+    seal_key: bytes
+    report: LedgerReport
+    keys: dict[str, list[DeviceKey]]
+    heads: dict[tuple[str, str], Head] = field(default_factory=dict)
+
+
+def check_ledger(database: Database, seal_key: bytes) -> LedgerReport:
+    """Check everything in one consistent view of the database; a running collector goes on meanwhile."""
+    report = LedgerReport()
+    with database.read() as session:
+        keys: dict[str, list[DeviceKey]] = {}
+        for key in session.exec(select(DeviceKey)):
+            keys.setdefault(key.device, []).append(key)
+        state = _State(session, seal_key, report, keys)
+        try:
+            for page in _pages(session):
+                _check_page(state, page)
+            _check_chains(state)
+        except _Found as found:
+            report.difference = found.difference
+    return report
+
+
+def _pages(session: Session) -> Iterator[list[LedgerEntry]]:
+    after = -(2**62)  # a place below 0 is a difference too
+    while True:
+        query = select(LedgerEntry).where(col(LedgerEntry.leaf_index) > after).order_by(col(LedgerEntry.leaf_index))
+        page = list(session.exec(query.limit(PAGE)))
+        if page:
+            after = page[-1].leaf_index
+        yield page
+        session.expunge_all()
+        if len(page) < PAGE:
+            return
+
+
+def _check_page(state: _State, page: list[LedgerEntry]) -> None:
+    low = state.report.entries
+    expected: dict[type[SQLModel], dict[int, dict[str, Any]]] = {table: {} for table in TABLES}
+    for entry in page:
+        event = _check_entry(state, entry)
+        try:
+            projected = project(event, entry.leaf_index, after_revocation=entry.after_revocation)
+        except (InvalidBody, UnknownKind):
+            continue
+        if projected is not None:
+            expected[projected.table][entry.leaf_index] = projected.row
+    high = state.report.entries if len(page) == PAGE else 2**62  # the last page answers for rows beyond the end
+    for table, rows in expected.items():
+        _check_rows(state, table, rows, low if low else -(2**62), high)
+
+
+def _check_entry(state: _State, entry: LedgerEntry) -> Event:
+    place = entry.leaf_index
+    if place != state.report.entries:
+        message = f"the entry after {state.report.entries - 1} stands at {place}; places are contiguous from 0"
+        raise _Found("ledger_entries", place, "leaf_index", message)
+    try:
+        envelope = Envelope.decode(entry.envelope)
+        event = parse_event(envelope.payload)
+    except EvidenceError as error:
+        raise _Found("ledger_entries", place, "envelope", f"{error.code}: {error}") from error
+    _compare("ledger_entries", place, _derived(event, envelope), entry.model_dump())
+    try:
+        key = key_for(state.keys.get(event.device, ()), event.chain, event.seq)
+        envelope.verify(key, EVENT_TYPE)
+    except EvidenceError as error:
+        raise _Found("ledger_entries", place, "envelope", f"{error.code}: {error}") from error
+    _check_leaf(state, entry, key.id)
+    try:
+        state.heads[event.device, event.chain] = follow(
+            state.heads.get((event.device, event.chain)), event, envelope.hash
+        )
+    except EvidenceError as error:
+        raise _Found("ledger_entries", place, "prev", f"{error.code}: {error}") from error
+    state.report.entries += 1
+    return event
+
+
+def _derived(event: Event, envelope: Envelope) -> dict[str, Any]:
+    same = {"device", "chain", "seq", "prev", "kind", "time", "tz", "site", "boot", "mono_us"}
+    return {name: getattr(event, name) for name in sorted(same)} | {"event_id": event.id, "hash": envelope.hash}
+
+
+def _check_leaf(state: _State, entry: LedgerEntry, key_id: str) -> None:
+    place = entry.leaf_index
+    if entry.key_id != key_id:
+        raise _Found("ledger_entries", place, "key_id", f"stored {entry.key_id[:16]}…, it was signed by {key_id[:16]}…")
+    if len(entry.salt) != SALT_BYTES:
+        raise _Found("ledger_entries", place, "salt", f"a salt has {SALT_BYTES} bytes, this one {len(entry.salt)}")
+    if entry.leaf_hash != leaf_hash(entry.salt, entry.envelope):
+        raise _Found("ledger_entries", place, "leaf_hash", "it is not the hash of salt and envelope: one was changed")
+    revoked = entry.after_revocation
+    wanted = seal(state.seal_key, place, entry.leaf_hash, entry.received_at, key_id, after_revocation=revoked)
+    if not hmac.compare_digest(entry.seal, wanted):
+        message = "the collector's seal does not fit: received_at, after_revocation, salt or the seal was changed"
+        raise _Found("ledger_entries", place, "seal", message)
+
+
+def _check_rows(state: _State, table: Any, expected: dict[int, dict[str, Any]], low: int, high: int) -> None:
+    query = select(table).where(col(table.leaf_index) >= low, col(table.leaf_index) < high)
+    stored = {row.leaf_index: row.model_dump() for row in state.session.exec(query)}
+    name = str(table.__tablename__)
+    for place in sorted(expected.keys() | stored.keys()):
+        if place not in stored:
+            raise _Found(name, place, "leaf_index", "the row that its entry gives is missing")
+        if place not in expected:
+            raise _Found(name, place, "leaf_index", "no entry gives this row")
+        _compare(name, place, expected[place], stored[place])
+        state.report.rows += 1
+
+
+def _check_chains(state: _State) -> None:
+    for chain in state.session.exec(select(Chain)):
+        head = state.heads.pop((chain.device, chain.chain), None)
+        derived = {
+            "head_seq": None if head is None else head.seq,
+            "head_hash": None if head is None else head.hash,
+            "head_boot": None if head is None else head.boot,
+            "head_mono_us": None if head is None else head.mono_us,
+        }
+        _compare("chains", f"{chain.device}/{chain.chain}", derived, chain.model_dump())
+        state.report.chains += 1
+    for device, chain_id in state.heads:
+        raise _Found("chains", f"{device}/{chain_id}", "chain", "the ledger holds entries of it, the row is missing")
+
+
+def _compare(table: str, row: object, derived: dict[str, Any], stored: dict[str, Any]) -> None:
+    for column, value in derived.items():
+        held = stored[column]
+        if held != value or type(held) is not type(value):
+            raise _Found(table, row, column, f"stored {held!r}, the envelope gives {value!r}")

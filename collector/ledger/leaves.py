@@ -1,0 +1,22 @@
+"""The hash of a ledger entry as a leaf (RFC 6962 section 2.1), and the collector's seal over what it added itself.
+
+Leaf data is SHA-256(salt ‖ envelope): erase salt and envelope and the leaf still proves everything else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+SALT_BYTES = 16  # 128 bits, so that a leaf hash confirms no guess of an envelope
+
+
+def leaf_hash(salt: bytes, envelope: bytes) -> bytes:
+    """Return the 32-byte RFC 6962 leaf hash of an entry."""
+    return hashlib.sha256(b"\x00" + hashlib.sha256(salt + envelope).digest()).digest()
+
+
+def seal(key: bytes, leaf_index: int, leaf: bytes, received_at: str, key_id: str, *, after_revocation: bool) -> bytes:
+    """Return the HMAC-SHA256 over what no terminal signed: the place, the time of arrival, the flag, the key used."""
+    statement = f"{leaf_index}\n{leaf.hex()}\n{received_at}\n{key_id}\n{int(after_revocation)}"
+    return hmac.digest(key, statement.encode(), "sha256")

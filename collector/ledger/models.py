@@ -1,0 +1,60 @@
+"""Ledger entries and chains, as they are kept."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from sqlalchemy import Column, LargeBinary, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+
+class ChainState(StrEnum):
+    """Whether a chain's events may enter."""
+
+    OPEN = "open"
+    PENDING = "pending"  # not the device's first chain: waits for an administrator
+    FROZEN = "frozen"  # the device contradicted itself
+
+
+class Chain(SQLModel, table=True):
+    """One hash chain of one device, and its last admitted event."""
+
+    __tablename__ = "chains"
+
+    device: str = Field(primary_key=True, foreign_key="devices.name")
+    chain: str = Field(primary_key=True)
+    state: str
+    opened_at: str
+    approved_by: str | None = None
+    head_seq: int | None = None
+    head_hash: str | None = None
+    head_boot: str | None = None
+    head_mono_us: int | None = None
+
+
+class LedgerEntry(SQLModel, table=True):
+    """One admitted event: the envelope as it came, columns to find it by, and its leaf of the Merkle tree."""
+
+    __tablename__ = "ledger_entries"
+    __table_args__ = (UniqueConstraint("device", "chain", "seq"),)
+
+    leaf_index: int = Field(primary_key=True)  # contiguous from 0, in the order of admission
+    device: str
+    chain: str
+    seq: int
+    hash: str
+    prev: str | None
+    kind: str
+    event_id: str
+    time: str
+    tz: str
+    site: str
+    boot: str
+    mono_us: int
+    key_id: str  # the registered key that the signature was checked with
+    received_at: str
+    after_revocation: bool
+    envelope: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    salt: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    leaf_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    seal: bytes = Field(sa_column=Column(LargeBinary, nullable=False))

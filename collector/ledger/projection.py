@@ -1,0 +1,36 @@
+"""Which rows an admitted event gives. Pure: the intake inserts them, `fsck` derives them again and compares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from collector.errors import UnknownKind
+from collector.people.models import Enrolment
+from collector.people.projection import enrolment_row
+from collector.punches.models import Punch
+from collector.punches.projection import punch_row
+from evidence.events import Event, Kind, PunchBody, WorkerEnrolledBody, parse_body
+
+TABLES = (Punch, Enrolment)
+_KNOWN = frozenset(Kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Projected:
+    """One derived row."""
+
+    table: type[Punch] | type[Enrolment]
+    row: dict[str, Any]
+
+
+def project(event: Event, leaf_index: int, *, after_revocation: bool) -> Projected | None:
+    """Derive the row of an event; None for kinds that have none. Raises UnknownKind or evidence's InvalidBody."""
+    if event.kind not in _KNOWN:
+        raise UnknownKind(f"this version does not know the kind {event.kind}; the event is kept and passed on")
+    body = parse_body(event)
+    if isinstance(body, PunchBody):
+        return Projected(Punch, punch_row(event, body, leaf_index, after_revocation=after_revocation))
+    if isinstance(body, WorkerEnrolledBody):
+        return Projected(Enrolment, enrolment_row(event, body, leaf_index))
+    return None

@@ -1,0 +1,1 @@
+"""Workers and the permissions to enrol their faces."""

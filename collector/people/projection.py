@@ -1,0 +1,21 @@
+"""A signed worker.enrolled event as a row. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from evidence.events import Event, WorkerEnrolledBody
+
+
+def enrolment_row(event: Event, body: WorkerEnrolledBody, leaf_index: int) -> dict[str, Any]:
+    """Return the columns of `enrolments`."""
+    return {
+        "leaf_index": leaf_index,
+        "worker": body.worker,
+        "device": event.device,
+        "time": event.time,
+        "model": body.model,
+        "frames": body.frames,
+        "authorised_by": body.authorised_by,
+        "authorisation": body.authorisation,
+    }

@@ -1,0 +1,1 @@
+"""Punches as HR asks for them, derived from ledger entries."""

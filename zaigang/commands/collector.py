@@ -1,0 +1,349 @@
+"""`zaigang collector …`: run the collector, and what an administrator decides: devices, sites, workers, API keys."""
+
+from __future__ import annotations
+
+import base64
+import getpass
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import BaseModel, ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from collector.app import build_services, open_database, run
+from collector.auth.service import Scope
+from collector.database import Database
+from collector.devices.api import DeviceAnswer, device_answer
+from collector.devices.service import NewDevice
+from collector.errors import CollectorError
+from collector.identity import CollectorKeys, load_or_create_keys
+from collector.ledger.fsck import check_ledger
+from collector.people.service import NewWorker
+from collector.services import Services
+from collector.settings import Settings, load_settings
+from collector.sites.service import NewSite
+
+app = typer.Typer(no_args_is_help=True, help="The centre: keeps what terminals signed and answers HR.")
+device = typer.Typer(no_args_is_help=True, help="Terminals.")
+site = typer.Typer(no_args_is_help=True, help="Sites.")
+worker = typer.Typer(no_args_is_help=True, help="Workers.")
+apikey = typer.Typer(no_args_is_help=True, help="API keys.")
+app.add_typer(device, name="device")
+app.add_typer(site, name="site")
+app.add_typer(worker, name="worker")
+app.add_typer(apikey, name="apikey")
+
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings file (TOML).")]
+DataOption = Annotated[Path | None, typer.Option("--data", help="Folder of the database and the keys.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What a command works on; a running collector on the same folder goes on meanwhile."""
+
+    settings: Settings
+    keys: CollectorKeys
+    database: Database
+    services: Services
+
+
+@contextmanager
+def _opened(config: Path | None, data: Path | None) -> Iterator[Opened]:
+    with _plain_errors():
+        settings = load_settings(config, data=data)
+        keys = load_or_create_keys(settings.keys_path)
+        database = open_database(settings)
+        try:
+            yield Opened(settings, keys, database, build_services(settings, database, keys))
+        finally:
+            database.close()
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    try:
+        yield
+    except CollectorError as error:
+        _fail(str(error))
+    except ValidationError as error:
+        _fail("; ".join(f"{'.'.join(map(str, one['loc'])) or 'input'}: {one['msg']}" for one in error.errors()))
+
+
+def _fail(message: str) -> None:
+    Console(stderr=True).print(f"[red]error:[/] {message}", highlight=False, soft_wrap=True)
+    raise typer.Exit(1)
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str | int | None]]) -> None:
+    table = Table(*columns, box=None, header_style="bold")
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    Console().print(table)
+
+
+def _models_json(rows: Sequence[BaseModel], exclude: set[str] | None = None) -> None:
+    _print_json([row.model_dump(mode="json", exclude=exclude) for row in rows])
+
+
+# --- run and look after
+
+
+@app.command("run")
+def run_command(
+    config: ConfigOption = None,
+    data: DataOption = None,
+    port: Annotated[int | None, typer.Option(help="TCP port of the API and the console.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    broker: Annotated[str | None, typer.Option(help="mqtt://host:port or mqtts://host:port.")] = None,
+    mqtt_version: Annotated[str | None, typer.Option(help="5 or 3.1.1.")] = None,
+) -> None:
+    """Run the collector until it is stopped."""
+    with _plain_errors():
+        settings = load_settings(config, data=data, port=port, host=host, broker=broker, mqtt_version=mqtt_version)
+        Console(stderr=True).print(
+            f"collector: http://{settings.host}:{settings.port} · API at /docs · broker {settings.broker}"
+            f" · data {settings.data}",
+            highlight=False,
+            soft_wrap=True,
+        )
+        run(settings)
+
+
+@app.command()
+def keys(config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
+    """Print the collector's public keys, which terminals pin."""
+    with _plain_errors():
+        held = load_or_create_keys(load_settings(config, data=data).keys_path)
+    public = {"receipt": held.receipt.public, "command": held.command.public}
+    if as_json:
+        _print_json({name: key.text() for name, key in public.items()})
+        return
+    _table(("use", "key", "fingerprint"), [(name, key.text(), key.fingerprint) for name, key in public.items()])
+
+
+@app.command()
+def fsck(config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
+    """Derive the whole ledger again and compare; exit 1 and name the first difference if something was changed."""
+    with _opened(config, data) as held:
+        report = check_ledger(held.database, held.keys.seal)
+    if as_json:
+        _print_json(report.as_json())
+    elif report.difference is None:
+        Console().print(
+            f"[green]whole[/]: {report.entries} entries, {report.chains} chains, {report.rows} derived rows"
+        )
+    else:
+        Console().print(f"[red]changed[/]: {report.difference}", highlight=False, soft_wrap=True)
+    raise typer.Exit(0 if report.difference is None else 1)
+
+
+@app.command()
+def export(
+    chain: Annotated[str, typer.Argument(help="The chain's id, 32 hex digits, as `device list --json` shows it.")],
+    device_name: Annotated[str | None, typer.Option("--device", help="Where two devices use the same id.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write; standard output otherwise.")] = None,
+    config: ConfigOption = None,
+    data: DataOption = None,
+) -> None:
+    """Write a chain's signed envelopes, one a line, as `zaigang verify` reads them."""
+    with _opened(config, data) as held:
+        found = [c for c in held.services.ledger.chains_named(chain) if device_name in (None, c.device)]
+        if len(found) != 1:
+            _fail(f"there is no chain {chain}" if not found else "two devices use this id; name one with --device")
+        lines = (envelope + b"\n" for envelope in held.services.ledger.envelopes(found[0].device, chain))
+        if out is None:
+            sys.stdout.buffer.writelines(lines)
+            sys.stdout.buffer.flush()
+        else:
+            with out.open("wb") as file:
+                file.writelines(lines)
+
+
+# --- devices
+
+
+@device.command("add")
+def device_add(
+    name: str,
+    site_name: Annotated[str, typer.Option("--site", help="The site where it stands.")],
+    key: Annotated[str, typer.Option(help="Its public key, as the terminal prints it.")],
+    config: ConfigOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Register a terminal with its key; until then its messages are dead letters."""
+    with _opened(config, data) as held:
+        held.services.devices.add(NewDevice(name=name, site=site_name, key=key))
+        _show_devices([device_answer(held.services.devices.get(name))], as_json)
+
+
+@device.command("list")
+def device_list(config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
+    """List the terminals and how they are."""
+    with _opened(config, data) as held:
+        _show_devices([device_answer(view) for view in held.services.devices.all()], as_json)
+
+
+@device.command("revoke")
+def device_revoke(name: str, config: ConfigOption = None, data: DataOption = None) -> None:
+    """From now on nothing that this terminal signs counts as verified."""
+    with _opened(config, data) as held:
+        revoked = held.services.devices.revoke(name)
+        Console().print(f"{name} is revoked since {revoked.revoked_at}", highlight=False)
+
+
+@device.command("approve")
+def device_approve(
+    name: str,
+    chain: Annotated[str | None, typer.Option(help="Only this chain.")] = None,
+    by: Annotated[str, typer.Option(help="Who approves.")] = "",
+    config: ConfigOption = None,
+    data: DataOption = None,
+) -> None:
+    """Let a terminal's new chain in, after its journal was lost."""
+    with _opened(config, data) as held:
+        chains = held.services.devices.approve(name, chain, by or getpass.getuser())
+        Console().print(f"{name}: approved {', '.join(chains)}", highlight=False, soft_wrap=True)
+
+
+def _show_devices(devices: Sequence[DeviceAnswer], as_json: bool) -> None:
+    if as_json:
+        _models_json(devices)
+        return
+    rows = [
+        (d.name, d.site, d.state, d.unsent, d.last_activity, ", ".join(t.part or t.code for t in d.troubles))
+        for d in devices
+    ]
+    _table(("device", "site", "state", "unsent", "last activity", "troubles"), rows)
+
+
+# --- sites and workers
+
+
+@site.command("add")
+def site_add(
+    name: str,
+    title: Annotated[str, typer.Option(help="Name for people.")],
+    tz: Annotated[str, typer.Option(help="IANA time zone, e.g. Asia/Shanghai.")],
+    lat: Annotated[float | None, typer.Option(help="Degrees, WGS 84.")] = None,
+    lon: Annotated[float | None, typer.Option(help="Degrees, WGS 84.")] = None,
+    radius: Annotated[int | None, typer.Option(help="Metres round the point.")] = None,
+    config: ConfigOption = None,
+    data: DataOption = None,
+) -> None:
+    """Add a site."""
+    with _opened(config, data) as held:
+        new = NewSite(name=name, title=title, tz=tz, latitude=lat, longitude=lon, radius_m=radius)
+        held.services.sites.add(new)
+        Console().print(f"site {name} added", highlight=False)
+
+
+@site.command("list")
+def site_list(config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
+    """List the sites."""
+    with _opened(config, data) as held:
+        sites = held.services.sites.all()
+    if as_json:
+        _models_json(sites)
+        return
+    _table(("site", "title", "time zone", "radius m"), [(s.name, s.title, s.tz, s.radius_m) for s in sites])
+
+
+@worker.command("add")
+def worker_add(
+    code: str,
+    name: Annotated[str, typer.Option(help="Name for people.")],
+    config: ConfigOption = None,
+    data: DataOption = None,
+) -> None:
+    """Add a worker by employee code."""
+    with _opened(config, data) as held:
+        held.services.people.add(NewWorker(code=code, name=name))
+        Console().print(f"worker {code} added", highlight=False)
+
+
+@worker.command("list")
+def worker_list(config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
+    """List the workers."""
+    with _opened(config, data) as held:
+        workers = held.services.people.page(None, 1_000_000)
+    if as_json:
+        _models_json(workers)
+        return
+    _table(("code", "name", "active"), [(w.code, w.name, "yes" if w.active else "no") for w in workers])
+
+
+@worker.command("authorise")
+def worker_authorise(
+    code: str,
+    device_name: Annotated[str, typer.Option("--device", help="The terminal where the enrolment will happen.")],
+    hours: Annotated[float, typer.Option(help="How long it holds.")] = 24,
+    out: Annotated[Path | None, typer.Option(help="File to write; standard output otherwise.")] = None,
+    by: Annotated[str, typer.Option(help="Who authorises.")] = "",
+    config: ConfigOption = None,
+    data: DataOption = None,
+) -> None:
+    """Sign a permission to enrol this worker's face once at this terminal; one line to hand over."""
+    with _opened(config, data) as held:
+        permission, envelope = held.services.people.authorise(code, device_name, by or getpass.getuser(), hours)
+    line = base64.b64encode(envelope).decode() + "\n"
+    if out is None:
+        sys.stdout.write(line)
+    else:
+        out.write_text(line)
+    Console(stderr=True).print(f"{code} may be enrolled at {device_name} until {permission.expires}", highlight=False)
+
+
+# --- API keys
+
+
+@apikey.command("create")
+def apikey_create(
+    name: Annotated[str, typer.Option(help="Who or what uses it.")],
+    scope: Annotated[Scope, typer.Option(help="write includes read.")] = Scope.READ,
+    config: ConfigOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make an API key. It is shown once."""
+    with _opened(config, data) as held:
+        row, key = held.services.api_keys.create(name, scope)
+    if as_json:
+        _print_json({"id": row.id, "name": row.name, "scope": row.scope, "key": key})
+        return
+    sys.stdout.write(key + "\n")
+    Console(stderr=True).print("Keep it now: it is not shown again.")
+
+
+@apikey.command("list")
+def apikey_list(config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
+    """List the API keys, without the keys."""
+    with _opened(config, data) as held:
+        rows = held.services.api_keys.all()
+    if as_json:
+        _models_json(rows, {"hash"})
+        return
+    _table(
+        ("id", "name", "scope", "created", "revoked"),
+        [(r.id, r.name, r.scope, r.created_at, r.revoked_at) for r in rows],
+    )
+
+
+@apikey.command("revoke")
+def apikey_revoke(key_id: str, config: ConfigOption = None, data: DataOption = None) -> None:
+    """End an API key by its id."""
+    with _opened(config, data) as held:
+        held.services.api_keys.revoke(key_id)
+        Console().print(f"API key {key_id} is revoked", highlight=False)
