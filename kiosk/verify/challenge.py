@@ -1,0 +1,249 @@
+"""Ask for something nobody could know beforehand, and judge whether it was done. Pure: readings in, a verdict out.
+
+Each ask comes after a random delay at rest and must be answered inside a window, by this person's own measure: turns
+count from where the head rested, blinks from how open the eyes were. A new gesture is one more entry of `_GESTURES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from enum import StrEnum
+from statistics import median
+from typing import Protocol
+
+from evidence.events import Ask
+from kiosk.verify.blink import BlinkDetector
+
+TURNS = (Ask.TURN_LEFT, Ask.TURN_RIGHT)
+BLINK_MIN_FPS = 15.0  # below this a blink (100-400 ms) falls between frames; do not gate on it
+DELAYS_MS = (400, 1000)  # from rest to prompt: long enough for a baseline, short enough for a queue
+
+
+@dataclass(frozen=True, slots=True)
+class ChallengeRules:
+    """When an answer counts."""
+
+    turn_deg: float = 18.0  # from rest; planarity wants 15-20, smaller turns look like bent photos
+    wrong_turn_deg: float = 15.0  # to the other side, or when a blink was asked
+    window_ms: int = 4000  # from the prompt
+    earliest_ms: int = 250  # nobody reads and answers sooner: a recording does
+    rest_deg: float = 8.0  # what a still head wanders
+    rest_max_deg: float = 15.0  # rest facing the camera, so that a turn ends within sight
+    moves_allowed: int = 2  # before a prompt; people shuffle up, a recording goes on moving
+    return_ms: int = 4000  # to come back to rest between two prompts
+    min_readings: int = 5  # at rest before a prompt
+
+
+RULES = ChallengeRules()
+
+
+class Random(Protocol):
+    """What is used of secrets.SystemRandom."""
+
+    def randrange(self, start: int, stop: int, /) -> int:
+        """An integer from start up to, not including, stop."""
+        ...
+
+
+def choose_asks(
+    rng: Random, fps: float, excused: Collection[Ask] = frozenset()
+) -> tuple[tuple[Ask, ...], tuple[int, ...]]:
+    """Return what to ask and the delay (ms) before each. `rng`: secrets.SystemRandom(); `excused`: asks to leave out.
+
+    Always one turn, in a random direction: planarity can only be measured in a turn. A blink with it in half of the
+    attempts, before or after: a recording made for one sequence fits one of six, and the queue waits a second
+    longer only half of the time. Who is excused from turning blinks; nothing possible gives no asks.
+    """
+    turns = [ask for ask in TURNS if ask not in excused]
+    can_blink = fps >= BLINK_MIN_FPS and Ask.BLINK not in excused
+    asks: list[Ask] = [turns[rng.randrange(0, len(turns))]] if turns else []
+    if can_blink and (not turns or rng.randrange(0, 2)):
+        asks.insert(rng.randrange(0, 2), Ask.BLINK)
+    return tuple(asks), tuple(rng.randrange(DELAYS_MS[0], DELAYS_MS[1] + 1) for _ in asks)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One frame's face: monotonic microseconds, degrees as in `pose`, eye aspect ratios (left, right)."""
+
+    mono_us: int
+    yaw_deg: float
+    pitch_deg: float
+    eyes: tuple[float, float]
+
+
+class Stage(StrEnum):
+    """Where the challenge is."""
+
+    RESTING = "resting"  # waiting for rest, or for the delay to pass
+    ASKED = "asked"
+    PASSED = "passed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One prompt that was shown; monotonic microseconds."""
+
+    ask: Ask
+    shown_us: int
+    answered_us: int | None
+
+
+class _Answer(StrEnum):
+    NONE = "none"
+    RIGHT = "right"
+    WRONG = "wrong"
+    EARLY = "early"  # seen, but begun too early to be an answer; not held against the person yet
+
+
+class _Gesture(Protocol):
+    def feed(self, reading: Reading, rest: Reading, blink_closed_us: int | None) -> _Answer: ...
+
+
+class _Turn:
+    """The head turns to one side; to the other side is wrong."""
+
+    def __init__(self, rules: ChallengeRules, shown_us: int, sign: int) -> None:
+        self._rules, self._shown_us, self._sign = rules, shown_us, sign
+
+    def feed(self, reading: Reading, rest: Reading, blink_closed_us: int | None) -> _Answer:
+        turned = self._sign * (reading.yaw_deg - rest.yaw_deg)
+        if turned <= -self._rules.wrong_turn_deg:
+            return _Answer.WRONG
+        return _Answer.RIGHT if turned >= self._rules.turn_deg else _Answer.NONE
+
+
+class _Blink:
+    """Both eyes close after the prompt and open again; a turned head is wrong.
+
+    One blink in fourteen falls by nature into the first 250 ms, so an early one is no answer but does not fail alone.
+    """
+
+    def __init__(self, rules: ChallengeRules, shown_us: int) -> None:
+        self._rules, self._shown_us = rules, shown_us
+
+    def feed(self, reading: Reading, rest: Reading, blink_closed_us: int | None) -> _Answer:
+        if abs(reading.yaw_deg - rest.yaw_deg) >= self._rules.wrong_turn_deg:
+            return _Answer.WRONG
+        if blink_closed_us is None:
+            return _Answer.NONE
+        early = blink_closed_us - self._shown_us < self._rules.earliest_ms * 1000
+        return _Answer.EARLY if early else _Answer.RIGHT
+
+
+_GESTURES: dict[Ask, Callable[[ChallengeRules, int], _Gesture]] = {
+    Ask.TURN_LEFT: lambda rules, shown_us: _Turn(rules, shown_us, +1),
+    Ask.TURN_RIGHT: lambda rules, shown_us: _Turn(rules, shown_us, -1),
+    Ask.BLINK: _Blink,
+}
+
+
+class Challenge:
+    """Feed readings in order of time; read `stage`, `ask`, `prompts` and, after FAILED, `code`."""
+
+    def __init__(self, asks: tuple[Ask, ...], delays_ms: tuple[int, ...], rules: ChallengeRules = RULES) -> None:
+        unknown = [ask for ask in asks if ask not in _GESTURES]
+        if unknown or not asks or len(asks) != len(delays_ms):
+            raise ValueError(f"a challenge needs asks it can judge and a delay for each, not {asks} and {delays_ms}")
+        self._asks, self._delays_ms, self._rules = asks, delays_ms, rules
+        self._blinks = BlinkDetector()
+        self._at_rest: list[Reading] = []
+        self._rest: Reading | None = None
+        self._gesture: _Gesture | None = None
+        self._moves = 0
+        self._early = False
+        self._waiting_since_us: int | None = None
+        self._last_us: int | None = None
+        self.stage = Stage.RESTING
+        self.code = ""  # after FAILED: no_answer, wrong_answer, too_early or moved_before_prompt
+        self.prompts: list[Prompt] = []
+
+    @property
+    def ask(self) -> Ask | None:
+        """What is asked now."""
+        return self.prompts[-1].ask if self.stage is Stage.ASKED else None
+
+    @property
+    def rules(self) -> ChallengeRules:
+        """What is demanded."""
+        return self._rules
+
+    def feed(self, reading: Reading) -> Stage:
+        """Take one reading, later than the one before (else ValueError)."""
+        if self._last_us is not None and reading.mono_us <= self._last_us:
+            raise ValueError("readings must rise in time")
+        self._last_us = reading.mono_us
+        blink = self._blinks.feed(reading.mono_us, reading.eyes)
+        if self.stage is Stage.RESTING:
+            self._wait(reading)
+        elif self.stage is Stage.ASKED:
+            self._judge(reading, blink.closed_us if blink else None)
+        return self.stage
+
+    def forget_rest(self) -> None:
+        """The face was away or not good: rest starts anew."""
+        self._at_rest.clear()
+
+    def _wait(self, reading: Reading) -> None:
+        if self._waiting_since_us is None:
+            self._waiting_since_us = reading.mono_us
+        between = bool(self.prompts)
+        if between and reading.mono_us - self._waiting_since_us > self._rules.return_ms * 1000:
+            return self._fail("no_answer")
+        if self._moved(reading):
+            counted = len(self._at_rest) >= self._rules.min_readings and not between
+            self._at_rest.clear()
+            self._moves += counted
+            if self._moves > self._rules.moves_allowed:
+                self._fail("moved_before_prompt")
+            return None
+        self._at_rest.append(reading)
+        rested_us = reading.mono_us - self._at_rest[0].mono_us
+        enough = len(self._at_rest) >= self._rules.min_readings
+        if enough and rested_us >= self._delays_ms[len(self.prompts)] * 1000 and not self._blinks.closed:
+            self._show(reading)
+        return None
+
+    def _moved(self, reading: Reading) -> bool:
+        if abs(reading.yaw_deg) > self._rules.rest_max_deg:
+            return True
+        return bool(self._at_rest) and abs(reading.yaw_deg - self._rest_yaw_deg()) > self._rules.rest_deg
+
+    def _rest_yaw_deg(self) -> float:
+        return median(one.yaw_deg for one in self._at_rest)
+
+    def _show(self, reading: Reading) -> None:
+        pitch = median(one.pitch_deg for one in self._at_rest)
+        self._rest = Reading(reading.mono_us, self._rest_yaw_deg(), pitch, reading.eyes)
+        ask = self._asks[len(self.prompts)]
+        self.prompts.append(Prompt(ask, reading.mono_us, None))
+        self._gesture = _GESTURES[ask](self._rules, reading.mono_us)
+        self._early = False
+        self.stage = Stage.ASKED
+
+    def _judge(self, reading: Reading, blink_closed_us: int | None) -> None:
+        assert self._gesture is not None and self._rest is not None
+        prompt = self.prompts[-1]
+        elapsed_us = reading.mono_us - prompt.shown_us
+        if elapsed_us > self._rules.window_ms * 1000:
+            return self._fail("too_early" if self._early else "no_answer")
+        answer = self._gesture.feed(reading, self._rest, blink_closed_us)
+        if answer is _Answer.NONE:
+            return None
+        if answer is _Answer.EARLY:
+            self._early = True
+            return None
+        if elapsed_us < self._rules.earliest_ms * 1000:
+            return self._fail("too_early")
+        if answer is _Answer.WRONG:
+            return self._fail("wrong_answer")
+        self.prompts[-1] = Prompt(prompt.ask, prompt.shown_us, reading.mono_us)
+        self._at_rest.clear()
+        self._waiting_since_us = None
+        self.stage = Stage.PASSED if len(self.prompts) == len(self._asks) else Stage.RESTING
+        return None
+
+    def _fail(self, code: str) -> None:
+        self.code, self.stage = code, Stage.FAILED

@@ -1,0 +1,92 @@
+"""From measurements to checks, and from three checks to one rule: is a living person standing there now?
+
+The rule: somebody did what was asked, when it was asked (challenge); what turned was not flat (planarity); and it was the
+same face all along (continuity). Any one failed: no. Any one not run: unknown. It stops printed and bent photos and
+a mask of paper; a replayed video passes planarity and has to guess the challenge; nothing here sees an injected one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from evidence.events import Check, Outcome
+from kiosk.verify.challenge import Challenge, Stage
+from kiosk.verify.continuity import Continuity
+from kiosk.verify.planarity import MIN_POINTS, PlaneFit
+
+LIVENESS_CHECKS = ("challenge", "planarity", "continuity")
+
+
+@dataclass(frozen=True, slots=True)
+class PlanarityLimits:
+    """When movement is a head's.
+
+    Measured with `planarity` as it stands on turns of 15-20 degrees: a real clip 0.024-0.24 eye distances and 55-83 %
+    outliers (0.047 and 58 % but for one slow drift over 38 frames); four portraits on flat paper swung by 40 degrees,
+    sharp and blurred by motion, 0.003-0.008 and at most 14 %; on paper bent by 46 degrees of arc 0.005-0.012 and
+    at most 33 %; bent to a tube of 92 degrees 0.007-0.018 and at most 47 %.
+    """
+
+    turn_deg: float = 15.0  # smaller turns of a head overlap with bent paper
+    residual: float = 0.02  # eye distances
+    outliers: float = 0.50
+
+
+def alive(checks: Iterable[Check]) -> Outcome:
+    """Fuse the three checks of liveness; a missing one counts as not run."""
+    outcomes = {check.name: check.outcome for check in checks}
+    three = [outcomes.get(name, Outcome.NOT_RUN) for name in LIVENESS_CHECKS]
+    if Outcome.FAILED in three:
+        return Outcome.FAILED
+    return Outcome.NOT_RUN if Outcome.NOT_RUN in three else Outcome.PASSED
+
+
+_CHALLENGE_SENTENCES = {
+    "no_answer": "what was asked was not done in time",
+    "wrong_answer": "something else was done than what was asked",
+    "too_early": "the answer came sooner than anybody can read and move",
+    "moved_before_prompt": "the head kept moving before anything was asked",
+}
+
+
+def challenge_check(challenge: Challenge) -> Check:
+    """Judge a challenge that passed or failed; while it is open it is not_run."""
+    asked = [prompt.ask.value for prompt in challenge.prompts]
+    expected = {"within_ms": challenge.rules.window_ms, "not_before_ms": challenge.rules.earliest_ms}
+    if challenge.stage is Stage.PASSED:
+        reason, outcome = "ok: everything that was asked was done in time", Outcome.PASSED
+    elif challenge.stage is Stage.FAILED:
+        reason, outcome = f"{challenge.code}: {_CHALLENGE_SENTENCES[challenge.code]}", Outcome.FAILED
+    else:
+        reason, outcome = "not_reached: the attempt ended before the answer", Outcome.NOT_RUN
+    return Check(name="challenge", outcome=outcome, observed={"asked": asked}, expected=dict(expected), reason=reason)
+
+
+def planarity_check(fit: PlaneFit | None, limits: PlanarityLimits) -> Check:
+    """Judge how a face moved through a turn; None: no turn was asked for."""
+    if fit is None or abs(fit.turn_deg) < limits.turn_deg:
+        return _planarity(Outcome.NOT_RUN, "too_little_turn", "no turn was large enough to tell a head from paper", fit)
+    if fit.points < MIN_POINTS:
+        return _planarity(Outcome.NOT_RUN, "points_lost", "too few points of the face could be followed", fit)
+    if fit.residual >= limits.residual and fit.outliers >= limits.outliers:
+        return _planarity(Outcome.PASSED, "ok", "the face moved as a head does", fit)
+    return _planarity(Outcome.FAILED, "flat", "the face moved as flat or bent paper does", fit)
+
+
+def continuity_check(continuity: Continuity) -> Check:
+    """Judge whether one face was followed from the first prompt to the last answer."""
+    observed = {"frames": continuity.frames, "longest_gap_ms": continuity.longest_gap_us // 1000}
+    expected = {"gap_ms_at_most": continuity.allowed_gap_us // 1000}
+    if continuity.code == "face_lost":
+        outcome, reason = Outcome.FAILED, "face_lost: the face was out of sight between prompt and match"
+    elif continuity.code == "face_changed":
+        outcome, reason = Outcome.FAILED, "face_changed: another face stood where the first had been"
+    else:
+        outcome, reason = Outcome.PASSED, "ok: the same face was in sight from the prompt to the match"
+    return Check(name="continuity", outcome=outcome, observed=dict(observed), expected=dict(expected), reason=reason)
+
+
+def _planarity(outcome: Outcome, code: str, sentence: str, fit: PlaneFit | None) -> Check:
+    observed = None if fit is None else {"turn_deg": round(abs(fit.turn_deg)), "points": fit.points}
+    return Check(name="planarity", outcome=outcome, observed=observed, reason=f"{code}: {sentence}")

@@ -1,0 +1,124 @@
+"""Paper or head: follow points of the face through a turn and ask how badly one plane explains how they moved.
+
+Measures only; what the figures mean is decided in `liveness`. A homography maps every view of a flat picture onto every
+other, whatever way it is swung; a nose in front of two cheeks does not fit. Real pixels are followed (Lucas-Kanade),
+since MediaPipe imposes a face on paper too and its landmarks fit a photo as well as a head (measured).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from kiosk.verify.landmarks import Landmarks
+
+# MediaPipe's face oval: points are sought inside it, so that hair and background behind a real head add nothing.
+# fmt: off
+_OVAL = np.array([
+    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150,
+    136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
+])
+# fmt: on
+EYE_DISTANCE_PX = 80  # the face is scaled down to this: flow then costs the same near and far, and noise averages out
+MARGIN = 0.6  # of the face's box on each side: a head that turns also shifts
+MAX_POINTS = 80
+MIN_POINTS = 25  # below this a homography's median says little
+POINT_SPACING_PX = 3
+QUALITY_LEVEL = 0.01  # of the best corner; dark smooth skin still yields enough
+WINDOW = (17, 17)
+PYRAMID_LEVELS = 3  # follows 17 px * 2^3 a frame at 80 px between the eyes: a fast turn at 10 fps
+OUTLIER_OF_EYE_DISTANCE = 0.02  # 1.6 px after scaling: above the noise of flow, below a nose's parallax
+RANSAC_ROUNDS = 1000  # with half the points off the plane 100 would do; a head has more, and no plane at all
+_CRITERIA = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.03)
+
+
+@dataclass(frozen=True, slots=True)
+class PlaneFit:
+    """How well one plane explains the movement of the face's points."""
+
+    residual: float  # median distance of a point from where the plane would have it, in eye distances
+    outliers: float  # share of points further than OUTLIER_OF_EYE_DISTANCE from there, 0..1
+    points: int  # that were followed to the end
+    turn_deg: float  # between the two ends
+
+
+class PlaneTracker:
+    """Follows points of one face from `start`; `feed` each later frame in order, then `fit`."""
+
+    def __init__(self, image_bgr: NDArray[np.uint8], face: Landmarks, yaw_deg: float) -> None:
+        self._start_yaw_deg = self._yaw_deg = yaw_deg
+        self._scale = min(1.0, EYE_DISTANCE_PX / max(face.eye_distance_px, 1.0))
+        self._eye_distance = face.eye_distance_px * self._scale
+        self._region = _region(face, image_bgr.shape)
+        grey = self._grey(image_bgr)
+        self._previous = grey
+        self._origin = _corners(grey, self._mask(face, grey.shape))
+        self._now = self._origin.copy()
+
+    def feed(self, image_bgr: NDArray[np.uint8], yaw_deg: float) -> None:
+        """Follow the points into the next frame, where the head's yaw is `yaw_deg`."""
+        self._yaw_deg = yaw_deg
+        if not len(self._now):
+            return
+        grey = self._grey(image_bgr)
+        moved, found, _ = cv2.calcOpticalFlowPyrLK(
+            self._previous, grey, self._now, None, winSize=WINDOW, maxLevel=PYRAMID_LEVELS, criteria=_CRITERIA
+        )
+        kept = found.ravel() == 1
+        self._origin, self._now, self._previous = self._origin[kept], moved[kept], grey
+
+    def fit(self) -> PlaneFit:
+        """Fit one homography from the first frame to the last; residual and outliers are 0 with fewer than 4 points."""
+        turn = self._yaw_deg - self._start_yaw_deg
+        count = len(self._now)
+        if count < 4:
+            return PlaneFit(0.0, 0.0, count, turn)
+        threshold = OUTLIER_OF_EYE_DISTANCE * self._eye_distance
+        plane, _ = cv2.findHomography(self._origin, self._now, cv2.RANSAC, threshold, maxIters=RANSAC_ROUNDS)
+        if plane is None:
+            return PlaneFit(0.0, 0.0, 0, turn)
+        expected = cv2.perspectiveTransform(self._origin[None].astype(np.float64), plane)[0]
+        distance = np.linalg.norm(expected - self._now, axis=1) / self._eye_distance
+        residual = float(np.median(distance))
+        if not math.isfinite(residual):
+            return PlaneFit(0.0, 0.0, 0, turn)
+        return PlaneFit(residual, float(np.mean(distance > OUTLIER_OF_EYE_DISTANCE)), count, turn)
+
+    def _grey(self, image_bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        x0, y0, x1, y1 = self._region
+        grey = cv2.cvtColor(image_bgr[y0:y1, x0:x1], cv2.COLOR_BGR2GRAY)
+        if self._scale < 1:
+            grey = cv2.resize(grey, None, fx=self._scale, fy=self._scale, interpolation=cv2.INTER_AREA)
+        return np.asarray(grey, np.uint8)
+
+    def _mask(self, face: Landmarks, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        mask = np.zeros(shape[:2], np.uint8)
+        oval = (face.pixels[_OVAL] - np.array(self._region[:2], np.float32)) * self._scale
+        cv2.fillConvexPoly(mask, cv2.convexHull(oval.astype(np.int32)), 255)
+        return mask
+
+
+def _corners(grey: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.float32]:
+    found = cv2.goodFeaturesToTrack(grey, MAX_POINTS, QUALITY_LEVEL, POINT_SPACING_PX, mask=mask)
+    if found is None:
+        return np.zeros((0, 2), np.float32)
+    return np.asarray(found, np.float32).reshape(-1, 2)
+
+
+def _region(face: Landmarks, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """The face's box with a margin, clipped to the image, in whole pixels: x0, y0, x1, y1."""
+    height, width = shape[:2]
+    x0, y0, x1, y1 = face.box
+    across, down = (x1 - x0) * MARGIN, (y1 - y0) * MARGIN
+    left = min(max(int((x0 - across) * width), 0), width - 2)
+    top = min(max(int((y0 - down) * height), 0), height - 2)
+    right = max(min(math.ceil((x1 + across) * width), width), left + 2)
+    bottom = max(min(math.ceil((y1 + down) * height), height), top + 2)
+    return left, top, right, bottom

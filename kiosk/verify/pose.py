@@ -1,0 +1,63 @@
+"""Where a head points and how far its eyes are open, read from the 478 landmarks.
+
+Signs are those of the unmirrored camera image: yaw is positive when the PERSON turns to their own left (towards the
+image's right), pitch is positive when they look up. Angles are the mesh's and good to a few degrees; they steer a
+challenge, they prove nothing (a flat photo has a mesh too).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from kiosk.verify.landmarks import Landmarks
+
+# Points of the face that mirror each other and hardly move with expression: (image's left, image's right).
+# Corners of eyes, cheekbones, temples, jaw. Averaging six pairs halves the jitter of one.
+_PAIRS = ((33, 263), (133, 362), (234, 454), (127, 356), (50, 280), (116, 345))
+_LEFT_IDS = np.array([left for left, _ in _PAIRS])
+_RIGHT_IDS = np.array([right for _, right in _PAIRS])
+_FOREHEAD, _CHIN = 10, 152
+PITCH_AT_EYE_LEVEL_DEG = -5.0  # a chin lies behind a forehead: median of seven portraits taken at eye level
+
+# Outer corner, two of the upper lid, inner corner, two of the lower lid (Soukupova and Cech 2016).
+_PERSONS_RIGHT_EYE = np.array([33, 160, 158, 133, 153, 144])
+_PERSONS_LEFT_EYE = np.array([263, 387, 385, 362, 380, 373])
+
+
+def yaw_deg(face: Landmarks) -> float:
+    """Return the turn of the head in degrees, positive to the person's own left."""
+    points = _isotropic(face)
+    across = (points[_RIGHT_IDS] - points[_LEFT_IDS]).sum(axis=0)
+    return math.degrees(math.atan2(across[2], math.hypot(across[0], across[1])))
+
+
+def pitch_deg(face: Landmarks) -> float:
+    """Return the nod of the head in degrees, positive upwards."""
+    points = _isotropic(face)
+    down = points[_CHIN] - points[_FOREHEAD]
+    return math.degrees(math.atan2(-down[2], math.hypot(down[0], down[1]))) - PITCH_AT_EYE_LEVEL_DEG
+
+
+def eye_aspect_ratio(face: Landmarks) -> tuple[float, float]:
+    """Return height over width of (the person's left eye, the right): 0.19-0.45 open, about 0.1 closed."""
+    pixels = _isotropic(face)[:, :2]
+    return _ratio(pixels[_PERSONS_LEFT_EYE]), _ratio(pixels[_PERSONS_RIGHT_EYE])
+
+
+def _isotropic(face: Landmarks) -> NDArray[np.float32]:
+    """All three axes in pixels: x and z are given by the image's width, y by its height."""
+    return face.points * np.array([face.width, face.height, face.width], np.float32)
+
+
+def _ratio(eye: NDArray[np.float32]) -> float:
+    outer, upper_a, upper_b, inner, lower_b, lower_a = eye
+    width = float(np.hypot(*(outer - inner)))
+    if width <= 0:
+        return 0.0
+    return float(np.hypot(*(upper_a - lower_a)) + np.hypot(*(upper_b - lower_b))) / (2 * width)

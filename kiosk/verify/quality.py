@@ -1,0 +1,144 @@
+"""Is there one face, near, sharp, lit and turned to the camera well enough to judge? A code says what is wrong.
+
+The limits differ: enrolment wants more than verification, since a template is kept for years.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from kiosk.verify.pose import pitch_deg, yaw_deg
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from kiosk.verify.landmarks import Landmarks
+
+
+@dataclass(frozen=True, slots=True)
+class QualityLimits:
+    """What a frame must hold."""
+
+    eye_distance_px: float
+    yaw_deg: float  # at most, either side
+    pitch_deg: float  # at most, up or down
+    # Variance of the Laplacian over the variance of the aligned crop, so that neither size nor contrast counts. Seven
+    # portraits: 0.19-1.0; the same blurred with a sigma of a fortieth of the eye distance: 0.017-0.054.
+    sharpness: float = 0.05
+    # 9th decile of the crop's grey levels: forehead and cheekbones. Not the mean, which punishes dark skin and beards.
+    bright_part: float = 55.0
+    burnt_share: float = 0.25  # of the crop at 250 or more; the portraits have 0.00-0.01
+    second_face: float = 0.65  # height over the dominant face's: the next in the queue, a metre behind, has 0.3-0.5
+
+
+VERIFICATION = QualityLimits(eye_distance_px=60, yaw_deg=25, pitch_deg=25)
+ENROLMENT = QualityLimits(eye_distance_px=90, yaw_deg=15, pitch_deg=15)
+
+CROP_PX = 96  # side of the aligned crop
+EYES_APART = 0.40  # of the crop's side
+EYES_DOWN = 0.38  # of the crop's side from its top
+BURNT_LEVEL = 250
+EDGE = 0.01  # of the image's side: nearer than this the face is cut
+
+SENTENCES = {
+    "ok": "the face is good enough",
+    "no_face": "no face is in the picture; come in front of the camera",
+    "two_faces": "two faces of comparable size are in the picture; only one person at a time",
+    "too_far": "the face is too small; come closer",
+    "out_of_frame": "the face is cut by the edge of the picture; stand in the middle",
+    "turned_away": "the face is turned away; look at the camera",
+    "too_dark": "the face is too dark; turn to the light",
+    "too_bright": "the face is burnt out; keep the light out of the face",
+    "blurred": "the face is blurred; hold still",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """What one frame holds. Figures are None where there is no face, and the crop's where it was not reached."""
+
+    code: str  # a key of SENTENCES; "ok": good enough
+    face: Landmarks | None  # the dominant one
+    eye_distance_px: float | None = None
+    yaw_deg: float | None = None
+    pitch_deg: float | None = None
+    sharpness: float | None = None
+
+    @property
+    def ok(self) -> bool:
+        """True if the frame may be judged."""
+        return self.code == "ok"
+
+    @property
+    def reason(self) -> str:
+        """The code and a plain sentence, for a Check."""
+        return f"{self.code}: {SENTENCES[self.code]}"
+
+
+def assess(faces: Sequence[Landmarks], image_bgr: NDArray[np.uint8], limits: QualityLimits) -> Quality:
+    """Judge the dominant face (`faces`: largest first) of an image (H, W, 3). The first thing wrong is named."""
+    if not faces:
+        return Quality("no_face", None)
+    face = faces[0]
+    if len(faces) > 1 and _height(faces[1]) >= limits.second_face * _height(face):
+        return Quality("two_faces", face)
+    return assess_face(face, image_bgr, limits)
+
+
+def assess_face(face: Landmarks, image_bgr: NDArray[np.uint8], limits: QualityLimits) -> Quality:
+    """Judge one face, whoever else is in the picture."""
+    distance, yaw, pitch = face.eye_distance_px, yaw_deg(face), pitch_deg(face)
+    code, sharpness = _where(face, distance, yaw, pitch, limits), None
+    if code == "ok":
+        crop = aligned_crop(image_bgr, face)
+        code, sharpness = _light(crop, limits), _sharpness(crop)
+        if code == "ok" and sharpness < limits.sharpness:
+            code = "blurred"
+    return Quality(code, face, distance, yaw, pitch, sharpness)
+
+
+def aligned_crop(image_bgr: NDArray[np.uint8], face: Landmarks) -> NDArray[np.uint8]:
+    """Return the face upright and scaled, grey, (CROP_PX, CROP_PX)."""
+    pixels = face.pixels
+    left, right = (pixels[33] + pixels[133]) / 2, (pixels[263] + pixels[362]) / 2
+    across, middle = right - left, (left + right) / 2
+    length = max(float(np.hypot(*across)), 1.0)
+    angle = float(np.degrees(np.arctan2(across[1], across[0])))
+    place = cv2.getRotationMatrix2D((float(middle[0]), float(middle[1])), angle, CROP_PX * EYES_APART / length)
+    place[:, 2] += (CROP_PX / 2 - middle[0], CROP_PX * EYES_DOWN - middle[1])
+    crop = cv2.warpAffine(image_bgr, place, (CROP_PX, CROP_PX), borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY), np.uint8)
+
+
+def _where(face: Landmarks, distance: float, yaw: float, pitch: float, limits: QualityLimits) -> str:
+    x0, y0, x1, y1 = face.box
+    if min(x0, y0) < EDGE or max(x1, y1) > 1 - EDGE:
+        return "out_of_frame"
+    if abs(yaw) > limits.yaw_deg or abs(pitch) > limits.pitch_deg:
+        return "turned_away"
+    if distance < limits.eye_distance_px:
+        return "too_far"
+    return "ok"
+
+
+def _light(crop: NDArray[np.uint8], limits: QualityLimits) -> str:
+    if float(np.percentile(crop, 90)) < limits.bright_part:
+        return "too_dark"
+    if float(np.mean(crop >= BURNT_LEVEL)) > limits.burnt_share:
+        return "too_bright"
+    return "ok"
+
+
+def _sharpness(crop: NDArray[np.uint8]) -> float:
+    edges = cv2.Laplacian(crop, cv2.CV_32F)
+    return float(edges.var() / max(float(crop.var()), 1.0))
+
+
+def _height(face: Landmarks) -> float:
+    _, y0, _, y1 = face.box
+    return y1 - y0
