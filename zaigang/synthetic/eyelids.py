@@ -24,7 +24,7 @@ MARGIN_PX = 10
 
 
 class Eyelids:
-    """Patches of one picture's two eyes, from open to shut; `face` (468, 2) is where its points lie, px of the picture."""
+    """Patches of a picture's two eyes, from open to shut; `face` (468, 2) is where its points lie, px."""
 
     def __init__(self, picture: Image, face: Floats) -> None:
         self._patches = [
@@ -62,7 +62,7 @@ def _soft(shape: tuple[int, int], points: Floats, thick: int) -> Floats:
     mask = np.zeros(shape, np.float32)
     fixed = [np.round(points * 16).astype(np.int32)]
     if thick:
-        cv2.polylines(mask, fixed, False, 1.0, thick, cv2.LINE_AA, 4)
+        cv2.polylines(mask, fixed, isClosed=False, color=1.0, thickness=thick, lineType=cv2.LINE_AA, shift=4)
     else:
         cv2.fillPoly(mask, fixed, 1.0, cv2.LINE_8, 4)
     return np.asarray(cv2.GaussianBlur(mask, (0, 0), LID_BLUR_PX)[:, :, None], np.float32)

@@ -1,4 +1,4 @@
-"""Draw a picture on a bent sheet of triangles, the far ones first: what a graphics card would do, in numpy and OpenCV."""
+"""Draw a picture on a bent sheet of triangles, the far ones first: a small graphics card in numpy and OpenCV."""
 
 from __future__ import annotations
 

@@ -1,25 +1,20 @@
-"""A portrait that turns its head and shuts its eyes: its face's 478 points with depth, hair and shoulders smoothly after them.
+"""A portrait that turns its head and shuts its eyes: a sheet over the 468 points of its face, with their depth.
 
-yaw_deg > 0 turns the head to the PERSON's own left: in the camera's image, which is not mirrored, the nose moves to the right.
-pitch_deg > 0 looks up. The depth is the mesh's, so this head has parallax as a head has and a photograph has not.
+Hair, neck and shoulders follow smoothly. The depth is the mesh's, so this head has parallax, as a head has and a
+photograph has not. It is a test subject: what it passes proves nothing about people.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from kiosk.verify.landmarks import LandmarkDetector
 from zaigang.synthetic.eyelids import UPPER_LIDS, Eyelids
 from zaigang.synthetic.mesh import Sheet, delaunay
 from zaigang.synthetic.portraits import Portrait
-from zaigang.synthetic.scene import HEIGHT, WIDTH, empty_scene
-
-Floats = NDArray[np.float32]
-Image = NDArray[np.uint8]
+from zaigang.synthetic.pose import Floats, Image, Pose, rotation
+from zaigang.synthetic.scene import empty_scene
 
 EYE_DISTANCE_PX = 98.0  # at scale 1: close enough to enrol (90)
 FACE_AT = (320.0, 255.0)  # px: where the middle of the face stands at shift (0, 0)
@@ -27,7 +22,7 @@ FACE_AT = (320.0, 255.0)  # px: where the middle of the face stands at shift (0,
 MESH_POINTS = 468  # the irises go where their eyes go and are left out
 GRID_PX = 56  # between the points outside the face
 FACE_MARGIN_PX = 12  # outside points keep this far from the face's
-DEPTH_GAIN = 1.2  # the mesh is flatter than a head: nose to ear 0.7 of the face's width, measured heads 0.85
+DEPTH_GAIN = 1.3  # the mesh is flatter than a head: nose to ear 0.7 of the face's width where heads have about 0.9
 VIEWING_DISTANCE = 5.0  # face widths from camera to face
 HAIR_SLOPE = 0.3  # how steeply the head falls back outside the face, depth per distance
 HAIR_REACH = 0.5  # face widths; further out it falls back no more
@@ -37,17 +32,6 @@ NOSE, CHIN, FOREHEAD, LEFT_CHEEK, RIGHT_CHEEK = 1, 152, 10, 234, 454
 
 class NoFaceInPortrait(Exception):
     """A portrait without a face cannot live."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pose:
-    """How a person stands there. Degrees; eyelids 0 open to 1 shut; scale 1 = 98 px between the eyes; shift px."""
-
-    yaw_deg: float = 0.0
-    pitch_deg: float = 0.0
-    eyelids: float = 0.0
-    scale: float = 1.0
-    shift: tuple[float, float] = (0.0, 0.0)
 
 
 class LivingPerson:
@@ -111,20 +95,9 @@ class LivingPerson:
     def _posed(self, pose: Pose) -> tuple[Floats, Floats]:
         """Return where the points come to lie on the canvas, (N, 2) px, and their depth (N,)."""
         points = self._points - self._axis
-        turned = points @ _rotation(pose.yaw_deg, pose.pitch_deg).T
+        turned = points @ rotation(pose.yaw_deg, pose.pitch_deg).T
         placed = points + self._turns * (turned - points)
         away = VIEWING_DISTANCE * self._face_width
         placed[:, :2] *= (away + self._eyes_depth) / (away + placed[:, 2:]) * pose.scale
         centre = np.array(FACE_AT, np.float32) + np.array(pose.shift, np.float32)
         return placed[:, :2] + centre, placed[:, 2]
-
-
-def _rotation(yaw_deg: float, pitch_deg: float) -> Floats:
-    """Return the matrix for x right, y down, z away: yaw > 0 takes a nose (z < 0) to +x, pitch > 0 takes it to -y."""
-    yaw, pitch = np.radians(yaw_deg), np.radians(pitch_deg)
-    turn = np.array([[np.cos(yaw), 0, -np.sin(yaw)], [0, 1, 0], [np.sin(yaw), 0, np.cos(yaw)]])
-    nod = np.array([[1, 0, 0], [0, np.cos(pitch), np.sin(pitch)], [0, -np.sin(pitch), np.cos(pitch)]])
-    return np.asarray(turn @ nod, np.float32)
-
-
-__all__ = ["HEIGHT", "WIDTH", "LivingPerson", "NoFaceInPortrait", "Pose"]

@@ -35,7 +35,7 @@ def _wall() -> Image:
     cv2.rectangle(image, (160, 0), (170, 380), (110, 118, 122), -1)  # a pipe
     for clamp in (40, 180, 320):
         cv2.rectangle(image, (156, clamp), (174, clamp + 8), (80, 86, 90), -1)
-    return cv2.GaussianBlur(image, (0, 0), 0.7).astype(np.uint8)
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), 0.7), np.uint8)
 
 
 def empty_scene(light: float = 1.0) -> Image:
