@@ -24,10 +24,12 @@ from kiosk.identity import load_or_create, load_or_create_gallery_key
 from kiosk.journal import Journal
 from kiosk.place import beacon_check, clock_check, gps_check
 from kiosk.policy import PROFILES
-from kiosk.sensors.beacons import BeaconScanner, open_scanner
+from kiosk.sensors.beacons import BeaconSensor, BeaconSource, BeaconTracker
+from kiosk.sensors.bleak_beacons import BleakBeacons
 from kiosk.sensors.camera import Camera
 from kiosk.sensors.gps import Fence, FixTracker
 from kiosk.sensors.newest_frame import NewestFrame
+from kiosk.sensors.recorded_beacons import RecordedBeacons
 from kiosk.sensors.serial_gps import SerialGps
 from kiosk.sensors.v4l2 import V4l2Camera
 from kiosk.sensors.video_file import VideoFileCamera
@@ -83,7 +85,7 @@ class Kiosk:
         self.uplink = Uplink(self.journal, settings, self.clock)
         self._fence = _fence(settings)
         self._gps = _gps(settings, self._fence)
-        self._beacons: BeaconScanner | None = open_scanner(settings.beacons, settings.anchors)
+        self._beacons = _beacons(settings)
         self.eyes: NewestFrame | None = None
         self._face: Face | None = None
         self._face_part = Part(state="absent", reason="no_face_path: this site's policy has none")
@@ -178,9 +180,8 @@ class Kiosk:
         return self._face.session(badge, tapped_us, fps=self.eyes.fps, rng=secrets.SystemRandom())
 
     def _place(self) -> list[Check]:
-        now_us = time.monotonic_ns() // 1000
         gps = self._gps.reading() if self._gps is not None else None
-        beacons = self._beacons.reading(now_us) if self._beacons is not None else None
+        beacons = self._beacons.reading() if self._beacons is not None else None
         return [
             gps_check(gps, self._fence),
             beacon_check(beacons, self.settings.anchors),
@@ -243,3 +244,14 @@ def _gps(settings: KioskSettings, fence: Fence | None) -> SerialGps | None:
     if settings.gps_port is None:
         return None
     return SerialGps(settings.gps_port, settings.gps_baud, FixTracker(fence))
+
+
+def _beacons(settings: KioskSettings) -> BeaconSensor | None:
+    if settings.beacons is None:
+        return None
+    source: BeaconSource
+    if settings.beacons.startswith("file:"):
+        source = RecordedBeacons(Path(settings.beacons.removeprefix("file:")), loop=True)
+    else:
+        source = BleakBeacons()
+    return BeaconSensor(source, BeaconTracker(settings.anchors))

@@ -281,7 +281,8 @@ class Attendant:
 
     def _identify_by_pin(self, punch: Punch, request: _Request) -> None:
         assert request.badge is not None and request.pin is not None
-        check = self._gallery.check_pin(request.badge, request.pin, self._around.stamp().mono_us)
+        stamp = self._around.stamp()
+        check = self._gallery.check_pin(request.badge, request.pin, boot=stamp.boot, mono_us=stamp.mono_us)
         worker = self._gallery.get(request.badge)
         # The code that was typed is kept even where nobody answers to it: an attempt is evidence too.
         punch.identified(request.badge, worker.name if worker else None, [check])

@@ -164,15 +164,14 @@ class EnrolmentDesk:
         return vectors
 
     def _require_one_person(self, vectors: Sequence[NDArray[np.float32]]) -> None:
-        first = vectors[0]
-        if any(not self.face.same_person(first, other) for other in vectors[1:]):
+        if any(not self.face.same_person(vector, vectors[:1]) for vector in vectors[1:]):
             raise NotOnePerson("the frames show more than one person; let the worker stand alone and try again")
 
     def _require_new_face(self, worker: str, vectors: Sequence[NDArray[np.float32]]) -> None:
         for template in self.gallery.templates(self.face.embedder.model_id):
             if template.worker == worker:
                 continue
-            if any(self.face.same_person(vector, held) for vector in vectors for held in template.vectors):
+            if any(self.face.same_person(vector, list(template.vectors)) for vector in vectors):
                 raise DuplicateFace(f"this face is enrolled as {template.worker}; erase that first if it is an error")
 
 

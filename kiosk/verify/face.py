@@ -1,0 +1,79 @@
+"""The face path of one terminal, put together once: detector, embedder, gallery; a session for each attempt.
+
+The detector is created once and kept, since mediapipe does not return memory on close. Enrolment has one of its own in
+IMAGE mode, created when the first worker is enrolled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evidence.status import Part
+from kiosk.verify.challenge import Random, choose_asks
+from kiosk.verify.embedder import DlibEmbedder, Embedder
+from kiosk.verify.errors import VerifyError
+from kiosk.verify.gallery import Gallery, Template
+from kiosk.verify.landmarks import LandmarkDetector
+from kiosk.verify.matcher import Likeness, MatchLimits, verify
+from kiosk.verify.models import face_embedding_model, landmark_bundle
+from kiosk.verify.quality import ENROLMENT, assess
+from kiosk.verify.session import FaceRequest, FaceSession, FaceSettings
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolmentView:
+    """What one frame gives to an enrolment: a template vector (128,) float32, or the code of what is wrong."""
+
+    vector: NDArray[np.float32] | None
+    hint: str | None
+
+
+class Face:
+    """The face path, ready. Used by one attempt or enrolment at a time."""
+
+    def __init__(self, bundle: Path, gallery: Gallery, settings: FaceSettings | None = None) -> None:
+        """`bundle`: a checked face landmarker. Raises a VerifyError."""
+        self.embedder: Embedder = DlibEmbedder(face_embedding_model())
+        self._bundle, self._gallery = bundle, gallery
+        self._settings = settings or FaceSettings()
+        self._video = LandmarkDetector(bundle, mode="video")
+        self._image: LandmarkDetector | None = None
+
+    def session(self, badge: str | None, tapped_us: int, *, fps: float, rng: Random) -> FaceSession:
+        """Begin one attempt; `badge` None recognises among the enrolled."""
+        asks, delays_ms = choose_asks(rng, fps)
+        request = FaceRequest(badge=badge, asks=asks, delays_ms=delays_ms, tapped_us=tapped_us)
+        return FaceSession(self._video, self.embedder, self._gallery, self._settings, request)
+
+    def enrolment_view(self, mono_us: int, image_bgr: NDArray[np.uint8]) -> EnrolmentView:
+        """Judge one frame (H, W, 3 BGR) by the enrolment limits and embed it. Raises a VerifyError."""
+        if self._image is None:
+            self._image = LandmarkDetector(self._bundle, mode="image")
+        quality = assess(self._image.detect(image_bgr, mono_us), image_bgr, ENROLMENT)
+        if not quality.ok or quality.face is None:
+            return EnrolmentView(None, quality.code)
+        return EnrolmentView(self.embedder.embed(image_bgr, quality.face), None)
+
+    def same_person(self, vector: NDArray[np.float32], others: Sequence[NDArray[np.float32]]) -> bool:
+        """True if a vector (128,) matches a template made of `others`."""
+        template = Template("", "", self.embedder.model_id, np.stack(others))
+        return verify(vector, template, MatchLimits()).likeness is Likeness.NEAR
+
+    def close(self) -> None:
+        """Release the detectors."""
+        for detector in (self._video, self._image):
+            if detector is not None:
+                detector.close()
+
+
+def open_face(official_bundle: Path | None, gallery: Gallery) -> tuple[Face | None, Part]:
+    """Make the face path; where that fails, None and a state that says why. Badge and PIN go on without it."""
+    try:
+        return Face(landmark_bundle(official_bundle), gallery), Part(state="working")
+    except VerifyError as error:
+        return None, Part(state="failed", reason=f"no_models: {error}"[:400])
