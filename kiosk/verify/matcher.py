@@ -1,7 +1,7 @@
 """Is this the face that was enrolled? 1:1 against a claim, 1:N with a margin, and a plain word where it is unsure.
 
-A threshold belongs to one model and one preprocessing. Distances never leave this file: an exact score lets an attacker
-rebuild a face step by step, so callers see `near` or `far`, which the outcome says anyway.
+A threshold belongs to one model and one preprocessing. Distances enter no record: an exact score lets an attacker
+rebuild a face step by step, so a check says `near` or `far`, which its outcome says anyway.
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+THRESHOLD = 0.54  # see MatchLimits
+MARGIN = 0.06
+
+
 @dataclass(frozen=True, slots=True)
 class MatchLimits:
     """Euclidean distances of dlib's 128-d vectors, aligned as in `embedder`.
@@ -28,8 +32,10 @@ class MatchLimits:
     the mates and leaves the larger part of the gap to the strangers. Those are few faces: a site calibrates on its own.
     """
 
-    threshold: float = 0.54
-    margin: float = 0.06  # 1:N: how much nearer than the second best; two thirds of the gap between mates and non-mates
+    threshold: float = THRESHOLD
+    margin: float = (
+        MARGIN  # 1:N: how much nearer than the second best; two thirds of the gap between mates and non-mates
+    )
 
 
 class Likeness(StrEnum):
@@ -65,12 +71,18 @@ def identify(vector: NDArray[np.float32], templates: Sequence[Template], limits:
     return Match(Likeness.NEAR, templates[ranked[0][1]])
 
 
+def distance(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    """Return how far two vectors (D,) are apart. Raises ValueError where they cannot be compared."""
+    if one.ndim != 1 or one.shape != other.shape:
+        raise ValueError(f"face vectors of the shapes {one.shape} and {other.shape} cannot be compared")
+    apart = float(np.linalg.norm(one - other))
+    if not np.isfinite(apart):
+        raise ValueError("a face vector holds numbers that are not finite")
+    return apart
+
+
 def _distance(vector: NDArray[np.float32], template: Template) -> float:
     """To the mean of the enrolled vectors: more frames then make it steadier, not easier to hit."""
-    vectors = template.vectors
-    if vectors.ndim != 2 or len(vectors) == 0 or vectors.shape[1:] != vector.shape:
-        raise ValueError(f"a face of shape {vector.shape} cannot be compared with templates of shape {vectors.shape}")
-    distance = float(np.linalg.norm(vectors.mean(axis=0) - vector))
-    if not np.isfinite(distance):
-        raise ValueError("a face vector holds numbers that are not finite")
-    return distance
+    if template.vectors.ndim != 2 or len(template.vectors) == 0:
+        raise ValueError(f"the template of {template.worker} holds no vectors")
+    return distance(vector, template.vectors.mean(axis=0))

@@ -74,4 +74,3 @@ def try_pin(record: PinRecord | None, pin: str, boot: str, mono_us: int) -> tupl
 
 def _failed(code: str, sentence: str) -> Check:
     return Check(name=CHECK_NAME, outcome=Outcome.FAILED, reason=f"{code}: {sentence}")
-

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from evidence.events import Check, Outcome
 from kiosk.verify.pose import pitch_deg, yaw_deg
 
 if TYPE_CHECKING:
@@ -100,6 +101,22 @@ def assess_face(face: Landmarks, image_bgr: NDArray[np.uint8], limits: QualityLi
         if code == "ok" and sharpness < limits.sharpness:
             code = "blurred"
     return Quality(code, face, distance, yaw, pitch, sharpness)
+
+
+def quality_check(found: Quality, limits: QualityLimits) -> Check:
+    """Put it in words for the record."""
+    seen = {"eye_distance_px": found.eye_distance_px, "yaw_deg": found.yaw_deg, "pitch_deg": found.pitch_deg}
+    return Check(
+        name="face_quality",
+        outcome=Outcome.PASSED if found.ok else Outcome.FAILED,
+        observed={key: round(value) for key, value in seen.items() if value is not None} or None,
+        expected={
+            "eye_distance_px": round(limits.eye_distance_px),
+            "yaw_deg": round(limits.yaw_deg),
+            "pitch_deg": round(limits.pitch_deg),
+        },
+        reason=found.reason,
+    )
 
 
 def aligned_crop(image_bgr: NDArray[np.uint8], face: Landmarks) -> NDArray[np.uint8]:

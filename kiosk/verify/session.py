@@ -6,10 +6,29 @@ Every result carries all of `CHECKS`; what was not reached or broke is `not_run`
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
 
-from evidence.events import Ask, ChallengeRecord, Check
+from evidence.events import Ask, ChallengeRecord, Check, Outcome
+from kiosk.verify import liveness, quality
+from kiosk.verify.challenge import TURNS, Challenge, Reading, Stage
+from kiosk.verify.continuity import Continuity
+from kiosk.verify.face_settings import FaceSettings
+from kiosk.verify.identity_check import Identity, identity_check
+from kiosk.verify.planarity import PlaneFit, PlaneTracker
+from kiosk.verify.pose import eye_aspect_ratio, pitch_deg, yaw_deg
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from kiosk.verify.embedder import Embedder
+    from kiosk.verify.gallery import Gallery
+    from kiosk.verify.landmarks import Landmarks
+
+__all__ = ["CHECKS", "FacePhase", "FaceProgress", "FaceRequest", "FaceResult", "FaceSession", "FaceSettings"]
 
 CHECKS = ("face_quality", "challenge", "planarity", "continuity", "face_match")
 
@@ -53,3 +72,252 @@ class FaceResult:
     name: str | None  # as enrolled
     checks: tuple[Check, ...]  # all of CHECKS, in that order
     challenge: ChallengeRecord | None  # None: nothing was asked
+
+
+class Detector(Protocol):
+    """What is used of LandmarkDetector."""
+
+    def detect(self, image_bgr: NDArray[np.uint8], mono_us: int) -> Sequence[Landmarks]:
+        """Faces of the image, the largest first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """The frame to match on: from inside a prompt, the most frontal good one so far."""
+
+    image: NDArray[np.uint8]
+    face: Landmarks
+    yaw_deg: float
+
+
+class FaceSession:
+    """Feed frames until `result` is there. `detector` is in video mode and may be shared by attempts in turn."""
+
+    def __init__(
+        self, detector: Detector, embedder: Embedder, gallery: Gallery, settings: FaceSettings, request: FaceRequest
+    ) -> None:
+        self._detector, self._embedder, self._gallery = detector, embedder, gallery
+        self._settings, self._request = settings, request
+        rules = settings.challenge_rules
+        self._challenge = Challenge(request.asks, request.delays_ms, rules) if request.asks else None
+        self._continuity = Continuity()
+        self._quality: quality.Quality | None = None
+        self._good_frames = 0
+        self._tracker: PlaneTracker | None = None
+        self._fit: PlaneFit | None = None
+        self._candidate: _Candidate | None = None
+        self._checks: dict[str, Check] = {}
+        self._phase = FacePhase.LOOKING
+        self._hint: str | None = None
+        self._box: tuple[float, float, float, float] | None = None
+        self.result: FaceResult | None = None
+
+    def feed(self, mono_us: int, image: NDArray[np.uint8]) -> FaceProgress:
+        """Take one frame (H, W, 3 BGR) of `mono_us`, later than the one before. Never raises: what breaks is not_run.
+
+        In MATCHING the frame is not looked at: the face kept from the challenge is embedded (0.2 s) and compared.
+        """
+        if self._phase is FacePhase.DONE:
+            return self._progress()
+        part = "face_quality"
+        try:
+            if self._phase is FacePhase.MATCHING:
+                part = "face_match"
+                self._finish(self._match())
+                return self._progress()
+            faces = self._detector.detect(image, mono_us)
+            self._continuity.frame(mono_us)
+            if self._prompted:
+                part = "challenge"
+                self._judge(mono_us, image, faces)
+            else:
+                self._look(mono_us, image, faces)
+        except Exception as error:  # fail closed and say why: whatever breaks, the attempt ends without a pass
+            self._broken(part, error)
+            self._finish()
+        return self._progress()
+
+    def give_up(self, mono_us: int, reason: str) -> None:
+        """End the attempt now; `reason` is `code: sentence` and becomes the reason of what was not reached."""
+        if self._phase is not FacePhase.DONE:
+            self._finish(otherwise=reason if ": " in reason else f"cancelled: {reason}")
+
+    # Looking and holding still
+
+    def _look(self, mono_us: int, image: NDArray[np.uint8], faces: Sequence[Landmarks]) -> None:
+        """Wait for one good face, then for the challenge's delay; a face that is gone or bad starts this over."""
+        self._quality = found = quality.assess(faces, image, quality.VERIFICATION)
+        self._box = found.face.box if found.face else None
+        self._hint = None if found.ok else found.code
+        if mono_us - self._request.tapped_us > self._settings.looking_ms * 1000:
+            self._out_of_time(found)
+            return
+        if self._challenge is None:
+            self._checks["face_quality"] = quality.quality_check(found, quality.VERIFICATION)
+            self._checks["challenge"] = _not_run("challenge", "not_asked: this worker can do nothing of what is asked")
+            self._finish()
+            return
+        if self._phase is FacePhase.HOLD and found.face and found.code == "turned_away":
+            self._rest(mono_us, found.face, image)  # the challenge counts those who keep moving
+            return
+        if not found.ok or found.face is None:
+            self._good_frames, self._phase = 0, FacePhase.LOOKING
+            self._challenge.forget_rest()
+            return
+        self._good_frames += 1
+        if self._good_frames >= self._settings.good_frames:
+            self._phase = FacePhase.HOLD
+            self._rest(mono_us, found.face, image)
+
+    def _rest(self, mono_us: int, face: Landmarks, image: NDArray[np.uint8]) -> None:
+        assert self._challenge is not None
+        stage = self._challenge.feed(_reading(mono_us, face))
+        if stage is Stage.FAILED:
+            self._finish()
+        elif stage is Stage.ASKED:
+            assert self._quality is not None
+            self._checks["face_quality"] = quality.quality_check(self._quality, quality.VERIFICATION)
+            self._continuity.begin(mono_us, face)
+            self._prompt_shown(face, image)
+
+    def _out_of_time(self, found: quality.Quality) -> None:
+        self._checks["face_quality"] = quality.quality_check(found, quality.VERIFICATION)
+        restless = "timeout: the head was not still long enough for a prompt"
+        self._finish(otherwise=restless if found.ok else "not_reached: no face was good enough in time")
+
+    # From the first prompt to the last answer
+
+    @property
+    def _prompted(self) -> bool:
+        return self._challenge is not None and bool(self._challenge.prompts)
+
+    def _judge(self, mono_us: int, image: NDArray[np.uint8], faces: Sequence[Landmarks]) -> None:
+        assert self._challenge is not None
+        face = self._continuity.follow(mono_us, faces)
+        if self._continuity.code:
+            self._finish()
+            return
+        if face is None:
+            return  # unseen for a moment, still within the allowed gap
+        self._box = face.box
+        before = self._challenge.stage
+        stage = self._challenge.feed(_reading(mono_us, face))
+        if before is Stage.ASKED:
+            self._track(face, image)
+            self._consider(face, image)
+            if stage is not Stage.ASKED:
+                self._end_turn()
+        elif stage is Stage.ASKED:
+            self._prompt_shown(face, image)
+        self._phase = FacePhase.PROMPTED if stage is Stage.ASKED else FacePhase.HOLD
+        if stage is Stage.FAILED:
+            self._finish()
+        elif stage is Stage.PASSED:
+            self._phase = FacePhase.MATCHING
+
+    def _prompt_shown(self, face: Landmarks, image: NDArray[np.uint8]) -> None:
+        assert self._challenge is not None
+        self._phase, self._hint = FacePhase.PROMPTED, None
+        if self._challenge.ask in TURNS:
+            try:
+                self._tracker = PlaneTracker(image, face, yaw_deg(face))
+            except Exception as error:  # the attempt goes on; this check cannot pass any more
+                self._broken("planarity", error)
+        self._consider(face, image)
+
+    def _track(self, face: Landmarks, image: NDArray[np.uint8]) -> None:
+        if self._tracker is None:
+            return
+        try:
+            self._tracker.feed(image, yaw_deg(face))
+        except Exception as error:
+            self._tracker = None
+            self._broken("planarity", error)
+
+    def _end_turn(self) -> None:
+        tracker, self._tracker = self._tracker, None
+        if tracker is None:
+            return
+        try:
+            self._fit = tracker.fit()
+        except Exception as error:
+            self._broken("planarity", error)
+
+    def _consider(self, face: Landmarks, image: NDArray[np.uint8]) -> None:
+        """Keep the most frontal good frame of the prompts, of the turn's where there is one.
+
+        Points are followed from pixel to pixel only through the turn, so a face matched from there is the face that
+        planarity has judged.
+        """
+        if self._tracker is None and any(ask in TURNS for ask in self._request.asks):
+            return
+        yaw = abs(yaw_deg(face))
+        if self._candidate is not None and yaw > self._candidate.yaw_deg - 1:
+            return
+        if quality.assess_face(face, image, quality.VERIFICATION).ok:
+            self._candidate = _Candidate(image.copy(), face, yaw)
+
+    # The end
+
+    def _match(self) -> Identity | None:
+        """Compare the kept face, unless liveness has failed: nobody may probe the gallery with pictures."""
+        self._judge_liveness()
+        if liveness.alive(self._checks.values()) is Outcome.FAILED:
+            return None
+        if self._candidate is None:
+            self._checks["face_match"] = _not_run("face_match", "not_reached: no frame of the prompt was good enough")
+            return None
+        limits, at_most = self._settings.match_limits, self._settings.identify_at_most
+        try:
+            vector = self._embedder.embed(self._candidate.image, self._candidate.face)
+            identity = identity_check(
+                vector, self._embedder.model_id, self._gallery, self._request.badge, limits, at_most
+            )
+        except Exception as error:
+            self._broken("face_match", error)
+            return None
+        self._checks["face_match"] = identity.check
+        return identity
+
+    def _judge_liveness(self) -> None:
+        """Fill in the checks of liveness that have been reached and have not broken."""
+        if self._challenge is None or not (self._challenge.prompts or self._challenge.stage is Stage.FAILED):
+            return
+        if self._challenge.stage in (Stage.PASSED, Stage.FAILED):
+            self._checks.setdefault("challenge", liveness.challenge_check(self._challenge))
+        if not self._challenge.prompts:
+            return
+        self._end_turn()
+        limits = self._settings.planarity_limits
+        if self._fit is not None or self._challenge.stage is Stage.PASSED:
+            self._checks.setdefault("planarity", liveness.planarity_check(self._fit, limits))
+        if self._challenge.stage in (Stage.PASSED, Stage.FAILED) or self._continuity.code:
+            self._checks.setdefault("continuity", liveness.continuity_check(self._continuity))
+
+    def _finish(
+        self, identity: Identity | None = None, otherwise: str = "not_reached: the attempt ended before"
+    ) -> None:
+        self._judge_liveness()
+        checks = tuple(self._checks.get(name) or _not_run(name, otherwise) for name in CHECKS)
+        worker = identity.worker if identity else None
+        name = identity.name if identity else None
+        record = self._challenge.record(self._request.tapped_us) if self._challenge else None
+        self.result = FaceResult(worker, name, checks, record)
+        self._phase, self._hint, self._candidate, self._tracker = FacePhase.DONE, None, None, None
+
+    def _broken(self, name: str, error: Exception) -> None:
+        self._checks[name] = _not_run(name, f"error: {type(error).__name__}: {error}")
+
+    def _progress(self) -> FaceProgress:
+        challenge, asks = self._challenge, len(self._request.asks)
+        ask = challenge.ask if challenge and self._phase is FacePhase.PROMPTED else None
+        return FaceProgress(self._phase, self._hint, ask, self._box, (len(challenge.prompts) if challenge else 0, asks))
+
+
+def _reading(mono_us: int, face: Landmarks) -> Reading:
+    return Reading(mono_us, yaw_deg(face), pitch_deg(face), eye_aspect_ratio(face))
+
+
+def _not_run(name: str, reason: str) -> Check:
+    return Check(name=name, outcome=Outcome.NOT_RUN, reason=reason[:400])

@@ -1,0 +1,42 @@
+"""What a site can set of the face path. Every default's reason stands where the figure is defined."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from kiosk.verify.challenge import ChallengeRules
+from kiosk.verify.liveness import PlanarityLimits
+from kiosk.verify.matcher import MARGIN, THRESHOLD, MatchLimits
+
+
+class FaceSettings(BaseModel):
+    """Bounds keep a setting from switching a check off in all but name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    looking_ms: int = Field(20_000, ge=1000)  # from the tap to the first prompt; then face_quality fails
+    good_frames: int = Field(3, ge=1)  # in a row before HOLD: one lucky frame is no still face
+    answer_window_ms: int = Field(ChallengeRules().window_ms, ge=1000)
+    turn_deg: float = Field(ChallengeRules().turn_deg, ge=16, le=40)  # below 16 a turn proves nothing
+    match_distance: float = Field(
+        THRESHOLD, gt=0, le=0.6
+    )  # Euclidean; beyond 0.6 dlib's author calls it another person
+    match_margin: float = Field(MARGIN, ge=0)  # Euclidean
+    identify_at_most: int = Field(100, ge=0)  # workers; false matches grow with the number (1:N)
+    planarity_residual: float = Field(PlanarityLimits().residual, ge=0.015)  # eye distances
+    planarity_outliers: float = Field(PlanarityLimits().outliers, ge=0.4, le=0.9)  # share
+
+    @property
+    def challenge_rules(self) -> ChallengeRules:
+        """When an answer counts."""
+        return ChallengeRules(turn_deg=self.turn_deg, window_ms=self.answer_window_ms)
+
+    @property
+    def planarity_limits(self) -> PlanarityLimits:
+        """When movement is a head's."""
+        return PlanarityLimits(residual=self.planarity_residual, outliers=self.planarity_outliers)
+
+    @property
+    def match_limits(self) -> MatchLimits:
+        """How near a face must be."""
+        return MatchLimits(self.match_distance, self.match_margin)
