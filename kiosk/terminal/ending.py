@@ -16,7 +16,7 @@ ACCEPTED_SHOWN_S = 8.0  # time to take a picture of the QR code
 REFUSED_SHOWN_S = 20.0  # time to read the reasons and choose another way
 TAP_GUARD_S = 0.7  # the second half of a double tap on IN must not close a result that nobody has seen
 REASONS_SHOWN = 3
-QR_BIG_PX, QR_SMALL_PX = 250, 216
+QR_BIG_PX, QR_SMALL_PX = 250, 231
 
 
 def shown_for_s(result: Result) -> float:
@@ -96,10 +96,15 @@ class ResultScene:
             with block("fact-line"):
                 label("fact-time", time_of_day)
                 label("fact-day", day)
-            if not result.clock_synced:
-                with block("fact-unsure"):
-                    picture("fact-icon", "clock")
-                    label("", say("time_unsure", language))
+            if result.verdict is Verdict.VERIFIED:
+                self._unsure()
+
+    def _unsure(self) -> None:
+        """Say that the time may be wrong, where it may."""
+        if not self.result.clock_synced:
+            with block("fact-unsure"):
+                picture("fact-icon", "clock")
+                label("", say("time_unsure", self.stage.language))
 
     def _receipt(self, size_px: int) -> None:
         result, language = self.result, self.stage.language
@@ -116,11 +121,16 @@ class ResultScene:
     def _reasons(self) -> None:
         result, language = self.result, self.stage.language
         with block("reasons"):
-            for code in result.reasons[:REASONS_SHOWN]:
-                texts = reason(code)
+            self._unsure()
+            texts = [reason(code) for code in result.reasons[:REASONS_SHOWN]]
+            for place, text in enumerate(texts):
+                same_below = any(later.do == text.do for later in texts[place + 1 :])
                 with block("reason"):
-                    label("reason-what", texts.what[language])
-                    label("reason-do", texts.do[language])
+                    label("reason-what", text.what[language])
+                    if not same_below:  # what to do is said once, below the last reason it answers
+                        label("reason-do", text.do[language])
+            if Method.SUPERVISOR in result.other_methods:
+                label("supervisor", METHODS[Method.SUPERVISOR][language])
             if result.verdict is Verdict.REFUSED:
                 label("kept", say("refused_kept" if result.receipt_code else "refused_not_kept", language))
 
@@ -131,15 +141,16 @@ class ResultScene:
                 label("", say("done", language))
             return
         for method in result.other_methods:
-            if method is Method.SUPERVISOR:
-                label("supervisor", METHODS[method][language])
-                continue
-            again = method is result.method
-            with button("strong", lambda method=method: self._other(method)).props(f'data-other="{method.value}"'):
-                picture("strong-icon", "again" if again else _METHOD_ICONS[method])
-                label("", say("again", language) if again else METHODS[method][language])
+            if method is not Method.SUPERVISOR:  # a person, not a key: told among the reasons
+                self._way(method)
         with button("quiet", self._dismiss).props('data-act="done"'):
             label("quiet-name", say("done", language))
+
+    def _way(self, method: Method) -> None:
+        again, language = method is self.result.method, self.stage.language
+        with button("strong", lambda: self._other(method)).props(f'data-other="{method.value}"'):
+            picture("strong-icon", "again" if again else _METHOD_ICONS[method])
+            label("", say("again", language) if again else METHODS[method][language])
 
     def _other(self, method: Method) -> None:
         """Begin again another way; a face attempt keeps direction and badge."""
@@ -166,4 +177,4 @@ class ResultScene:
 
 
 _MARKS = {Verdict.VERIFIED: "passed", Verdict.REVIEW: "review", Verdict.REFUSED: "refused"}
-_METHOD_ICONS = {Method.FACE: "face", Method.BADGE_PIN: "badge", Method.SUPERVISOR: "person"}
+_METHOD_ICONS = {Method.FACE: "face", Method.BADGE_PIN: "badge"}

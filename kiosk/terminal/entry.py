@@ -11,6 +11,7 @@ from typing import Literal
 from evidence.events import Method
 
 Field = Literal["badge", "pin"]
+FIELDS: tuple[Field, ...] = ("badge", "pin")
 
 FORGET_AFTER_S = 20.0  # long enough to look up a number on a badge, too short for the next in the queue to use it
 MAX_BADGE = 16  # characters; what fits the field
@@ -95,12 +96,13 @@ class Entry:
         self.clear()
         return used
 
-    def expire(self, now_s: float) -> bool:
-        """Forget what nobody has touched for twenty seconds; True if the screen has to change."""
-        if now_s - self.touched_s < FORGET_AFTER_S or self == Entry(touched_s=self.touched_s):
+    def expire(self, now_s: float, default: Method) -> bool:
+        """Forget what nobody has touched for twenty seconds and return to `default`; True if something changed."""
+        untouched = self == Entry(method=default, touched_s=self.touched_s)
+        if untouched or now_s - self.touched_s < FORGET_AFTER_S:
             return False
         self.clear()
-        self.method = Method.FACE
+        self.method = default
         return True
 
     def _touch(self, now_s: float) -> None:

@@ -8,7 +8,7 @@ from nicegui import ui
 from nicegui.events import KeyEventArguments
 
 from evidence.events import LogType, Method
-from kiosk.terminal.entry import ByFace, Field, Missing
+from kiosk.terminal.entry import FIELDS, ByFace, Field, Missing
 from kiosk.terminal.texts import DIRECTIONS, METHODS, OTHER_TONGUE, reason, say
 from kiosk.terminal.view import TerminalView
 from kiosk.terminal.widgets import Stage, block, button, label, picture
@@ -35,7 +35,9 @@ class IdleScene:
                         for method, name in ((Method.FACE, "face"), (Method.BADGE_PIN, "badge"))
                     }
                 with block("fields"):
-                    self.fields = {which: self._field(which) for which in ("badge", "pin")}
+                    self.fields: dict[Field, tuple[ui.element, ui.label, ui.label]] = {
+                        which: self._field(which) for which in FIELDS
+                    }
                 with block("pad"):
                     for key in PAD:
                         self._key(key)
@@ -45,9 +47,10 @@ class IdleScene:
     def show(self, view: TerminalView) -> None:
         """Follow the troubles and whether there is a camera."""
         entry = self.stage.entry
-        if not view.face_available and entry.method is Method.FACE:
-            entry.choose(Method.BADGE_PIN, self.stage.now_s)
-        self.face_available = view.face_available
+        if view.face_available != self.face_available:
+            self.face_available = view.face_available
+            if not (entry.badge or entry.pin) or not self.face_available:
+                entry.choose(self._default, self.stage.now_s)
         if view.troubles != self.troubles:
             self.troubles = view.troubles
             self._draw_troubles()
@@ -55,10 +58,12 @@ class IdleScene:
 
     def tick(self) -> None:
         """Forget what nobody has touched for a while."""
-        if self.stage.entry.expire(self.stage.now_s):
-            if not self.face_available:
-                self.stage.entry.method = Method.BADGE_PIN
+        if self.stage.entry.expire(self.stage.now_s, self._default):
             self._redraw()
+
+    @property
+    def _default(self) -> Method:
+        return Method.FACE if self.face_available else Method.BADGE_PIN
 
     def _direction(self, log_type: LogType) -> ui.label:
         language = self.stage.language

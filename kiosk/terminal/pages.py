@@ -134,6 +134,7 @@ class Screen:
         return view
 
     def _draw(self, view: TerminalView) -> None:
+        self.root.props(f'data-version="{view.version}" data-phase="{view.phase.value}"')
         self._draw_header(view)
         kind = _scene_kind(view)
         if kind != self.scene_of:

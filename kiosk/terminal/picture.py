@@ -82,4 +82,4 @@ def _clear_inside(
     cv2.ellipse(mask, centre, axes, 0, 0, 360, 255, -1)
     soft = cv2.GaussianBlur(mask, (FEATHER_PX, FEATHER_PX), 0)
     weight = soft.astype(np.float32)[..., None] / 255
-    return (image * weight + coarse * (1 - weight)).astype(np.uint8)
+    return np.asarray(image * weight + coarse * (1 - weight), dtype=np.uint8)

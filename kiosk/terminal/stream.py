@@ -12,7 +12,8 @@ from fastapi.responses import StreamingResponse
 from kiosk.terminal.view import TerminalService
 
 PICTURE_PATH = "/picture.mjpeg"
-BOUNDARY = b"zaigang-frame"
+BOUNDARY = "zaigang-frame"
+NEXT_PART = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\n\r\n".encode()
 POLL_S = 0.04  # 25 looks a second: as fast as the camera
 GIVE_UP_S = 3.0  # a picture that stays away this long ends the response; a page that wants it asks again
 
@@ -27,7 +28,7 @@ def picture_router(service: TerminalService) -> APIRouter:
     async def picture() -> StreamingResponse:
         return StreamingResponse(
             _parts(service),
-            media_type=f"multipart/x-mixed-replace; boundary={BOUNDARY.decode()}",
+            media_type=f"multipart/x-mixed-replace; boundary={BOUNDARY}",
             headers={"Cache-Control": "no-store"},
         )
 
@@ -35,8 +36,9 @@ def picture_router(service: TerminalService) -> APIRouter:
 
 
 async def _parts(service: TerminalService) -> AsyncIterator[bytes]:
-    # The boundary follows each part at once: Chromium draws a part only when it has seen where it ends.
-    yield b"--" + BOUNDARY + b"\r\n"
+    # Chromium draws a part only when it has read the head of the next one. So each picture is followed by that head
+    # at once, without a Content-Length that nobody knows yet; else the screen would lag one picture behind.
+    yield NEXT_PART
     shown: bytes | None = None
     missing_s = 0.0
     while missing_s < GIVE_UP_S:
@@ -44,8 +46,7 @@ async def _parts(service: TerminalService) -> AsyncIterator[bytes]:
         missing_s = missing_s + POLL_S if jpeg is None else 0.0
         if jpeg is not None and jpeg is not shown:
             shown = jpeg
-            head = f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n".encode()
-            yield head + jpeg + b"\r\n--" + BOUNDARY + b"\r\n"
+            yield jpeg + b"\r\n" + NEXT_PART
         await asyncio.sleep(POLL_S)
 
 

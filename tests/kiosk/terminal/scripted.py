@@ -1,7 +1,7 @@
 """A terminal whose view is set by hand: the whole TerminalService protocol in memory, and a process that serves it.
 
-`python -m tests.kiosk.terminal.scripted LANGUAGE PORT` serves the screen, and beside it `/script` by which a test in another process
-sets the view and reads the calls. It is a process of its own because NiceGUI allows one application a process.
+`python -m tests.kiosk.terminal.scripted LANGUAGE PORT` serves the screen, and beside it `/script` by which a test in
+another process sets the view and reads the calls. NiceGUI allows one application a process, hence the process.
 """
 
 from __future__ import annotations

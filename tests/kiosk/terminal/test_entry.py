@@ -1,0 +1,87 @@
+"""What is typed is used once and forgotten soon."""
+
+from __future__ import annotations
+
+from evidence.events import Method
+from kiosk.terminal.entry import FORGET_AFTER_S, MAX_BADGE, MAX_PIN, ByFace, ByPin, Entry, Missing
+
+
+def typed(method: Method, badge: str = "", pin: str = "") -> Entry:
+    entry = Entry()
+    entry.choose(method, 0)
+    for one in badge:
+        entry.press(one, 0)
+    if pin:
+        entry.focus("pin", 0)
+    for one in pin:
+        entry.press(one, 0)
+    return entry
+
+
+def test_a_face_punch_needs_no_badge() -> None:
+    assert typed(Method.FACE).submit(1) == ByFace(None)
+
+
+def test_a_typed_badge_goes_along_with_the_face_and_is_forgotten() -> None:
+    entry = typed(Method.FACE, "10086")
+    assert entry.submit(1) == ByFace("10086")
+    assert entry.badge == ""
+
+
+def test_badge_and_pin_are_used_once() -> None:
+    entry = typed(Method.BADGE_PIN, "10086", "2468")
+    assert entry.submit(1) == ByPin("10086", "2468")
+    assert (entry.badge, entry.pin, entry.field) == ("", "", "badge")
+    assert entry.submit(2) == Missing("badge")
+
+
+def test_what_is_missing_is_asked_for_and_typed_into() -> None:
+    entry = typed(Method.BADGE_PIN, "10086")
+    assert entry.submit(1) == Missing("pin")
+    assert (entry.field, entry.missing) == ("pin", "pin")
+    entry.press("2", 2)
+    assert (entry.pin, entry.missing) == ("2", None)
+
+
+def test_everything_is_forgotten_after_twenty_seconds_untouched() -> None:
+    entry = typed(Method.BADGE_PIN, "10086", "2468")
+    assert not entry.expire(FORGET_AFTER_S - 0.1, Method.FACE)
+    assert entry.pin == "2468"
+    assert entry.expire(FORGET_AFTER_S, Method.FACE)
+    assert (entry.badge, entry.pin, entry.method) == ("", "", Method.FACE)
+
+
+def test_every_touch_starts_the_twenty_seconds_again() -> None:
+    entry = typed(Method.BADGE_PIN, "10086")
+    entry.press("7", 15)
+    assert not entry.expire(34, Method.FACE)
+    assert entry.expire(35, Method.FACE)
+
+
+def test_an_untouched_pad_does_not_change_again_and_again() -> None:
+    entry = Entry(method=Method.BADGE_PIN)
+    assert not entry.expire(1000, Method.BADGE_PIN)
+
+
+def test_changing_the_way_forgets_the_pin_and_keeps_the_number() -> None:
+    entry = typed(Method.BADGE_PIN, "10086", "2468")
+    entry.choose(Method.FACE, 1)
+    assert (entry.badge, entry.pin) == ("10086", "")
+    entry.choose(Method.BADGE_PIN, 2)
+    assert entry.field == "pin"
+
+
+def test_a_field_takes_only_what_fits_it() -> None:
+    entry = typed(Method.BADGE_PIN, "E-7/+ é" + "1" * 40, "12ab34" + "5" * 40)
+    assert entry.badge == ("E-7" + "1" * 40)[:MAX_BADGE]
+    assert entry.pin == ("1234" + "5" * 40)[:MAX_PIN]
+
+
+def test_erasing_an_empty_pin_goes_back_to_the_badge() -> None:
+    entry = typed(Method.BADGE_PIN, "12", "3")
+    entry.erase(1)
+    assert (entry.pin, entry.field) == ("", "pin")
+    entry.erase(1)
+    assert entry.field == "badge"
+    entry.erase(1)
+    assert entry.badge == "1"

@@ -1,0 +1,375 @@
+"""What a worker can do at the screen, in a real browser."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from evidence.events import LogType, Method
+from kiosk.terminal.ending import ACCEPTED_SHOWN_S
+from kiosk.terminal.entry import FORGET_AFTER_S
+from kiosk.terminal.view import Phase
+from tests.kiosk.terminal.conftest import drawn, load, open_page
+from tests.kiosk.terminal.scripted import IDLE
+from tests.kiosk.terminal.serving import ServedTerminal
+from tests.kiosk.terminal.states import LONGEST_RECEIPT, RECEIPT, REFUSED, STATES
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(autouse=True)
+def silent_console(console: list[str]) -> object:
+    """Every story here ends without an error in the browser's console."""
+    yield
+    assert console == []
+
+
+def tap(page: Page, what: str) -> None:
+    page.locator(what).tap()
+
+
+def press(page: Page, digits: str) -> None:
+    for digit in digits:
+        tap(page, f'[data-key="{digit}"]')
+
+
+def calls_come(terminal: ServedTerminal, page: Page, wanted: list[list[object]]) -> None:
+    """Wait until the terminal has heard exactly these calls."""
+    for _ in range(100):
+        if terminal.calls == wanted:
+            return
+        page.wait_for_timeout(50)
+    assert terminal.calls == wanted
+
+
+def pixels(page: Page, what: str) -> np.ndarray:
+    shot = np.frombuffer(io.BytesIO(page.locator(what).screenshot()).getvalue(), np.uint8)
+    return np.asarray(cv2.imdecode(shot, cv2.IMREAD_COLOR))
+
+
+# choosing
+
+
+def test_a_tap_on_in_starts_the_face_path_without_a_badge(page: Page, terminal: ServedTerminal) -> None:
+    tap(page, '[data-direction="IN"]')
+    calls_come(terminal, page, [["tap", "IN", None]])
+
+
+def test_a_typed_badge_number_goes_along(page: Page, terminal: ServedTerminal) -> None:
+    press(page, "10096")
+    tap(page, '[data-key="erase"]')
+    press(page, "7")
+    expect(page.locator('[data-field="badge"] .field-value')).to_have_text("10097")
+    tap(page, '[data-direction="OUT"]')
+    calls_come(terminal, page, [["tap", "OUT", "10097"]])
+    expect(page.locator('[data-field="badge"] .field-value')).to_have_text("")
+
+
+def test_badge_and_pin_are_one_tap_away_and_need_no_face(page: Page, terminal: ServedTerminal) -> None:
+    tap(page, '[data-method="badge_pin"]')
+    press(page, "10086")
+    tap(page, '[data-key="other"]')
+    press(page, "2468")
+    tap(page, '[data-direction="OUT"]')
+    calls_come(terminal, page, [["badge_pin", "OUT", "10086", "2468"]])
+
+
+def test_the_way_without_a_face_is_as_large_and_as_near_as_the_way_with_one(page: Page) -> None:
+    face = page.locator('[data-method="face"]').bounding_box()
+    pin = page.locator('[data-method="badge_pin"]').bounding_box()
+    assert face is not None
+    assert pin is not None
+    assert (pin["width"], pin["height"], pin["y"]) == (face["width"], face["height"], face["y"])
+
+
+def test_a_pin_is_masked_and_gone_after_use(page: Page, terminal: ServedTerminal) -> None:
+    tap(page, '[data-method="badge_pin"]')
+    press(page, "1")
+    tap(page, '[data-field="pin"]')
+    press(page, "2468")
+    expect(page.locator('[data-field="pin"] .field-value')).to_have_text("●●●●")
+    assert "2468" not in page.content()
+    tap(page, '[data-direction="IN"]')
+    expect(page.locator('[data-field="pin"] .field-value')).to_have_text("")
+    calls_come(terminal, page, [["badge_pin", "IN", "1", "2468"]])
+
+
+def test_what_is_typed_is_gone_after_twenty_seconds(page: Page) -> None:
+    tap(page, '[data-method="badge_pin"]')
+    press(page, "10086")
+    tap(page, '[data-field="pin"]')
+    press(page, "24")
+    expect(page.locator('[data-field="pin"] .field-value')).to_have_text("●●")
+    expect(page.locator('[data-field="pin"]')).to_be_hidden(timeout=(FORGET_AFTER_S + 10) * 1000)
+    expect(page.locator('[data-field="badge"] .field-value')).to_have_text("")
+
+
+def test_a_missing_pin_is_asked_for_instead_of_sent(page: Page, terminal: ServedTerminal) -> None:
+    tap(page, '[data-method="badge_pin"]')
+    press(page, "10086")
+    tap(page, '[data-direction="IN"]')
+    expect(page.locator('[data-field="pin"] .field-name')).to_have_text("请输入密码")
+    assert terminal.calls == []
+
+
+def test_a_keyboard_or_a_reader_that_acts_as_one_types_too(page: Page, terminal: ServedTerminal) -> None:
+    page.keyboard.type("E-77")
+    page.keyboard.press("Enter")
+    expect(page.locator('[data-field="badge"] .field-value')).to_have_text("E-77")
+    tap(page, '[data-direction="IN"]')
+    calls_come(terminal, page, [["tap", "IN", "E-77"]])
+
+
+def test_without_a_camera_only_badge_and_pin_are_offered(page: Page, terminal: ServedTerminal) -> None:
+    drawn(page, terminal.show(STATES["idle_no_face"]))
+    expect(page.locator('[data-method="face"]')).to_be_disabled()
+    expect(page.locator('[data-method="badge_pin"]')).to_have_attribute("aria-pressed", "true")
+    tap(page, '[data-direction="IN"]')
+    expect(page.locator('[data-field="badge"] .field-name')).to_have_text("请输入工号")
+    assert terminal.calls == []
+    drawn(page, terminal.show(IDLE))
+    expect(page.locator('[data-method="face"]')).to_have_attribute("aria-pressed", "true")
+
+
+def test_idle_shows_no_picture(page: Page) -> None:
+    expect(page.locator("img")).to_have_count(0)
+
+
+# words
+
+
+@pytest.mark.parametrize(
+    ("state", "zh", "en"),
+    [
+        ("idle", "上班", "IN"),
+        ("idle_offline", "12345 条待上传", "12345 to send"),
+        ("looking", "请看屏幕", "Look at the screen"),
+        ("hint_too_far", "请走近一点", "Come closer"),
+        ("hint_two_faces", "请其他人退后一步", "Ask the others to step back"),
+        ("hold", "保持不动", "Hold still"),
+        ("ask_turn_left", "请向左转头", "Turn your head left"),
+        ("ask_blink", "请眨眨眼", "Blink your eyes"),
+        ("checking", "正在核对", "Checking"),
+        ("verified", "打卡成功", "Recorded"),
+        ("verified_pin_out", "时钟未校准", "Clock not set"),
+        ("review", "待核实", "to be checked"),
+        ("refused", "看起来不像真人", "does not look like a live face"),
+        ("out_of_order", "本机暂停使用", "Out of order"),
+    ],
+)
+def test_each_phase_has_its_words_in_both_languages(
+    page: Page, terminal: ServedTerminal, state: str, zh: str, en: str
+) -> None:
+    drawn(page, terminal.show(STATES[state]))
+    expect(page.locator(".screen")).to_contain_text(zh)
+    tap(page, '[data-act="language"]')
+    expect(page.locator(".screen")).to_contain_text(en)
+    expect(page.locator(".screen")).to_have_attribute("lang", "en")
+
+
+def test_a_reload_keeps_the_language(page: Page) -> None:
+    tap(page, '[data-act="language"]')
+    expect(page.locator(".language")).to_have_text("中文")
+    page.wait_for_url("**/?lang=en")
+    page.reload(wait_until="domcontentloaded")
+    expect(page.locator(".language")).to_have_text("中文")
+
+
+def test_switching_the_language_keeps_what_is_typed(page: Page) -> None:
+    press(page, "10086")
+    tap(page, '[data-act="language"]')
+    expect(page.locator(".field-badge .field-name")).to_have_text("Badge no. (optional)")
+    expect(page.locator(".field-badge .field-value")).to_have_text("10086")
+
+
+def test_the_clock_is_the_site_s_and_says_when_it_is_not_set(page: Page, terminal: ServedTerminal) -> None:
+    drawn(page, terminal.show(replace(IDLE, tz="Pacific/Kiritimati")))  # UTC+14, where it is always another hour
+    east = page.locator(".clock-time").inner_text()[:2]
+    drawn(page, terminal.show(replace(IDLE, tz="Pacific/Pago_Pago")))  # UTC-11
+    west = page.locator(".clock-time").inner_text()[:2]
+    assert (int(east) - int(west)) % 24 in (0, 1, 2)  # 25 hours apart: one hour, but for the turn of the hour
+    drawn(page, terminal.show(replace(IDLE, tz="Not/A_Zone", clock_synced=False)))
+    expect(page.locator(".clock-day")).to_have_text("时钟未校准")
+
+
+# the live picture
+
+
+def test_the_picture_is_a_mirror_and_the_arrow_points_as_the_worker_sees_himself_turn(
+    page: Page, terminal: ServedTerminal
+) -> None:
+    terminal.show(STATES["ask_turn_left"])  # the camera's picture is white on its left
+    page.wait_for_function("document.querySelector('.mirror-picture')?.naturalWidth > 0")
+    drawing = pixels(page, ".mirror")
+    assert drawing[200, 460].mean() > 200  # white is now on the right, as a mirror shows it
+    assert drawing[380, 40].mean() < 60
+    arrow, mirror = page.locator(".cue-icon").first.bounding_box(), page.locator(".mirror").bounding_box()
+    assert arrow is not None
+    assert mirror is not None
+    assert arrow["x"] + arrow["width"] < mirror["x"] + mirror["width"] / 2
+    assert page.locator(".cue-left").count() == 1
+    drawn(page, terminal.show(STATES["ask_turn_right"]))
+    other = page.locator(".cue-right .cue-icon").first.bounding_box()
+    assert other is not None
+    assert other["x"] > mirror["x"] + mirror["width"] / 2
+
+
+def test_the_picture_is_not_opened_again_when_hint_prompt_and_seconds_change(
+    page: Page, terminal: ServedTerminal
+) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "mjpeg" in request.url else None)
+    for state in ("looking", "hint_too_far", "hold", "ask_blink", "ask_turn_right"):
+        drawn(page, terminal.show(STATES[state]))
+    drawn(page, terminal.show(replace(STATES["ask_turn_right"], seconds_left=5)))
+    expect(page.locator(".guide-seconds")).to_have_text("5 秒")
+    expect(page.locator(".guide-step")).to_have_text("第 1 步，共 2 步")
+    assert len(asked) == 1
+
+
+def test_cancel_gives_up_and_returns(page: Page, terminal: ServedTerminal) -> None:
+    drawn(page, terminal.show(STATES["looking"]))
+    tap(page, '[data-act="cancel"]')
+    calls_come(terminal, page, [["cancel"]])
+    expect(page.locator('[data-direction="IN"]')).to_be_visible()
+
+
+def test_badge_and_pin_can_be_chosen_in_the_middle_of_the_face_path(page: Page, terminal: ServedTerminal) -> None:
+    drawn(page, terminal.show(STATES["looking"]))
+    tap(page, '[data-act="pin"]')
+    calls_come(terminal, page, [["cancel"]])
+    expect(page.locator('[data-method="badge_pin"]')).to_have_attribute("aria-pressed", "true")
+
+
+# the result
+
+
+@pytest.mark.parametrize(("state", "receipt"), [("verified", RECEIPT), ("review_long", LONGEST_RECEIPT)])
+def test_the_qr_code_on_the_screen_reads_as_the_receipt(
+    page: Page, terminal: ServedTerminal, state: str, receipt: str
+) -> None:
+    drawn(page, terminal.show(STATES[state]))
+    image = cv2.resize(pixels(page, ".qr-box"), None, fx=3, fy=3, interpolation=cv2.INTER_NEAREST)
+    text, _, _ = cv2.QRCodeDetector().detectAndDecode(image)
+    assert text == receipt
+
+
+def test_a_result_goes_away_by_itself(page: Page, terminal: ServedTerminal) -> None:
+    drawn(page, terminal.show(STATES["verified"]))
+    expect(page.locator(".verdict-word")).to_have_text("打卡成功")
+    expect(page.locator('[data-direction="IN"]')).to_be_visible(timeout=(ACCEPTED_SHOWN_S + 8) * 1000)
+    assert terminal.calls == [["dismiss"]]
+
+
+def test_a_tap_closes_a_result_but_the_second_half_of_a_double_tap_does_not(
+    page: Page, terminal: ServedTerminal
+) -> None:
+    drawn(page, terminal.show(STATES["verified"]))
+    tap(page, ".verdict-word")
+    drawn(page, terminal.show(STATES["verified"]))
+    assert terminal.calls == []
+    page.wait_for_timeout(900)  # past the guard: here the time itself is the promise
+    tap(page, ".verdict-word")
+    calls_come(terminal, page, [["dismiss"]])
+
+
+def test_a_refusal_says_why_what_next_and_offers_badge_and_pin(page: Page, terminal: ServedTerminal) -> None:
+    drawn(page, terminal.show(STATES["refused"]))
+    expect(page.locator(".reason-what").first).to_have_text("看起来不像真人")
+    expect(page.locator(".reason-do").first).to_have_text("请本人再试一次，或用工号和密码。")
+    expect(page.locator(".supervisor")).to_have_text("请管理员确认")
+    tap(page, '[data-other="badge_pin"]')
+    calls_come(terminal, page, [["dismiss"]])
+    expect(page.locator('[data-method="badge_pin"]')).to_have_attribute("aria-pressed", "true")
+
+
+def test_a_refusal_offers_the_face_with_the_same_direction_and_badge(page: Page, terminal: ServedTerminal) -> None:
+    result = replace(REFUSED, method=Method.BADGE_PIN, worker="10086", log_type=LogType.OUT, reasons=("locked",))
+    drawn(page, terminal.show(replace(IDLE, phase=Phase.RESULT, result=result)))
+    tap(page, '[data-other="face"]')
+    calls_come(terminal, page, [["dismiss"], ["tap", "OUT", "10086"]])
+
+
+# troubles
+
+
+def test_troubles_are_told_in_words_with_what_to_do(page: Page, terminal: ServedTerminal) -> None:
+    terminal.show(replace(IDLE, troubles=("disk_full",)))
+    expect(page.locator(".trouble-what")).to_have_text("存储已满，无法记录")
+    expect(page.locator(".trouble-do")).to_have_text("请用另一台终端，并告诉管理员。")
+    terminal.show(IDLE)
+    expect(page.locator(".banner")).to_be_hidden()
+
+
+def test_out_of_order_names_the_trouble_and_whom_to_call(page: Page, terminal: ServedTerminal) -> None:
+    drawn(page, terminal.show(STATES["out_of_order"]))
+    expect(page.locator(".broken-what")).to_have_text("存储已满，无法记录")
+    expect(page.locator(".broken-call")).to_contain_text("王工 138-0000-0000")
+    assert page.locator(".clock-time").inner_text().count(":") == 2
+
+
+def test_a_service_that_fails_shows_out_of_order_and_comes_back(page: Page, terminal: ServedTerminal) -> None:
+    terminal.fail(view=True)
+    expect(page.locator(".broken-main")).to_have_text("本机暂停使用")
+    expect(page.locator(".broken-call")).to_contain_text("王工")
+    terminal.fail(view=False)
+    expect(page.locator('[data-direction="IN"]')).to_be_visible()
+
+
+def test_a_page_opened_while_the_service_fails_is_no_blank(browser: Browser, terminal: ServedTerminal) -> None:
+    terminal.fail(view=True)
+    for page in open_page(browser, terminal.url, []):
+        expect(page.locator(".broken-main")).to_have_text("本机暂停使用")
+
+
+def test_a_tap_that_fails_is_told_and_not_swallowed(page: Page, terminal: ServedTerminal) -> None:
+    terminal.fail(calls=True)
+    tap(page, '[data-direction="IN"]')
+    expect(page.locator(".broken-what")).to_have_text("终端出了问题")
+    expect(page.locator('[data-direction="IN"]')).to_be_visible(timeout=15_000)
+
+
+# browsers
+
+
+@pytest.mark.parametrize("state", ["ask_turn_left", "checking", "refused"])
+def test_a_reload_in_the_middle_shows_the_same(page: Page, terminal: ServedTerminal, state: str) -> None:
+    drawn(page, terminal.show(STATES[state]))
+    before = page.locator(".body").inner_text()
+    load(page, terminal.url)
+    assert page.locator(".body").inner_text() == before
+
+
+def test_two_browsers_show_the_same_punch_and_one_dismissal_is_enough(
+    browser: Browser, page: Page, terminal: ServedTerminal, console: list[str]
+) -> None:
+    see: Callable[[Page], None] = lambda one: expect(one.locator(".verdict-word")).to_have_text("打卡成功")  # noqa: E731
+    for other in open_page(browser, terminal.url, console):
+        terminal.show(STATES["verified"])
+        see(page)
+        see(other)
+        tap(page, '[data-act="done"]')
+        expect(other.locator('[data-direction="IN"]')).to_be_visible()
+        press(other, "7")
+        expect(page.locator(".field-badge .field-value")).to_have_text("")
+    assert terminal.calls == [["dismiss"]]
+
+
+def test_the_screen_asks_nothing_of_the_internet(page: Page, terminal: ServedTerminal) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    load(page, terminal.url)
+    assert asked
+    assert [url for url in asked if not url.startswith((terminal.url, "data:", "blob:"))] == []
+
+
+def test_the_browser_neither_zooms_nor_selects(page: Page) -> None:
+    assert "user-scalable=no" in str(page.locator('meta[name="viewport"]').get_attribute("content"))
+    assert page.evaluate("getComputedStyle(document.body).userSelect") == "none"
+    assert page.evaluate("getComputedStyle(document.body).touchAction") == "manipulation"
