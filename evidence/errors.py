@@ -181,3 +181,18 @@ class AuthorisationMismatch(AuthorisationError):
     """The permission is for another device, site or worker."""
 
     code = "authorisation_mismatch"
+
+
+def by_code(code: str) -> type[EvidenceError] | None:
+    """The error that bears this code, or None."""
+    return _find(EvidenceError, code)
+
+
+def _find(kind: type[EvidenceError], code: str) -> type[EvidenceError] | None:
+    if kind.code == code:
+        return kind
+    for child in kind.__subclasses__():
+        found = _find(child, code)
+        if found is not None:
+            return found
+    return None

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from pydantic_core import PydanticSerializationError
+
 from evidence.canonical import MAX_SAFE_INTEGER, canonical, parse_canonical
 from evidence.errors import InvalidBody, InvalidEvent
 
@@ -99,7 +101,10 @@ class Event(Fact):
         """The canonical bytes to sign. Raises EncodingError (InvalidEvent among them) for what no reader would take."""
         if (self.prev is None) != (self.seq == 0):
             raise InvalidEvent("prev is null exactly at seq 0")
-        return canonical(self.model_dump(mode="json"))
+        try:
+            return canonical(self.model_dump(mode="json"))
+        except PydanticSerializationError as error:
+            raise InvalidEvent(f"the body is no JSON: {error}") from error
 
 
 class Outcome(StrEnum):
