@@ -166,10 +166,18 @@ async def _close(scanner: Any) -> None:
 
 
 def _is_absent(error: Exception) -> bool:
-    """No bleak, no D-Bus, no BlueZ or no adapter: nothing here that could break."""
+    """No bleak, no D-Bus, no BlueZ or no adapter: nothing here that could be broken."""
     if isinstance(error, ImportError | FileNotFoundError):
         return True
-    return type(error).__name__ == "BleakBluetoothNotAvailableError"
+    from bleak.exc import BleakBluetoothNotAvailableError, BleakBluetoothNotAvailableReason, BleakDBusError
+
+    if isinstance(error, BleakDBusError):
+        return error.dbus_error == "org.freedesktop.DBus.Error.ServiceUnknown"
+    nothing_there = (
+        BleakBluetoothNotAvailableReason.NO_BLUETOOTH,
+        BleakBluetoothNotAvailableReason.NO_BLE_CENTRAL_ROLE,
+    )
+    return isinstance(error, BleakBluetoothNotAvailableError) and error.reason in nothing_there
 
 
 def _no_scanner(state: Literal["absent", "failed"], error: Exception) -> Part:
