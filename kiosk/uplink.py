@@ -78,6 +78,9 @@ class Uplink:
         self.wake()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
+        if not self._thread.is_alive():
+            self._wake_writer.close()
+            self._wake_reader.close()
 
     def wake(self) -> None:
         """Say that the journal has a new event."""
