@@ -8,6 +8,7 @@ asked to.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import importlib.metadata
 import importlib.util
 import sys
@@ -16,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kiosk.verify.errors import ModelCorrupted, ModelError, ModelMissing, VerifyError
+from kiosk.verify.errors import LibraryMissing, ModelCorrupted, ModelError, ModelMissing, VerifyError
 from kiosk.verify.model_store import (
     Progress,
     Silent,
@@ -122,7 +123,10 @@ def _build(place: Path, progress: Progress) -> Path:
         return require_sha256(place, *BUNDLE_SHA256)
     except ModelError:
         pass
-    from kiosk.verify.landmark_bundle import build_bundle  # flatbuffers and numpy are needed for building alone
+    try:  # needed for building alone; asked before 36 MB are fetched in vain
+        from kiosk.verify.landmark_bundle import build_bundle
+    except ImportError as error:
+        raise LibraryMissing(f"{error.name} is not installed: pip install 'zaigang[kiosk]'") from error
 
     with _tflite_models(place.parent, progress) as models:
         progress.say("building the landmark bundle")
@@ -179,8 +183,6 @@ def installed_models() -> dict[str, bytes] | None:
 
 
 def _require_pinned(models: dict[str, bytes]) -> None:
-    import hashlib
-
     for name, content in models.items():
         if hashlib.sha256(content).hexdigest() != TFLITE_SHA256[name]:
             raise ModelCorrupted(f"{name} is not the pinned model")

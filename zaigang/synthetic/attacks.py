@@ -40,8 +40,8 @@ class FlatPrint:
     def render(self, pose: Pose, light: float = 1.0) -> Image:
         """Return the print held up in front of the gate, 640x480 BGR; eyelids of paper stay as they are."""
         canvas = empty_scene(light)
-        turned = self._points @ rotation(pose.yaw_deg, pose.pitch_deg).T
-        flat: Floats = turned[:, :2] * (VIEWING_DISTANCE_PX / (VIEWING_DISTANCE_PX + turned[:, 2:])) * pose.scale
+        turned = np.asarray(self._points @ rotation(pose.yaw_deg, pose.pitch_deg).T, np.float32)
+        flat = turned[:, :2] * (VIEWING_DISTANCE_PX / (VIEWING_DISTANCE_PX + turned[:, 2:])) * pose.scale
         placed = flat + np.array(FACE_AT, np.float32) + np.array(pose.shift, np.float32)
         edge = placed[-COLUMNS - 1 :]  # the bottom edge, left to right
         grip = edge[(COLUMNS + 1) // 2]
