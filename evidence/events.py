@@ -11,7 +11,6 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError
-
 from pydantic_core import PydanticSerializationError
 
 from evidence.canonical import MAX_SAFE_INTEGER, canonical, parse_canonical

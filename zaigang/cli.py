@@ -65,13 +65,18 @@ def main() -> None:
         _stop(str(error) or type(error).__name__, FAILED)
 
 
-def _options(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
-) -> None:
-    """Zaigang 在岗: punch terminals that sign what they saw, a collector that keeps it, and a verifier for anyone."""
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         print(f"zaigang {installed_version()}")
         raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Zaigang 在岗: punch terminals that sign what they saw, a collector that keeps it, and a verifier for anyone."""
 
 
 def installed_version() -> str:
@@ -116,6 +121,8 @@ def _explain_missing(subcommand: Subcommand, error: ModuleNotFoundError) -> NoRe
     name = error.name or ""
     if name == subcommand.module:
         _stop(f"the command {subcommand.name!r} is not in this installation", UNUSABLE)
+    if name.partition(".")[0] == "benchmarks":
+        _stop(f"{subcommand.name} runs from a source tree, where benchmarks/ is: make bench", UNUSABLE)
     if subcommand.extra is None or name.partition(".")[0] in _OURS:
         raise error  # nothing that an extra would bring: a fault of ours, shown in full
     _stop(f"{subcommand.name} needs {name}, which is missing: pip install 'zaigang[{subcommand.extra}]'", UNUSABLE)

@@ -19,6 +19,7 @@ from zaigang.receipt_check import CheckedReceipt, check_collector_receipt, check
 from zaigang.trust import Trust, TrustError, read_trust
 
 HOLDS, WRONG, UNREADABLE = 0, 1, 2
+MAX_LINES_UNREADABLE = 3  # of a file that is no chain at all: enough to see what it is instead
 
 
 def command(
@@ -78,13 +79,16 @@ def _exit_code(files: Sequence[ChainFile], receipts: Sequence[CheckedReceipt]) -
 
 def _print(console: Console, files: Sequence[ChainFile], receipts: Sequence[CheckedReceipt], code: int) -> None:
     table = Table(title="Chains", title_justify="left")
-    for name in ("device", "chain", "events", "first / last", "kinds", "head"):
-        table.add_column(name, overflow="fold")
+    for name in ("device", "chain", "events", "first, last", "kinds", "head"):
+        table.add_column(name, overflow="fold", no_wrap=name == "first, last")
     for one in files:
         table.add_row(*_row(one))
     console.print(table)
     for one in files:
         _print_findings(console, one)
+    unread = sum(one.check.report.unread_bodies for one in files)
+    if unread:
+        console.print(Text(f"{unread} event(s) stand, but this version cannot read what they say.", "yellow"))
     for each in receipts:
         words = f"{each.says or each.name}: holds" if each.finding is None else _words(each.finding)
         console.print(Text(f"receipt {_plain(words)}", "green" if each.ok else "red"), soft_wrap=True)
@@ -97,8 +101,8 @@ def _print(console: Console, files: Sequence[ChainFile], receipts: Sequence[Chec
 def _row(one: ChainFile) -> tuple[Text, ...]:
     report = one.check.report
     kinds = "\n".join(f"{kind} {count}" for kind, count in sorted(report.kinds.items()))
-    head = f"seq {report.head.seq}\n{report.head.hash[:16]}…" if report.head else "—"
-    times = f"{report.first_time}\n{report.last_time}" if report.first_time else "—"
+    head = f"seq {report.head.seq}\n{report.head.hash[:12]}…" if report.head else "—"
+    times = f"{_short(report.first_time)}\n{_short(report.last_time)}"
     cells = (
         report.device or "—",
         f"{report.chain[:8]}…" if report.chain else "—",
@@ -110,13 +114,19 @@ def _row(one: ChainFile) -> tuple[Text, ...]:
     return tuple(Text(_plain(cell, keep="\n")) for cell in cells)
 
 
+def _short(time: str | None) -> str:
+    return f"{time[:10]} {time[11:19]}Z" if time else "—"
+
+
 def _print_findings(console: Console, one: ChainFile) -> None:
     if one.unreadable:
         console.print(Text(_plain(f"{one.name}: {one.unreadable}"), "red"), soft_wrap=True)
-    for finding in one.findings:
+    shown = one.findings[:MAX_LINES_UNREADABLE] if one.unreadable else one.findings
+    for finding in shown:
         console.print(Text(_plain(f"{one.name} {_words(finding)}"), "red"), soft_wrap=True)
-    if one.more_findings:
-        console.print(Text(_plain(f"{one.name}: {one.more_findings} more problems"), "red"), soft_wrap=True)
+    more = len(one.findings) + one.more_findings - len(shown)
+    if more:
+        console.print(Text(_plain(f"{one.name}: {more} more problems"), "red"), soft_wrap=True)
 
 
 def _words(finding: Finding) -> str:
@@ -164,6 +174,7 @@ def _file_as_json(one: ChainFile) -> dict[str, Any]:
         "first_time": report.first_time,
         "last_time": report.last_time,
         "kinds": report.kinds,
+        "unread_bodies": report.unread_bodies,
         "head": {"seq": report.head.seq, "hash": report.head.hash} if report.head else None,
         "problems": [_finding_as_json(finding) for finding in one.findings],
         "more_problems": one.more_findings,
