@@ -93,9 +93,8 @@ class SerialGps:
         while not self._stop.is_set():
             try:
                 self._read_until_gone()
-            except (
-                Exception
-            ) as error:  # pyserial lets termios.error, OSError and TypeError through when a plug is pulled
+            except Exception as error:
+                # A pulled plug comes out of pyserial as SerialException, OSError, termios.error or TypeError.
                 with self._lock:
                     self._trouble = f"{self.port} cannot be read ({error}): check the plug and the group dialout."
             self._stop.wait(self._reopen_after_s)
