@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from kiosk.sensors.errors import SensorError
 
 REOPEN_AFTER_S = 3.0  # picamera2 #1090: captures hang after hours; three seconds are 75 frames
 LEAVE_FACTOR = 1.5  # a reader gets this many times REOPEN_AFTER_S to come back by itself before it counts as stuck
+RATE_OVER_FRAMES = 25  # a second or two: a camera that slows down in the dusk is noticed
 MOST_STUCK_READERS = 3  # each holds a thread and a device; beyond that only a restart of the process helps
 
 
@@ -71,6 +73,7 @@ class NewestFrame:
         self._stuck: list[_Reader] = []
         self._newest: Frame | None = None
         self._index = -1
+        self._times_us: deque[int] = deque(maxlen=RATE_OVER_FRAMES)
         self._arrived_s = 0.0  # when the newest frame came, by time.monotonic
         self._error: Exception | None = None  # why the camera does not deliver
         self._stopping = False
@@ -110,6 +113,15 @@ class NewestFrame:
             return self._newest if self._index > index and self._fresh() else None
 
     @property
+    def fps(self) -> float:
+        """Frames a second over the latest frames, by their own times; 0.0 before there are two fresh ones."""
+        with self._changed:
+            if len(self._times_us) < 2 or not self._fresh():
+                return 0.0
+            span_us = self._times_us[-1] - self._times_us[0]
+            return (len(self._times_us) - 1) * 1e6 / span_us if span_us > 0 else 0.0
+
+    @property
     def state(self) -> Part:
         """`working` only while fresh pictures come; otherwise a reason that begins with its code."""
         with self._changed:
@@ -142,6 +154,7 @@ class NewestFrame:
                 return False
             self._index += 1
             self._newest = replace(frame, index=self._index)
+            self._times_us.append(frame.mono_us)
             self._arrived_s = time.monotonic()
             self._error = None
             self._changed.notify_all()

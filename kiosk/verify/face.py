@@ -19,7 +19,7 @@ from kiosk.verify.embedder import DlibEmbedder, Embedder
 from kiosk.verify.errors import VerifyError
 from kiosk.verify.gallery import Gallery, Template
 from kiosk.verify.landmarks import LandmarkDetector
-from kiosk.verify.matcher import Likeness, MatchLimits, verify
+from kiosk.verify.matcher import Likeness, verify
 from kiosk.verify.models import face_embedding_model, landmark_bundle
 from kiosk.verify.quality import ENROLMENT, assess
 from kiosk.verify.session import FaceRequest, FaceSession, FaceSettings
@@ -62,7 +62,7 @@ class Face:
     def same_person(self, vector: NDArray[np.float32], others: Sequence[NDArray[np.float32]]) -> bool:
         """True if a vector (128,) matches a template made of `others`."""
         template = Template("", "", self.embedder.model_id, np.stack(others))
-        return verify(vector, template, MatchLimits()).likeness is Likeness.NEAR
+        return verify(vector, template, self._settings.match_limits).likeness is Likeness.NEAR
 
     def close(self) -> None:
         """Release the detectors."""

@@ -38,7 +38,7 @@ class World:
             folder,
             [
                 *("-m", "zaigang.cli", "collector", "run", "--data", str(self.data), "--port", str(self._api_port)),
-                *("--broker", f"mqtt://127.0.0.1:{self.mqtt_port}", "--mqtt-version", "3"),
+                *("--broker", f"mqtt://127.0.0.1:{self.mqtt_port}", "--mqtt-version", "3.1.1"),
             ],
         )
         self.terminal = Program(
