@@ -1,11 +1,13 @@
-"""What every answer of the API has in common: one error shape, limits of a page, RFC 3339 times."""
+"""What every route has in common: the services, one error shape, limits of a page, RFC 3339 times."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import Query
+from fastapi import Depends, Query, Request
 from pydantic import BaseModel, Field
+
+from collector.services import Services
 
 UtcText = Annotated[
     str,
@@ -42,3 +44,11 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
         422: "A parameter or the body is wrong",
     }
     return {status: {"model": ErrorAnswer, "description": named[status]} for status in (401, 422, *statuses)}
+
+
+def _services(request: Request) -> Services:
+    held: Services = request.app.state.services
+    return held
+
+
+Held = Annotated[Services, Depends(_services)]  # what the composition root has put on the application

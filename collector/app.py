@@ -2,49 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import uvicorn
 from fastapi import FastAPI
 
-from collector.auth.service import ApiKeys
-from collector.database import Database
-from collector.devices.service import Devices
+from collector.auth.sessions import Sessions
 from collector.healthz import Health, health_of
-from collector.identity import CollectorKeys, load_or_create_keys
-from collector.ingest.dead_letters import Bounds, DeadLetters
+from collector.identity import load_or_create_keys
+from collector.ingest.dead_letters import Bounds
 from collector.ingest.intake import Intake, Limits
 from collector.ingest.message import Message
 from collector.ingest.pump import Pump
 from collector.ingest.subscriber import Subscriber
-from collector.ledger.service import Ledger
-from collector.people.service import People
-from collector.punches.service import Punches
-from collector.schema import prepare
-from collector.services import Services
+from collector.services import build_services, open_database
 from collector.settings import Settings
-from collector.sites.service import Sites
 from collector.web import create_api
-
-
-def open_database(settings: Settings) -> Database:
-    """Open the database, making it first where it does not exist. Raises SettingsError."""
-    database = Database(settings.database_path)
-    prepare(database)
-    return database
-
-
-def build_services(settings: Settings, database: Database, keys: CollectorKeys) -> Services:
-    """Build what routes, pages and commands ask."""
-    return Services(
-        api_keys=ApiKeys(database),
-        sites=Sites(database),
-        people=People(database, keys.command),
-        devices=Devices(database, timedelta(seconds=settings.inactivity_timeout_s)),
-        ledger=Ledger(database),
-        punches=Punches(database),
-        dead_letters=DeadLetters(database),
-    )
 
 
 class Collector:
@@ -78,8 +49,13 @@ class Collector:
         return health_of(self.pump.state, self.subscriber.state, self.database)
 
     def web(self) -> FastAPI:
-        """Build the HTTP application."""
-        return create_api(self.services, self.health)
+        """Build the HTTP application, with the console where the settings want it."""
+        app = create_api(self.services, self.health)
+        if self.settings.console:
+            from collector.console.pages import attach  # NiceGUI does much at import; an API alone needs none of it
+
+            attach(app, self.services, Sessions(self.keys.session, self.services.api_keys))
+        return app
 
     def _deliver(self, message: Message) -> None:
         self.pump.messages.put(message)

@@ -24,6 +24,7 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.touch(mode=0o600)  # who punched where is nobody's business; SQLite gives its other files the same mode
         self.path = path
         self.writer = _engine(path, "BEGIN IMMEDIATE", read_only=False)
         self.reader = _engine(path, "BEGIN", read_only=True)

@@ -1,18 +1,20 @@
-"""The services that routes and pages ask: built once by the composition root, found on the application."""
+"""What routes, pages and commands ask: one service a subject, built once on one database."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
-
-from fastapi import Depends, Request
+from datetime import timedelta
 
 from collector.auth.service import ApiKeys
+from collector.database import Database
 from collector.devices.service import Devices
+from collector.identity import CollectorKeys
 from collector.ingest.dead_letters import DeadLetters
 from collector.ledger.service import Ledger
 from collector.people.service import People
 from collector.punches.service import Punches
+from collector.schema import prepare
+from collector.settings import Settings
 from collector.sites.service import Sites
 
 
@@ -29,10 +31,21 @@ class Services:
     dead_letters: DeadLetters
 
 
-def services(request: Request) -> Services:
-    """Return the application's services."""
-    held: Services = request.app.state.services
-    return held
+def open_database(settings: Settings) -> Database:
+    """Open the database, making it first where it does not exist. Raises SettingsError."""
+    database = Database(settings.database_path)
+    prepare(database)
+    return database
 
 
-Held = Annotated[Services, Depends(services)]
+def build_services(settings: Settings, database: Database, keys: CollectorKeys) -> Services:
+    """Build what routes, pages and commands ask."""
+    return Services(
+        api_keys=ApiKeys(database),
+        sites=Sites(database),
+        people=People(database, keys.command),
+        devices=Devices(database, timedelta(seconds=settings.inactivity_timeout_s)),
+        ledger=Ledger(database),
+        punches=Punches(database),
+        dead_letters=DeadLetters(database),
+    )

@@ -9,11 +9,10 @@ from fastapi import APIRouter, Depends, status
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
-from collector.answers import UtcText, errors
+from collector.answers import Held, UtcText, errors
 from collector.auth.api import may_read, may_write
 from collector.devices.live import DeviceState
 from collector.devices.service import DeviceView, NewDevice
-from collector.services import Held
 from evidence.keys import PublicKey
 
 router = APIRouter(prefix="/devices", tags=["devices"])

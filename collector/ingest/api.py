@@ -8,11 +8,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 
-from collector.answers import Limit, UtcText, errors
+from collector.answers import Held, Limit, UtcText, errors
 from collector.auth.api import may_read
 from collector.ingest.models import DeadLetter
 from collector.paging import read_cursor, write_cursor
-from collector.services import Held
 
 router = APIRouter(prefix="/dead-letters", tags=["dead letters"])
 

@@ -7,12 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, status
 from pydantic import BaseModel, Field
 
-from collector.answers import Limit, UtcText, errors
+from collector.answers import Held, Limit, UtcText, errors
 from collector.auth.api import may_read, may_write
 from collector.paging import read_cursor, write_cursor
 from collector.people.models import Worker
 from collector.people.service import NewWorker, WorkerBody
-from collector.services import Held
 
 router = APIRouter(prefix="/workers", tags=["workers"])
 

@@ -9,10 +9,9 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic import AwareDatetime, BaseModel, Field
 
-from collector.answers import Limit, UtcText, errors
+from collector.answers import Held, Limit, UtcText, errors
 from collector.auth.api import may_read
 from collector.punches.service import Filters, Order, PunchView
-from collector.services import Held
 from collector.sites.api import degrees
 from collector.timestamps import local_text
 from evidence.canonical import parse_canonical

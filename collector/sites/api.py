@@ -5,9 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter, Depends, status
 from pydantic import BaseModel
 
-from collector.answers import UtcText, errors
+from collector.answers import Held, UtcText, errors
 from collector.auth.api import may_read, may_write
-from collector.services import Held
 from collector.sites.models import Site
 from collector.sites.service import NewSite, SiteBody
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from collector.app import Collector, build_services, open_database
+from collector.app import Collector
 from collector.auth.service import Scope
 from collector.database import Database
 from collector.devices.service import NewDevice
@@ -17,7 +17,7 @@ from collector.identity import CollectorKeys, load_or_create_keys
 from collector.ingest.intake import Intake, Limits
 from collector.ingest.message import Message
 from collector.people.service import NewWorker
-from collector.services import Services
+from collector.services import Services, build_services, open_database
 from collector.settings import Settings, load_settings
 from collector.sites.service import NewSite
 from collector.timestamps import utc_now

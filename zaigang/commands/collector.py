@@ -15,18 +15,18 @@ from typing import Annotated, Any
 import typer
 from pydantic import BaseModel, ValidationError
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from collector.app import build_services, open_database, run
 from collector.auth.service import Scope
 from collector.database import Database
-from collector.devices.api import DeviceAnswer, device_answer
-from collector.devices.service import NewDevice
+from collector.devices.service import DeviceView, NewDevice
 from collector.errors import CollectorError
 from collector.identity import CollectorKeys, load_or_create_keys
 from collector.ledger.fsck import check_ledger
+from collector.logs import configure as configure_logs
 from collector.people.service import NewWorker
-from collector.services import Services
+from collector.services import Services, build_services, open_database
 from collector.settings import Settings, load_settings
 from collector.sites.service import NewSite
 
@@ -57,6 +57,7 @@ class Opened:
 
 @contextmanager
 def _opened(config: Path | None, data: Path | None) -> Iterator[Opened]:
+    configure_logs()
     with _plain_errors():
         settings = load_settings(config, data=data)
         keys = load_or_create_keys(settings.keys_path)
@@ -78,7 +79,7 @@ def _plain_errors() -> Iterator[None]:
 
 
 def _fail(message: str) -> None:
-    Console(stderr=True).print(f"[red]error:[/] {message}", highlight=False, soft_wrap=True)
+    Console(stderr=True).print(f"[red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
     raise typer.Exit(1)
 
 
@@ -89,8 +90,10 @@ def _print_json(value: Any) -> None:
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str | int | None]]) -> None:
     table = Table(*columns, box=None, header_style="bold")
     for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
-    Console().print(table)
+        table.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
+    # In a pipe there is no width to keep to, and a cell cut in two is of no use to the next program.
+    console = Console() if sys.stdout.isatty() else Console(width=10_000)
+    console.print(table)
 
 
 def _models_json(rows: Sequence[BaseModel], exclude: set[str] | None = None) -> None:
@@ -110,6 +113,9 @@ def run_command(
     mqtt_version: Annotated[str | None, typer.Option(help="5 or 3.1.1.")] = None,
 ) -> None:
     """Run the collector until it is stopped."""
+    from collector.app import run  # web server and MQTT, which no other command needs
+
+    configure_logs()
     with _plain_errors():
         settings = load_settings(config, data=data, port=port, host=host, broker=broker, mqtt_version=mqtt_version)
         Console(stderr=True).print(
@@ -130,7 +136,8 @@ def keys(config: ConfigOption = None, data: DataOption = None, as_json: JsonOpti
     if as_json:
         _print_json({name: key.text() for name, key in public.items()})
         return
-    _table(("use", "key", "fingerprint"), [(name, key.text(), key.fingerprint) for name, key in public.items()])
+    for name, key in public.items():  # a line each, so that a narrow window does not cut the key to copy
+        sys.stdout.write(f"{name:8} {key.text()}\n{'':8} fingerprint {key.fingerprint}\n")
 
 
 @app.command()
@@ -186,14 +193,14 @@ def device_add(
     """Register a terminal with its key; until then its messages are dead letters."""
     with _opened(config, data) as held:
         held.services.devices.add(NewDevice(name=name, site=site_name, key=key))
-        _show_devices([device_answer(held.services.devices.get(name))], as_json)
+        _show_devices([held.services.devices.get(name)], as_json)
 
 
 @device.command("list")
 def device_list(config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
     """List the terminals and how they are."""
     with _opened(config, data) as held:
-        _show_devices([device_answer(view) for view in held.services.devices.all()], as_json)
+        _show_devices(held.services.devices.all(), as_json)
 
 
 @device.command("revoke")
@@ -218,9 +225,13 @@ def device_approve(
         Console().print(f"{name}: approved {', '.join(chains)}", highlight=False, soft_wrap=True)
 
 
-def _show_devices(devices: Sequence[DeviceAnswer], as_json: bool) -> None:
+def _show_devices(devices: Sequence[DeviceView], as_json: bool) -> None:
     if as_json:
-        _models_json(devices)
+        from collector.devices.api import (
+            device_answer,
+        )  # brings FastAPI, a second of waiting that a table need not cost
+
+        _models_json([device_answer(device) for device in devices])
         return
     rows = [
         (d.name, d.site, d.state, d.unsent, d.last_activity, ", ".join(t.part or t.code for t in d.troubles))

@@ -1,0 +1,61 @@
+"""A collector as its own process, as systemd would run it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.support.ports import free_port, wait_for_port
+
+ROOT = Path(__file__).parents[2]
+_COMMAND = [sys.executable, "-c", "from zaigang.commands.collector import app; app()"]
+
+
+def command(*arguments: str, data: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run `zaigang collector …` to its end."""
+    done = subprocess.run(
+        [*_COMMAND, *arguments, "--data", str(data)], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert not check or done.returncode == 0, done.stderr
+    return done
+
+
+@dataclass
+class CollectorProcess:
+    """`zaigang collector run` on a folder; `kill` is kill -9."""
+
+    data: Path
+    broker_port: int
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> CollectorProcess:
+        broker = f"mqtt://127.0.0.1:{self.broker_port}"
+        arguments = ["run", "--data", str(self.data), "--port", str(self.port), "--broker", broker]
+        with (self.data.parent / "collector.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [*_COMMAND, *arguments], cwd=ROOT, stdout=log, stderr=log, env=os.environ | self.environment
+            )
+        wait_for_port(self.port, 60)
+        return self
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(10)
+        self.process = None
+
+    def stop(self) -> int:
+        assert self.process is not None
+        self.process.terminate()
+        code = self.process.wait(30)
+        self.process = None
+        return code
