@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from evidence.canonical import MAX_SAFE_INTEGER, canonical, parse_canonical
 from evidence.envelope import PUNCH_RECEIPT_TYPE, RECEIPT_TYPE, Envelope, pae, sign
-from evidence.errors import Fork, InvalidEnvelope, Omitted, ReceiptError, ReceiptMismatch, TooLarge
+from evidence.errors import Fork, Omitted, ReceiptError, ReceiptMismatch, TooLarge
 from evidence.events import Counter, Fact, Hex128, HexDigest, Name, UtcTime
 from evidence.keys import PublicKey, SigningKey
 
@@ -141,7 +141,7 @@ def _unb64(text: str) -> bytes:
     try:
         data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except (binascii.Error, ValueError) as error:
-        raise InvalidEnvelope("the receipt's base64url cannot be read") from error
+        raise ReceiptError("the receipt's base64url cannot be read") from error
     if _b64(data) != text:
-        raise InvalidEnvelope("the receipt's base64url is not canonical")
+        raise ReceiptError("the receipt's base64url is not canonical")
     return data
