@@ -11,9 +11,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.deploy.rootfs import RootFs
+
 HERE = Path(__file__).parent
 CHECKOUT = HERE.parents[1]
-COPIED = ("pyproject.toml", "README.md", "LICENSE", "evidence", "kiosk", "collector", "zaigang", "requirements", "deploy")
+COPIED = (
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+    "evidence",
+    "kiosk",
+    "collector",
+    "zaigang",
+    "requirements",
+    "deploy",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What the playbook made of an empty root file system: collector, broker and kiosk on one machine."""
+
+    root: RootFs
+    first: dict[str, int]
+    second: dict[str, int]
+    secrets: Path
+    broker_port: int
+    collector_port: int
+    screen_port: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,5 +86,7 @@ def _recap(output: str) -> dict[str, dict[str, int]]:
     for line in output.partition("PLAY RECAP")[2].splitlines()[1:]:
         host, _, figures = line.partition(" : ")
         if figures:
-            counts[host.strip()] = {key: int(value) for key, _, value in (one.partition("=") for one in figures.split())}
+            counts[host.strip()] = {
+                key: int(value) for key, _, value in (one.partition("=") for one in figures.split())
+            }
     return counts

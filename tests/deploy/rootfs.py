@@ -18,7 +18,9 @@ SHARED = {"/root/.cache/pip": USER_CACHE / "pip", "/var/cache/apt/archives": CAC
 # Python is what Ansible needs; everything else the playbook installs itself.
 INCLUDED = "ca-certificates,python3"
 # How this machine reaches package indexes holds inside as well.
-PASSED_ON = re.compile(r"PIP_(CERT|INDEX_URL|EXTRA_INDEX_URL|TRUSTED_HOST|DEFAULT_TIMEOUT|RETRIES)|(https?|no)_proxy", re.I)
+PASSED_ON = re.compile(
+    r"PIP_(CERT|INDEX_URL|EXTRA_INDEX_URL|TRUSTED_HOST|DEFAULT_TIMEOUT|RETRIES)|(https?|no)_proxy", re.I
+)
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -40,7 +42,12 @@ class RootFs:
         ]  # fmt: skip
         if user is not None:
             inside += ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", "env", f"HOME=/var/lib/{user}"]
-        mounts = [["mount", "-t", "proc", "proc", str(self.path("/proc"))]]
+        # Semaphores between processes live in /dev/shm.
+        mounts = [
+            ["mount", "-t", "proc", "proc", str(self.path("/proc"))],
+            ["mount", "-t", "tmpfs", "-o", "mode=1777", "tmpfs", str(self.path("/dev/shm"))],
+        ]
+        self.path("/dev/shm").mkdir(exist_ok=True)
         for place, kept in SHARED.items():
             kept.mkdir(parents=True, exist_ok=True)
             self.path(place).mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,10 @@ class Machine:
     def __init__(self, folder: Path, installed: set[str]) -> None:
         self.folder = folder
         self.asked = folder / "asked-of-apt"
-        self._command("dpkg-query", f'for name in "$@"; do :; done; case " {" ".join(installed)} " in *" $name "*) printf installed;; *) exit 1;; esac')
+        self._command(
+            "dpkg-query",
+            f'for name; do :; done; case " {" ".join(installed)} " in *" $name "*) printf installed;; *) exit 1;; esac',
+        )
         self._command("apt-get", f'echo "$@" >> {self.asked}')
         self._command("id", "echo 1000")
         for needed in ("sed", "tr", "sh"):

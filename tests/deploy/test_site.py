@@ -1,60 +1,16 @@
-"""The playbook makes a running site out of an empty Debian, and a second run finds nothing to do."""
+"""The playbook makes a site out of an empty Debian, and a second run finds nothing to do."""
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+import stat
 
 import pytest
 
-from tests.deploy.playbook import Playbook
-from tests.deploy.rootfs import RootFs, fresh_root
-from tests.support.ports import free_port
+from tests.deploy.playbook import CHECKOUT, Site
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(1500)]
-SUITES = ["bookworm", "trixie"] if os.environ.get("ZAIGANG_LONG") == "1" else ["bookworm"]
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """What the playbook made of an empty root file system: collector, broker and kiosk on one machine."""
-
-    root: RootFs
-    first: dict[str, int]
-    second: dict[str, int]
-    secrets: Path
-    broker_port: int
-    collector_port: int
-    screen_port: int
-
-
-@pytest.fixture(scope="module", params=SUITES)
-def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    folder = tmp_path_factory.mktemp("site")
-    root = fresh_root(request.param)
-    ports = [free_port(), free_port(), free_port()]
-    machine = {
-        "ansible_connection": "rootfs",
-        "ansible_host": str(root.folder),
-        "ansible_become": False,
-        "broker_port": ports[0],
-        "collector_port": ports[1],
-        "kiosk_broker_port": ports[0],
-        "kiosk_screen_port": ports[2],
-        "kiosk_site": "riverside",
-        "kiosk_settings": {"profile": "badge-only", "fence": {"latitude": 31.2, "longitude": 121.4, "radius_m": 80}},
-    }
-    inventory = {"collector": {"hosts": {"gate-1": machine}}, "kiosks": {"hosts": {"gate-1": {}}}}
-    playbook = Playbook(folder, inventory).prepare()
-    try:
-        first = playbook.run()["gate-1"]
-        second = playbook.run()["gate-1"]
-        yield Site(root, first, second, folder / "inventory/secrets", *ports)
-    finally:
-        shutil.rmtree(root.folder)
+UNITS = ("zaigang-collector", "zaigang-kiosk", "zaigang-display")
 
 
 def test_the_first_run_installs_and_the_second_changes_nothing(site: Site) -> None:
@@ -62,3 +18,40 @@ def test_the_first_run_installs_and_the_second_changes_nothing(site: Site) -> No
     assert site.first["changed"] > 10
     assert site.second["failed"] == 0
     assert site.second["changed"] == 0
+
+
+def test_the_services_start_at_the_next_boot(site: Site) -> None:
+    for name in ("mosquitto", *UNITS):
+        assert site.root.path(f"/etc/systemd/system/multi-user.target.wants/{name}.service").is_symlink(), name
+
+
+def test_systemd_understands_every_line_of_the_units(site: Site) -> None:
+    said = site.root.run("systemd-analyze", "verify", *(f"/etc/systemd/system/{name}.service" for name in UNITS))
+    assert [line for line in said.splitlines() if "zaigang" in line] == []
+
+
+def test_nobody_else_reads_keys_and_passwords(site: Site) -> None:
+    for inside, mode in {
+        "/etc/zaigang/collector.toml": 0o640,
+        "/etc/zaigang/kiosk.toml": 0o640,
+        "/etc/mosquitto/zaigang.users": 0o640,
+        "/var/lib/zaigang-collector": 0o700,
+        "/var/lib/zaigang-kiosk": 0o700,
+        "/var/lib/zaigang-kiosk/terminal.pem": 0o600,
+    }.items():
+        assert stat.S_IMODE(site.root.path(inside).stat().st_mode) == mode, inside
+    assert stat.S_IMODE(site.secrets.stat().st_mode) == 0o700
+
+
+def test_the_services_users_have_no_shell(site: Site) -> None:
+    shells = dict(
+        line.split(":")[::6]
+        for line in site.root.path("/etc/passwd").read_text().splitlines()
+        if line.startswith("zaigang-")
+    )
+    assert shells == dict.fromkeys(UNITS, "/usr/sbin/nologin")
+
+
+def test_the_kiosk_role_installs_what_the_demo_needs(site: Site) -> None:
+    shutil.copy(CHECKOUT / "tools/debian-packages", site.root.path("/tmp/debian-packages"))
+    assert site.root.run("/tmp/debian-packages", "demo") == ""

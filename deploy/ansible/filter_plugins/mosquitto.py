@@ -1,4 +1,4 @@
-"""Mosquitto's password hash (`$7$`: PBKDF2-HMAC-SHA512), made without Mosquitto so that the same inventory gives the same file."""
+"""Mosquitto's password hash (`$7$`: PBKDF2-HMAC-SHA512), made so that the same password gives the same line."""
 
 from __future__ import annotations
 

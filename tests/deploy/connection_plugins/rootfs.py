@@ -1,4 +1,4 @@
-"""Ansible connection into a Debian root file system (`ansible_host` is its folder): chroot in a mount namespace of its own.
+"""Ansible connection into a Debian root file system (`ansible_host` is its folder): chroot in its own mount namespace.
 
 The mounts belong to the one command that needs them and vanish with it, however it ends.
 """
@@ -36,11 +36,11 @@ class Connection(ConnectionBase):
         self._root = RootFs(Path(self.get_option("remote_addr")))
         return self
 
-    def exec_command(
-        self, cmd: str, in_data: bytes | None = None, sudoable: bool = True
-    ) -> tuple[int, bytes, bytes]:
+    def exec_command(self, cmd: str, in_data: bytes | None = None, sudoable: bool = True) -> tuple[int, bytes, bytes]:
         super().exec_command(cmd, in_data=in_data, sudoable=sudoable)
-        done = subprocess.run(self._root.command("/bin/sh", "-c", cmd), input=in_data or b"", capture_output=True, check=False)
+        done = subprocess.run(
+            self._root.command("/bin/sh", "-c", cmd), input=in_data or b"", capture_output=True, check=False
+        )
         return done.returncode, done.stdout, done.stderr
 
     def put_file(self, in_path: str, out_path: str) -> None:
