@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import paho.mqtt.client as paho
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 
 from evidence.chain import verify_chain
 from evidence.keys import Ed25519Key
@@ -117,6 +119,23 @@ def test_what_gets_no_receipt_is_sent_again(journal: Journal, giver: ReceiptGive
     giver.answers = True
     eventually(lambda: journal.depth == 0)
     assert uplink.state.state == "working"
+
+
+def test_a_lost_connection_sends_everything_without_a_receipt_again_at_once(
+    journal: Journal, giver: ReceiptGiver, start: Starter, mosquitto: Mosquitto
+) -> None:
+    giver.answers = False
+    append(journal, 4)
+    uplink = start(window=Window(64, resend_after_s=600))
+    giver.wait_until(lambda: len(giver.arrivals) == 5)
+    impostor = paho.Client(CallbackAPIVersion.VERSION2, client_id=DEVICE, protocol=paho.MQTTv5)
+    impostor.connect("127.0.0.1", mosquitto.port)  # of two with one name the broker throws the first out
+    impostor.loop_start()
+    giver.wait_until(lambda: len(giver.arrivals) >= 10)
+    impostor.disconnect()
+    impostor.loop_stop()
+    assert [seq for seq, _ in giver.arrivals][:10] == [0, 1, 2, 3, 4] * 2
+    assert uplink.counts["resent"] == 0
 
 
 def test_events_of_a_time_without_a_broker_all_arrive_in_order_when_it_is_back(
