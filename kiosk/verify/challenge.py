@@ -24,7 +24,7 @@ DELAYS_MS = (400, 1000)  # from rest to prompt: long enough for a baseline, shor
 class ChallengeRules:
     """When an answer counts."""
 
-    turn_deg: float = 18.0  # from rest; planarity wants 15-20, smaller turns look like bent photos
+    turn_deg: float = 20.0  # from rest; planarity wants 15-20 at least: smaller turns look like bent photos
     wrong_turn_deg: float = 15.0  # to the other side, or when a blink was asked
     window_ms: int = 4000  # from the prompt
     earliest_ms: int = 250  # nobody reads and answers sooner: a recording does

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import cv2
 import numpy as np
@@ -46,7 +46,12 @@ class PlaneFit:
     residual: float  # median distance of a point from where the plane would have it, in eye distances
     outliers: float  # share of points further than OUTLIER_OF_EYE_DISTANCE from there, 0..1
     points: int  # that were followed to the end
-    turn_deg: float  # between the two ends
+    turn_deg: float  # of the mesh, between the two ends
+    squeeze: float = 1.0  # smallest ratio of the picture's two stretches on the way: a plane at 35 degrees has 0.82
+    squeezed_residual: float = 0.0  # as `residual`, at that moment
+
+
+_Points: TypeAlias = "NDArray[np.float32]"  # (N, 2), px of the scaled region
 
 
 class PlaneTracker:
@@ -61,6 +66,8 @@ class PlaneTracker:
         self._previous = grey
         self._origin = _corners(grey, self._mask(face, grey.shape))
         self._now = self._origin.copy()
+        self._squeeze = 1.0
+        self._squeezed: tuple[_Points, _Points] = (self._origin, self._now)
 
     def feed(self, image_bgr: NDArray[np.uint8], yaw_deg: float) -> None:
         """Follow the points into the next frame, where the head's yaw is `yaw_deg`."""
@@ -73,23 +80,31 @@ class PlaneTracker:
         )
         kept = found.ravel() == 1
         self._origin, self._now, self._previous = self._origin[kept], moved[kept], grey
+        squeeze = _squeeze(self._origin, self._now)
+        if squeeze < self._squeeze:
+            self._squeeze, self._squeezed = squeeze, (self._origin, self._now)
 
     def fit(self) -> PlaneFit:
-        """Fit one homography from the first frame to the last; residual and outliers are 0 with fewer than 4 points."""
-        turn = self._yaw_deg - self._start_yaw_deg
-        count = len(self._now)
-        if count < 4:
-            return PlaneFit(0.0, 0.0, count, turn)
-        threshold = OUTLIER_OF_EYE_DISTANCE * self._eye_distance
-        plane, _ = cv2.findHomography(self._origin, self._now, cv2.RANSAC, threshold, maxIters=RANSAC_ROUNDS)
+        """Fit one homography from the first frame to the last; without enough points for one, `points` is 0."""
+        residual, outliers, points = self._plane(self._origin, self._now)
+        squeezed, _, _ = self._plane(*self._squeezed)
+        return PlaneFit(residual, outliers, points, self._yaw_deg - self._start_yaw_deg, self._squeeze, squeezed)
+
+    def _plane(self, origin: _Points, now: _Points) -> tuple[float, float, int]:
+        """Return the median residual and the share of outliers of the best plane, and the number of points."""
+        if len(now) < 4:
+            return 0.0, 0.0, 0
+        plane, _ = cv2.findHomography(
+            origin, now, cv2.RANSAC, OUTLIER_OF_EYE_DISTANCE * self._eye_distance, maxIters=RANSAC_ROUNDS
+        )
         if plane is None:
-            return PlaneFit(0.0, 0.0, 0, turn)
-        expected = cv2.perspectiveTransform(self._origin[None].astype(np.float64), plane)[0]
-        distance = np.linalg.norm(expected - self._now, axis=1) / self._eye_distance
+            return 0.0, 0.0, 0
+        expected = cv2.perspectiveTransform(origin[None].astype(np.float64), plane)[0]
+        distance = np.linalg.norm(expected - now, axis=1) / self._eye_distance
         residual = float(np.median(distance))
         if not math.isfinite(residual):
-            return PlaneFit(0.0, 0.0, 0, turn)
-        return PlaneFit(residual, float(np.mean(distance > OUTLIER_OF_EYE_DISTANCE)), count, turn)
+            return 0.0, 0.0, 0
+        return residual, float(np.mean(distance > OUTLIER_OF_EYE_DISTANCE)), len(now)
 
     def _grey(self, image_bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:
         x0, y0, x1, y1 = self._region
@@ -110,6 +125,18 @@ def _corners(grey: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.flo
     if found is None:
         return np.zeros((0, 2), np.float32)
     return np.asarray(found, np.float32).reshape(-1, 2)
+
+
+def _squeeze(origin: _Points, now: _Points) -> float:
+    """Return the ratio of the smaller to the larger stretch of the best affine map; 1 with too few points."""
+    if len(now) < MIN_POINTS:
+        return 1.0
+    a, b = origin - origin.mean(axis=0), now - now.mean(axis=0)
+    moments = a.T @ a
+    if np.linalg.det(moments) <= 0:
+        return 1.0
+    stretches = np.linalg.svd(np.linalg.solve(moments, a.T @ b), compute_uv=False)
+    return float(stretches[1] / stretches[0]) if stretches[0] > 0 else 1.0
 
 
 def _region(face: Landmarks, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
