@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
 
 from evidence.envelope import Envelope
 from evidence.events import parse_event
@@ -113,16 +116,16 @@ class Story:
             step.saw(expected if done.returncode == 0 else done.stdout[-600:] + done.stderr[-600:])
 
     def _changed_byte(self) -> None:
-        expected = "before: clean; after: found, and named by leaf"
+        leaf = self._newest_leaf()
+        expected = f"before: clean; after: found in ledger_entries, entry {leaf}, envelope"
         with self._report.step("changed_byte", "One stored byte is changed by hand  改动一个字节", expected) as step:
             before = run("collector", "fsck", "--data", str(self._world.data), "--json")
-            leaf = self._flip_one_byte()
+            self._flip_one_byte(leaf)
             after = run("collector", "fsck", "--data", str(self._world.data), "--json")
-            named = f'"leaf_index": {leaf}' in after.stdout or f'"leaf_index":{leaf}' in after.stdout
+            found = json.loads(after.stdout)["difference"] if after.returncode == 1 else None
             step.saw(
                 f"before: {'clean' if before.returncode == 0 else before.stdout + before.stderr}; "
-                f"after: {'found' if after.returncode == 1 else f'exit {after.returncode}'}"
-                f"{', and named by leaf' if named else f' {after.stdout}{after.stderr}'}"
+                f"after: {_where(found) if found else f'exit {after.returncode} {after.stdout}{after.stderr}'}"
             )
 
     def _kinds(self) -> set[str]:
@@ -145,7 +148,7 @@ class Story:
             device=DEVICE, chain=head["chain"], upto=head["seq"], head=head["head"], tree_size=1, time=head["time"]
         )
         before = self._world.view()
-        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="forger", protocol=mqtt.MQTTv311)
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="forger", protocol=mqtt.MQTTv311)
         client.connect("127.0.0.1", self._world.mqtt_port)
         client.loop_start()
         data = sign_receipt(forged, Ed25519Key.generate())
@@ -160,18 +163,23 @@ class Story:
 
         return bool(wait_for("the terminal to judge the forged receipt", answered, 10)["unsent"] == before["unsent"])
 
-    def _flip_one_byte(self) -> int:
-        """Flip one bit of the newest stored envelope, as somebody with database rights would; return its leaf."""
-        database = sqlite3.connect(self._world.data / "collector.db", timeout=10)
-        with database:
-            leaf, envelope = database.execute(
-                "SELECT leaf_index, envelope FROM ledger_entry ORDER BY leaf_index DESC LIMIT 1"
-            ).fetchone()
+    def _newest_leaf(self) -> int:
+        with self._database() as database:
+            return int(database.execute("SELECT max(leaf_index) FROM ledger_entries").fetchone()[0])
+
+    def _flip_one_byte(self, leaf: int) -> None:
+        """Flip one bit of a stored envelope, as somebody with database rights would."""
+        with self._database() as database, database:
+            where = (leaf,)
+            (envelope,) = database.execute("SELECT envelope FROM ledger_entries WHERE leaf_index = ?", where).fetchone()
             changed = bytearray(envelope)
             changed[len(changed) // 2] ^= 1
-            database.execute("UPDATE ledger_entry SET envelope = ? WHERE leaf_index = ?", (bytes(changed), leaf))
-        database.close()
-        return int(leaf)
+            database.execute("UPDATE ledger_entries SET envelope = ? WHERE leaf_index = ?", (bytes(changed), leaf))
+
+    @contextmanager
+    def _database(self) -> Iterator[sqlite3.Connection]:
+        with closing(sqlite3.connect(self._world.data / "collector.sqlite", timeout=10)) as database:
+            yield database
 
 
 def _named(punch: dict[str, Any], name: str) -> dict[str, Any]:
@@ -187,3 +195,7 @@ def _outcome(punch: dict[str, Any], name: str) -> str:
 def _check(punch: dict[str, Any], name: str) -> str:
     check = _named(punch, name)
     return f"{name} {check['outcome']} ({check['reason'].partition(':')[0]})"
+
+
+def _where(difference: dict[str, str]) -> str:
+    return f"found in {difference['table']}, entry {difference['row']}, {difference['column']}"

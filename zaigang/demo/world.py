@@ -113,7 +113,7 @@ class World:
         while True:
             page = self.get("/punches", limit="100", **({"cursor": cursor} if cursor else {}))
             items += page["items"]
-            cursor = page.get("next_cursor") or ""
+            cursor = page["next"] or ""
             if not cursor:
                 return items
 
@@ -168,7 +168,8 @@ class World:
 
     def _device_online(self) -> bool:
         self.terminal.check()
-        return any(one["device"] == DEVICE and one["online"] for one in self.get("/devices")["items"])
+        states = {one["name"]: one["state"] for one in self.get("/devices")["items"]}
+        return states.get(DEVICE) in ("operational", "reduced_functionality")
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
