@@ -15,7 +15,7 @@ from kiosk.terminal.widgets import Stage, block, button, label, picture
 ACCEPTED_SHOWN_S = 8.0  # time to take a picture of the QR code
 REFUSED_SHOWN_S = 20.0  # time to read the reasons and choose another way
 TAP_GUARD_S = 0.7  # the second half of a double tap on IN must not close a result that nobody has seen
-REASONS_SHOWN = 3
+REASONS_SHOWN = {Verdict.REVIEW: 3, Verdict.REFUSED: 2}  # a refusal also needs room for the other ways
 QR_BIG_PX, QR_SMALL_PX = 250, 231
 
 
@@ -88,15 +88,14 @@ class ResultScene:
         result, language = self.result, self.stage.language
         with block("facts"):
             label("fact-name", result.name or result.worker or say("unknown_worker", language))
+            day, _, time_of_day = result.local_time.partition(" ")
             with block("fact-line"):
                 if result.log_type:
                     label("fact-direction", DIRECTIONS[result.log_type][language])
-                label("fact-method", METHODS[result.method][language])
-            day, _, time_of_day = result.local_time.partition(" ")
-            with block("fact-line"):
                 label("fact-time", time_of_day)
                 label("fact-day", day)
             if result.verdict is Verdict.VERIFIED:
+                label("fact-method", METHODS[result.method][language])
                 self._unsure()
 
     def _unsure(self) -> None:
@@ -122,7 +121,7 @@ class ResultScene:
         result, language = self.result, self.stage.language
         with block("reasons"):
             self._unsure()
-            texts = [reason(code) for code in result.reasons[:REASONS_SHOWN]]
+            texts = [reason(code) for code in result.reasons[: REASONS_SHOWN.get(result.verdict, 0)]]
             for place, text in enumerate(texts):
                 same_below = any(later.do == text.do for later in texts[place + 1 :])
                 with block("reason"):

@@ -13,20 +13,26 @@
     if (e.tagName === "BUTTON" && (b.width < 71.5 || b.height < 71.5)) say("small target", e, `${b.width}x${b.height}`);
   }
   const texts = all.filter((e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()));
-  const area = (e) => { const r = document.createRange(); r.selectNodeContents(e); return r.getBoundingClientRect(); };
+  // a CJK font's box is half as tall again as its glyphs: judge the glyphs
+  const shortened = (e) => getComputedStyle(e).textOverflow === "ellipsis" || getComputedStyle(e).webkitLineClamp !== "none";
+  const area = (e) => {
+    if (shortened(e)) return e.getBoundingClientRect();
+    const r = document.createRange(); r.selectNodeContents(e);
+    const b = r.getBoundingClientRect(), air = 0.22 * parseFloat(getComputedStyle(e).fontSize);
+    return { left: b.left, right: b.right, top: b.top + air, bottom: b.bottom - air };
+  };
   for (const e of texts) {
-    const shortened = getComputedStyle(e).textOverflow === "ellipsis" || getComputedStyle(e).webkitLineClamp !== "none";
-    const t = shortened ? e.getBoundingClientRect() : area(e);
+    const t = area(e);
     for (let p = e.parentElement; p && !p.classList.contains("screen"); p = p.parentElement) {
       const b = p.getBoundingClientRect();
-      if (t.left < b.left - 1 || t.right > b.right + 1 || t.top < b.top - 7 || t.bottom > b.bottom + 7) say("out of ." + p.className, e);
+      if (t.left < b.left - 1 || t.right > b.right + 1 || t.top < b.top - 1 || t.bottom > b.bottom + 1) say("out of ." + p.className, e);
     }
     if (parseFloat(getComputedStyle(e).fontSize) < 15) say("small text", e, getComputedStyle(e).fontSize);
   }
   for (const [i, a] of texts.entries()) for (const b of texts.slice(i + 1)) {
     const p = area(a), q = area(b);
     const w = Math.min(p.right, q.right) - Math.max(p.left, q.left), h = Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top);
-    if (w > 4 && h > 10) say("overlap", a, `and "${b.innerText.slice(0, 30)}"`);
+    if (w > 2 && h > 2) say("overlap", a, `and "${b.innerText.slice(0, 30)}"`);
   }
   // contrast, WCAG 2.2
   const numbers = (c) => { const v = c.match(/[\d.]+/g).map(Number); return { r: v[0], g: v[1], b: v[2], a: v.length > 3 ? v[3] : 1 }; };

@@ -1,4 +1,4 @@
-"""Every state, in both languages, at 800×480: nothing scrolls, is cut, overlaps, is too small or too pale; no raw code."""
+"""Every state at 800×480 in both languages: nothing scrolls, is cut, overlaps, is too small, too pale or a raw code."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ def test_the_audit_sees_what_it_looks_for(page: Page, terminal: ServedTerminal) 
     assert page.evaluate(AUDIT) == []
     page.add_style_tag(
         content=".go-name { color: #2a6fe0 !important } .digit { min-width: 60px !important; width: 60px }"
-        ".where-device { font-size: 11px !important } .field-name { margin-left: 300px } .clock-day { margin-top: -24px }"
+        ".where-device { font-size: 11px !important } .field-name { margin-left: 300px }"
+        ".clock-day { margin-top: -24px }"
     )
     found = " ".join(page.evaluate(AUDIT))
     for problem in ("pale", "small target", "small text", "out of", "overlap"):

@@ -144,33 +144,33 @@ def test_idle_shows_no_picture(page: Page) -> None:
 # words
 
 
-@pytest.mark.parametrize(
-    ("state", "zh", "en"),
-    [
-        ("idle", "上班", "IN"),
-        ("idle_offline", "12345 条待上传", "12345 to send"),
-        ("looking", "请看屏幕", "Look at the screen"),
-        ("hint_too_far", "请走近一点", "Come closer"),
-        ("hint_two_faces", "请其他人退后一步", "Ask the others to step back"),
-        ("hold", "保持不动", "Hold still"),
-        ("ask_turn_left", "请向左转头", "Turn your head left"),
-        ("ask_blink", "请眨眨眼", "Blink your eyes"),
-        ("checking", "正在核对", "Checking"),
-        ("verified", "打卡成功", "Recorded"),
-        ("verified_pin_out", "时钟未校准", "Clock not set"),
-        ("review", "待核实", "to be checked"),
-        ("refused", "看起来不像真人", "does not look like a live face"),
-        ("out_of_order", "本机暂停使用", "Out of order"),
-    ],
-)
-def test_each_phase_has_its_words_in_both_languages(
-    page: Page, terminal: ServedTerminal, state: str, zh: str, en: str
-) -> None:
-    drawn(page, terminal.show(STATES[state]))
-    expect(page.locator(".screen")).to_contain_text(zh)
-    tap(page, '[data-act="language"]')
-    expect(page.locator(".screen")).to_contain_text(en)
-    expect(page.locator(".screen")).to_have_attribute("lang", "en")
+WORDS_OF_STATES = [
+    ("idle", "上班", "IN"),
+    ("idle_offline", "12345 条待上传", "12345 to send"),
+    ("looking", "请看屏幕", "Look at the screen"),
+    ("hint_too_far", "请走近一点", "Come closer"),
+    ("hint_two_faces", "请其他人退后一步", "Ask the others to step back"),
+    ("hold", "保持不动", "Hold still"),
+    ("ask_turn_left", "请向左转头", "Turn your head left"),
+    ("ask_blink", "请眨眨眼", "Blink your eyes"),
+    ("checking", "正在核对", "Checking"),
+    ("verified", "打卡成功", "Recorded"),
+    ("verified_pin_out", "时钟未校准", "Clock not set"),
+    ("review", "待核实", "to be checked"),
+    ("refused", "看起来不像真人", "does not look like a live face"),
+    ("out_of_order", "本机暂停使用", "Out of order"),
+]
+
+
+def test_each_phase_has_its_words_in_both_languages(page: Page, terminal: ServedTerminal) -> None:
+    for state, zh, en in WORDS_OF_STATES:
+        drawn(page, terminal.show(STATES[state]))
+        expect(page.locator(".screen")).to_contain_text(zh)
+        tap(page, '[data-act="language"]')
+        expect(page.locator(".screen")).to_contain_text(en)
+        expect(page.locator(".screen")).to_have_attribute("lang", "en")
+        tap(page, '[data-act="language"]')
+        expect(page.locator(".screen")).to_have_attribute("lang", "zh-CN")
 
 
 def test_a_reload_keeps_the_language(page: Page) -> None:
@@ -338,12 +338,12 @@ def test_a_tap_that_fails_is_told_and_not_swallowed(page: Page, terminal: Served
 # browsers
 
 
-@pytest.mark.parametrize("state", ["ask_turn_left", "checking", "refused"])
-def test_a_reload_in_the_middle_shows_the_same(page: Page, terminal: ServedTerminal, state: str) -> None:
-    drawn(page, terminal.show(STATES[state]))
-    before = page.locator(".body").inner_text()
-    load(page, terminal.url)
-    assert page.locator(".body").inner_text() == before
+def test_a_reload_in_the_middle_shows_the_same(page: Page, terminal: ServedTerminal) -> None:
+    for state in ("ask_turn_left", "checking", "refused"):
+        drawn(page, terminal.show(STATES[state]))
+        before = page.locator(".body").inner_text()
+        load(page, terminal.url)
+        assert page.locator(".body").inner_text() == before
 
 
 def test_two_browsers_show_the_same_punch_and_one_dismissal_is_enough(
