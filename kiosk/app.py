@@ -19,6 +19,7 @@ from evidence.status import Part
 from kiosk.attendant import Attendant, Surroundings
 from kiosk.clock import Stamp, SystemClock, step_ms
 from kiosk.enrolment import Consent, Enrolled, EnrolmentDesk, EnrolmentError
+from kiosk.errors import JournalFailed, JournalFull
 from kiosk.health import clock_part, free_bytes, gather, troubles
 from kiosk.identity import load_or_create, load_or_create_gallery_key
 from kiosk.journal import Journal
@@ -65,6 +66,8 @@ class Kiosk:
         self._started_us = time.monotonic_ns() // 1000
         self._closing = ExitStack()
         self._stopping = threading.Event()
+        self._policy_applied = False
+        self.failed = threading.Event()  # set: end this process with an error, so that it is started again
         self.clock = SystemClock()
         self.key = load_or_create(settings.key_file)
         self.policy = PROFILES[settings.profile]
@@ -108,9 +111,7 @@ class Kiosk:
 
     def start(self) -> None:
         """Start every part; the screen comes last, when there is something behind it."""
-        self.journal.append(
-            Kind.CONFIG_APPLIED, ConfigAppliedBody(policy=self.policy.document(), policy_hash=self.policy.hash)
-        )
+        self._apply_policy()
         for part in (self.eyes, self._gps, self._beacons, self.uplink, self.attendant, self.screen):
             if part is not None:
                 part.start()
@@ -119,6 +120,16 @@ class Kiosk:
             self._closing.callback(self._face.close)
         self._keeper.start()
         log.info("terminal_started", device=self.settings.device, screen=self.screen.url, policy=self.policy.name)
+
+    def _apply_policy(self) -> None:
+        """Sign which policy is in force; on a full disk later, and the screen comes up to say so."""
+        try:
+            self.journal.append(
+                Kind.CONFIG_APPLIED, ConfigAppliedBody(policy=self.policy.document(), policy_hash=self.policy.hash)
+            )
+            self._policy_applied = True
+        except (JournalFailed, JournalFull) as error:
+            log.error("policy_not_signed", reason=str(error))
 
     def stop(self) -> None:
         """Stop every part, last started first."""
@@ -213,6 +224,10 @@ class Kiosk:
                 self._publish_health(now)
                 if self.journal.state.state == "failed":
                     self.journal.probe()
+                elif not self._policy_applied:
+                    self._apply_policy()
+                if self.eyes is not None and self.eyes.stuck:
+                    self.failed.set()  # only a new process frees a hung driver; systemd starts one
                 if time.monotonic() - pruned_s > PRUNE_EVERY_S:
                     pruned_s = time.monotonic()
                     self.journal.prune(now.time)

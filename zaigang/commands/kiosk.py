@@ -31,10 +31,12 @@ def run(config: Config = None) -> None:
     def end(_number: int, _frame: FrameType | None) -> None:
         over.set()
 
-    with Kiosk(KioskSettings.load(config)):
+    with Kiosk(KioskSettings.load(config)) as kiosk:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, end)
-        over.wait()
+        while not over.wait(1.0):
+            if kiosk.failed.is_set():
+                raise typer.Exit(1)
 
 
 @app.command()

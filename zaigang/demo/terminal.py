@@ -26,6 +26,7 @@ from kiosk.terminal.view import Phase
 from zaigang.demo.scene import ANCHOR, Scene, beacon_recording
 from zaigang.synthetic_gps import PtyGps, standing_still
 
+WARM_UP_S = 25  # the receiver has stood there for a while: as many fixes as a position wants
 LOOK_EVERY_S = 0.02  # how often the person on the stage looks at the screen
 
 
@@ -38,7 +39,7 @@ class DemoTerminal:
         folder.mkdir(parents=True, exist_ok=True)
         recording = folder / "beacons.jsonl"
         recording.write_text(beacon_recording())
-        gps = PtyGps(standing_still(given["latitude"], given["longitude"]))
+        gps = PtyGps(standing_still(given["latitude"], given["longitude"], seconds_before=WARM_UP_S), at_once=WARM_UP_S)
         gps.start()
         self._closing.callback(gps.stop)
         self.scene = Scene()
