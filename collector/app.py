@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import uvicorn
 from fastapi import FastAPI
 
@@ -67,6 +69,10 @@ def run(settings: Settings) -> None:
     server = uvicorn.Server(
         uvicorn.Config(collector.web(), host=settings.host, port=settings.port, log_level="warning", access_log=False)
     )
+    # uvicorn raises the signal that ended it once more when it is done; without a handler that would end the process
+    # before the intake has stopped.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
     collector.start()
     try:
         server.run()

@@ -7,7 +7,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Form, Request
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from collector.auth.sessions import COOKIE, LIFETIME_S, Sessions
 from collector.console.style import STYLE
@@ -33,7 +33,7 @@ def routes(sessions: Sessions) -> APIRouter:
         return HTMLResponse(_page(language_of(request), wrong=False))
 
     @router.post("/login")
-    def sign_in(request: Request, key: Annotated[str, Form(max_length=200)] = "") -> HTMLResponse | RedirectResponse:
+    def sign_in(request: Request, key: Annotated[str, Form(max_length=200)] = "") -> Response:
         try:
             value = sessions.open(key.strip())
         except Unauthorised:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastapi import FastAPI, Request
-from fastapi.responses import RedirectResponse
+from fastapi.responses import RedirectResponse, Response
 from nicegui import ui
 
 from collector.auth.service import Caller
@@ -26,7 +26,7 @@ def attach(app: FastAPI, services: Services, sessions: Sessions) -> None:
     app.include_router(routes(sessions))
 
     @ui.page("/", title="在岗 Zaigang", favicon=_ICON)
-    def first(request: Request) -> RedirectResponse | None:
+    def first(request: Request) -> Response | None:
         caller = _caller(request, sessions)
         if caller is None:
             return RedirectResponse("/login")
@@ -36,7 +36,7 @@ def attach(app: FastAPI, services: Services, sessions: Sessions) -> None:
         return None
 
     @ui.page("/punches/{leaf_index}", title="在岗 Zaigang", favicon=_ICON)
-    def one(request: Request, leaf_index: int) -> RedirectResponse | None:
+    def one(request: Request, leaf_index: int) -> Response | None:
         caller = _caller(request, sessions)
         if caller is None:
             return RedirectResponse("/login")

@@ -50,8 +50,7 @@ class Intake:
         """Take the messages in one transaction; return the receipts that are due. Raises SQLAlchemyError."""
         with self._database.write() as session:
             batch = self._batch(session)
-            for message in messages:
-                batch.take(message)
+            batch.take(messages)
             batch.write()
         return self._answers(batch)
 
@@ -80,7 +79,7 @@ class Intake:
     def _answers(self, batch: Batch) -> list[Answer]:
         answers = []
         for (device, chain), site in batch.answer_to.items():
-            head = batch.tip(device, chain)
+            head = batch.head(device, chain)
             if head is not None:
                 answers.append(self._receipt(site, head, batch.tree_size))
         return answers

@@ -53,6 +53,7 @@ class Subscriber:
         self._deliver = deliver
         self._client = _client(settings)
         self._client.on_connect = self._on_connect
+        self._client.on_connect_fail = self._on_connect_fail
         self._client.on_disconnect = self._on_disconnect
         self._client.on_subscribe = self._on_subscribe
         self._client.on_message = self._on_message
@@ -118,6 +119,9 @@ class Subscriber:
             client.subscribe([(subscription(leaf), SubscribeOptions(qos=qos)) for leaf, qos in _QOS.items()])
         else:
             client.subscribe([(subscription(leaf), qos) for leaf, qos in _QOS.items()])
+
+    def _on_connect_fail(self, _client: paho.Client, _data: Any) -> None:
+        self._connected, self._reason = False, f"no answer from {self._settings.broker}"
 
     def _on_subscribe(self, _client: paho.Client, _data: Any, _mid: int, reasons: Any, _properties: Any) -> None:
         refused = [str(reason) for reason in reasons if reason.is_failure]

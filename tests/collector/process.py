@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.support.ports import free_port, wait_for_port
+
+START_S = 120  # imports alone take twenty seconds where eight programs share two cores
 
 ROOT = Path(__file__).parents[2]
 _COMMAND = [sys.executable, "-c", "from zaigang.commands.collector import app; app()"]
@@ -44,8 +47,14 @@ class CollectorProcess:
             self.process = subprocess.Popen(
                 [*_COMMAND, *arguments], cwd=ROOT, stdout=log, stderr=log, env=os.environ | self.environment
             )
-        wait_for_port(self.port, 60)
-        return self
+        deadline = time.monotonic() + START_S
+        while True:
+            assert self.process.poll() is None, (self.data.parent / "collector.log").read_text()[-3000:]
+            try:
+                wait_for_port(self.port, 1)
+                return self
+            except TimeoutError:
+                assert time.monotonic() < deadline, "the collector does not listen"
 
     def kill(self) -> None:
         assert self.process is not None

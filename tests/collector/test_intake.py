@@ -151,9 +151,7 @@ def fork_of(terminal: Terminal, seq_event: bytes) -> bytes:
     return sign(EVENT_TYPE, canonical(payload), terminal.key).encode()
 
 
-def test_of_two_events_at_one_place_the_first_stays_and_the_other_is_evidence(
-    bench: Bench, terminal: Terminal
-) -> None:
+def test_of_two_events_at_one_place_the_first_stays_and_the_other_is_evidence(bench: Bench, terminal: Terminal) -> None:
     enrolled, punch = terminal.enrol(), terminal.punch()
     other = fork_of(terminal, punch)
     bench.offer(terminal, enrolled, punch)
@@ -358,10 +356,10 @@ def test_an_error_in_our_own_code_is_a_dead_letter_and_blocks_nothing(
 ) -> None:
     taken = Batch._place
 
-    def broken(self: Batch, offered: Any, registered: Any, tip: Any) -> None:
+    def broken(self: Batch, offered: Any) -> None:
         if offered.event.device == "gate-2":
             raise ZeroDivisionError("a bug")
-        taken(self, offered, registered, tip)
+        taken(self, offered)
 
     monkeypatch.setattr(Batch, "_place", broken)
     other = Terminal("gate-2")

@@ -1,0 +1,93 @@
+"""The chains that one transaction touches: their last admitted events, read once and written at its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sqlalchemy import func
+from sqlmodel import Session, col, select
+
+from collector.ledger.models import Chain, ChainState, LedgerEntry
+from evidence.chain import Head
+
+
+@dataclass(slots=True)
+class Tip:
+    """One chain as this transaction sees it."""
+
+    row: Chain
+    head: Head | None
+    hashes: dict[int, str] = field(default_factory=dict)  # by seq, of what this transaction admitted
+    changed: bool = False
+
+    @property
+    def next_seq(self) -> int:
+        """The seq that continues the chain."""
+        return 0 if self.head is None else self.head.seq + 1
+
+    def move_to(self, head: Head) -> None:
+        """Make an admitted event the last one."""
+        self.head = head
+        self.hashes[head.seq] = head.hash
+        self.changed = True
+
+    def freeze(self) -> None:
+        """Let nothing more in."""
+        self.row.state = ChainState.FROZEN
+        self.changed = True
+
+
+class Tips:
+    """The chains of one transaction."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._tips: dict[tuple[str, str], Tip] = {}
+        self._counts: dict[str, int] = {}
+
+    def get(self, device: str, chain: str) -> Tip | None:
+        """Return a chain; None if it has not begun."""
+        tip = self._tips.get((device, chain))
+        if tip is None:
+            row = self._session.get(Chain, (device, chain))
+            if row is None:
+                return None
+            tip = self._tips[device, chain] = Tip(row, _head(row))
+        return tip
+
+    def begin(self, device: str, chain: str, at: str) -> Tip:
+        """Begin a chain: open if it is the device's first, else pending until an administrator approves."""
+        if device not in self._counts:
+            query = select(func.count()).select_from(Chain).where(col(Chain.device) == device)
+            self._counts[device] = self._session.exec(query).one()
+        state = ChainState.OPEN if self._counts[device] == 0 else ChainState.PENDING
+        self._counts[device] += 1
+        tip = Tip(Chain(device=device, chain=chain, state=state, opened_at=at), None, changed=True)
+        self._tips[device, chain] = tip
+        return tip
+
+    def admitted_hash(self, tip: Tip, seq: int) -> str:
+        """Return the hash of the event that the ledger holds at a seq up to the head."""
+        held = tip.hashes.get(seq)
+        if held is None:
+            place = (LedgerEntry.device == tip.row.device, LedgerEntry.chain == tip.row.chain, LedgerEntry.seq == seq)
+            held = self._session.exec(select(LedgerEntry.hash).where(*place)).one()
+        return held
+
+    def write(self) -> None:
+        """Store what changed."""
+        for tip in self._tips.values():
+            if not tip.changed:
+                continue
+            if tip.head is not None:
+                tip.row.head_seq, tip.row.head_hash = tip.head.seq, tip.head.hash
+                tip.row.head_boot, tip.row.head_mono_us = tip.head.boot, tip.head.mono_us
+            self._session.add(tip.row)
+        self._session.flush()
+
+
+def _head(row: Chain) -> Head | None:
+    if row.head_seq is None:
+        return None
+    assert row.head_hash is not None and row.head_boot is not None and row.head_mono_us is not None
+    return Head(row.device, row.chain, row.head_seq, row.head_hash, row.head_boot, row.head_mono_us)

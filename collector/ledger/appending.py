@@ -1,0 +1,107 @@
+"""Gives admitted events their place in the ledger: leaf index, salt, leaf hash, seal, and the rows derived from them."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from sqlalchemy import func
+from sqlalchemy.dialects.sqlite import insert
+from sqlmodel import Session, select
+
+from collector.errors import LedgerConflict, UnknownKind
+from collector.ledger.leaves import SALT_BYTES, leaf_hash, seal
+from collector.ledger.models import LedgerEntry
+from collector.ledger.projection import project
+from evidence.errors import EvidenceError
+from evidence.events import Event
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Unprojected:
+    """An entry that no row could be derived from, and why."""
+
+    leaf_index: int
+    event: Event
+    envelope: bytes
+    received_at: str
+    code: str
+    message: str
+
+
+class Appender:
+    """The new entries of one write transaction."""
+
+    def __init__(self, session: Session, seal_key: bytes) -> None:
+        self._session = session
+        self._seal_key = seal_key
+        self._rows: list[dict[str, Any]] = []
+        self._events: list[Event] = []
+        last: int | None = session.exec(select(func.max(LedgerEntry.leaf_index))).one()
+        self.tree_size = 0 if last is None else last + 1
+
+    def append(
+        self, event: Event, digest: str, envelope: bytes, key_id: str, received_at: str, *, after_revocation: bool
+    ) -> None:
+        """Give the event the next place. `digest` is its hash, `envelope` its bytes as they came."""
+        leaf_index, salt = self.tree_size, secrets.token_bytes(SALT_BYTES)
+        leaf = leaf_hash(salt, envelope)
+        self._events.append(event)
+        self._rows.append(
+            {
+                "leaf_index": leaf_index,
+                "device": event.device,
+                "chain": event.chain,
+                "seq": event.seq,
+                "hash": digest,
+                "prev": event.prev,
+                "kind": event.kind,
+                "event_id": event.id,
+                "time": event.time,
+                "tz": event.tz,
+                "site": event.site,
+                "boot": event.boot,
+                "mono_us": event.mono_us,
+                "key_id": key_id,
+                "received_at": received_at,
+                "after_revocation": after_revocation,
+                "envelope": envelope,
+                "salt": salt,
+                "leaf_hash": leaf,
+                "seal": seal(self._seal_key, leaf_index, leaf, received_at, key_id, after_revocation=after_revocation),
+            }
+        )
+        self.tree_size += 1
+
+    def write(self) -> list[Unprojected]:
+        """Insert entries and derived rows; return the entries without one. Raises LedgerConflict."""
+        if not self._rows:
+            return []
+        connection = self._session.connection()
+        done = connection.execute(insert(LedgerEntry.__table__).on_conflict_do_nothing(), self._rows)  # type: ignore[attr-defined]
+        if done.rowcount != len(self._rows):
+            raise LedgerConflict("another writer holds a place that this batch was to take")
+        projected: dict[Any, list[dict[str, Any]]] = {}
+        failed = []
+        for event, row in zip(self._events, self._rows, strict=True):
+            try:
+                one = project(event, row["leaf_index"], after_revocation=row["after_revocation"])
+            except (EvidenceError, UnknownKind) as error:
+                failed.append(_unprojected(event, row, error.code, str(error)))
+            except Exception as error:  # the event is admitted whatever a projection makes of it
+                log.exception("an event could not be projected", leaf_index=row["leaf_index"])
+                failed.append(_unprojected(event, row, "internal", f"{type(error).__name__}: {error}"))
+            else:
+                if one is not None:
+                    projected.setdefault(one.table, []).append(one.row)
+        for table, rows in projected.items():
+            connection.execute(insert(table.__table__), rows)
+        return failed
+
+
+def _unprojected(event: Event, row: dict[str, Any], code: str, message: str) -> Unprojected:
+    return Unprojected(row["leaf_index"], event, row["envelope"], row["received_at"], code, message)
