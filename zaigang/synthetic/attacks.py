@@ -18,7 +18,7 @@ EYE_DISTANCE_PX = 95.0  # at scale 1, as a living face has
 PAPER = (320, 400)  # px at scale 1, without the white border
 BORDER_PX = 14
 COLUMNS, ROWS = 24, 20  # of the sheet's triangles: fine enough that perspective is right to a hundredth of a pixel
-VIEWING_DISTANCE_PX = 900.0
+VIEWING_DISTANCE_PX = 600.0  # as near as a living face
 SKIN = (120, 150, 200)  # BGR of the hand
 SKIN_EDGE = (80, 105, 150)
 
