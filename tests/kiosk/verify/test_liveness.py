@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from evidence.events import Check, Outcome
+from kiosk.verify.liveness import LIVENESS_CHECKS, PlanarityLimits, alive, planarity_check
+from kiosk.verify.planarity import PlaneFit
+
+LIMITS = PlanarityLimits()
+
+
+def checks(*outcomes: Outcome) -> list[Check]:
+    return [Check(name=name, outcome=one, reason="x: y") for name, one in zip(LIVENESS_CHECKS, outcomes, strict=True)]
+
+
+def test_alive_means_that_all_three_passed() -> None:
+    assert alive(checks(Outcome.PASSED, Outcome.PASSED, Outcome.PASSED)) is Outcome.PASSED
+
+
+@pytest.mark.parametrize("outcomes", list(product(Outcome, repeat=3)))
+def test_one_failure_is_a_failure_and_one_not_run_is_never_a_pass(outcomes: tuple[Outcome, ...]) -> None:
+    fused = alive(checks(*outcomes))
+    assert (fused is Outcome.FAILED) == (Outcome.FAILED in outcomes)
+    assert (fused is Outcome.PASSED) == (set(outcomes) == {Outcome.PASSED})
+
+
+def test_a_missing_check_is_not_run() -> None:
+    assert alive(checks(Outcome.PASSED, Outcome.PASSED, Outcome.PASSED)[:2]) is Outcome.NOT_RUN
+    assert alive([]) is Outcome.NOT_RUN
+
+
+# Residual, outliers: what was measured (see PlanarityLimits).
+@pytest.mark.parametrize(("residual", "outliers"), [(0.024, 0.55), (0.047, 0.58), (0.24, 0.83), (0.0184, 0.4875)])
+def test_the_measured_heads_pass(residual: float, outliers: float) -> None:
+    assert planarity_check(PlaneFit(residual, outliers, 80, 20), LIMITS).outcome == "passed"
+
+
+@pytest.mark.parametrize(("residual", "outliers"), [(0.003, 0), (0.008, 0.14), (0.008, 0.29), (0.012, 0.28)])
+def test_the_measured_papers_fail(residual: float, outliers: float) -> None:
+    assert planarity_check(PlaneFit(residual, outliers, 80, 20), LIMITS).outcome == "failed"
+
+
+@pytest.mark.parametrize(("residual", "outliers"), [(0.1, 0.1), (0.001, 0.9)])
+def test_both_figures_must_speak_for_a_head(residual: float, outliers: float) -> None:
+    assert planarity_check(PlaneFit(residual, outliers, 80, 20), LIMITS).outcome == "failed"
+
+
+def test_a_small_turn_is_no_verdict_even_where_it_looks_alive() -> None:
+    assert planarity_check(PlaneFit(0.2, 0.9, 80, 14), LIMITS).outcome == "not_run"
+
+
+def test_a_squeezed_plane_is_flat_even_where_the_mesh_saw_no_turn() -> None:
+    assert planarity_check(PlaneFit(0.001, 0, 80, 1, squeeze=0.82, squeezed_residual=0.006), LIMITS).outcome == "failed"
+    assert planarity_check(PlaneFit(0.05, 0.7, 80, 21, squeeze=0.82, squeezed_residual=0.05), LIMITS).outcome == "passed"
