@@ -206,6 +206,12 @@ def test_what_a_file_says_cannot_steer_the_readers_terminal(desk: Desk) -> None:
     code, output = desk.verify()
     assert code == 1
     assert "\x1b" not in output and "\x07" not in output
+    desk.write(b"garbage", "\x1b[2J.jsonl")
+    assert "\x1b" not in desk.verify(files=("chain.jsonl", "\x1b[2J.jsonl"))[1]
+    desk.trust({"devices": {"\x1b[2J": [KEY.public.text()]}})
+    code, output = desk.verify()
+    assert code == 2
+    assert "\x1b" not in output
 
 
 def test_two_chains_in_one_file_are_named(desk: Desk) -> None:
