@@ -150,7 +150,7 @@ class Kiosk:
         self.stop()
 
     def enrol(
-        self, authorisation: bytes, consent: Consent, *, pin: str | None = None, say: Callable[[str], None] = print
+        self, authorisation: str, consent: Consent, *, pin: str | None = None, say: Callable[[str], None] = print
     ) -> Enrolled:
         """Enrol the worker before the camera. Raises an EnrolmentError or a JournalError."""
         if self._face is None or self.eyes is None:

@@ -33,6 +33,7 @@ from kiosk.verify.session import FacePhase, FaceProgress, FaceResult, FaceSessio
 log = structlog.get_logger()
 
 FRAME_TIMEOUT_S = 0.5  # how long one wait for a frame lasts before the attempt looks at the clock again
+RESULT_LASTS_S = 60.0  # the page closes it much earlier; without a browser it closes all the same
 RECEIPT_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford base 32: no I, L, O, U to misread aloud
 _STEPS = {
     FacePhase.LOOKING: Step.LOOKING,
@@ -109,6 +110,7 @@ class Attendant:
         self._lock = threading.Condition()
         self._request: _Request | None = None
         self._cancelled = threading.Event()
+        self._shown_s = 0.0  # when the result came up, by time.monotonic
         self._stopping = False
         self._tz = tz
         self._view = TerminalView(version=1, phase=Phase.IDLE, site=site, device=device, face_available=False, tz=tz)
@@ -133,6 +135,8 @@ class Attendant:
         """The newest snapshot, with the queue, the network and the troubles as they are now."""
         troubles = self._around.troubles()
         with self._lock:
+            if self._view.phase is Phase.RESULT and time.monotonic() - self._shown_s > RESULT_LASTS_S:
+                self.dismiss()
             phase = self._view.phase
             if phase is Phase.IDLE and self._journal.state.state == "failed":
                 phase = Phase.OUT_OF_ORDER
@@ -195,15 +199,18 @@ class Attendant:
                 if request is None:
                     return
             try:
-                self._serve(request)
+                result = self._serve(request)
             except Exception:
                 # An error of ours must neither record a punch nor leave the worker before a frozen screen.
                 log.exception("attempt_failed")
-                self._finish(self._unrecorded(request, None, "error"))
+                result = self._unrecorded(request, None, "error")
             with self._lock:
                 self._request = None
+                self._finish(result)
+            # Only now does anyone see it; the line is what a crash test holds the journal against.
+            log.info("punch_shown", verdict=result.verdict, receipt=result.receipt_code)
 
-    def _serve(self, request: _Request) -> None:
+    def _serve(self, request: _Request) -> Result:
         stamp = self._around.stamp()
         tap = Tap(request.method, request.log_type, request.badge, stamp.time, stamp.mono_us)
         punch = Punch(tap, self._policy, "".join(secrets.choice(RECEIPT_ALPHABET) for _ in range(8)))
@@ -220,27 +227,22 @@ class Attendant:
             log.error("punch_not_recorded", reason=str(error))
             code = "disk_full" if isinstance(error, JournalFull) else "journal_failed"
             punch.not_recorded(code)
-            self._finish(self._unrecorded(request, punch, code))
-            return
+            return self._unrecorded(request, punch, code)
         punch.recorded(recorded.seq)
         self._around.recorded()
-        self._finish(
-            Result(
-                verdict=draft.body.verdict,
-                method=request.method,
-                worker=punch.worker,
-                name=punch.name,
-                log_type=request.log_type,
-                local_time=_local_time(recorded.event.time, recorded.event.tz),
-                clock_synced=recorded.event.clock.synced,
-                receipt_code=punch.receipt,
-                receipt_qr=self._journal.punch_receipt(recorded),
-                reasons=_reasons(draft.body.checks),
-                other_methods=self._other_methods(request.method, draft.body.verdict),
-            )
+        return Result(
+            verdict=draft.body.verdict,
+            method=request.method,
+            worker=punch.worker,
+            name=punch.name,
+            log_type=request.log_type,
+            local_time=_local_time(recorded.event.time, recorded.event.tz),
+            clock_synced=recorded.event.clock.synced,
+            receipt_code=punch.receipt,
+            receipt_qr=self._journal.punch_receipt(recorded),
+            reasons=_reasons(draft.body.checks),
+            other_methods=self._other_methods(request.method, draft.body.verdict),
         )
-        # Only now does anyone see it; the line is what a crash test holds the journal against.
-        log.info("punch_shown", seq=recorded.seq, verdict=draft.body.verdict, receipt=punch.receipt, event=None)
 
     def _identify_by_face(self, punch: Punch) -> None:
         if self._new_session is None or self._eyes is None or not self._face_works():
@@ -289,7 +291,7 @@ class Attendant:
 
     def _finish(self, result: Result) -> None:
         with self._lock:
-            self._box = None
+            self._box, self._shown_s = None, time.monotonic()
             self._show(phase=Phase.RESULT, result=result, hint=None, ask=None, seconds_left=None)
 
     def _unrecorded(self, request: _Request, punch: Punch | None, code: str) -> Result:

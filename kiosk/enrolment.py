@@ -7,6 +7,7 @@ a template that the next enrolment replaces, never an event that is not true.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import secrets
 import time
@@ -94,8 +95,9 @@ class EnrolmentDesk:
     face: Face
 
     def enrol(self, authorisation: bytes, consent: Consent, *, pin: str | None, say: Callable[[str], None]) -> Enrolled:
-        """Enrol the one worker that `authorisation` names. Raises an EnrolmentError or a JournalError.
+        """Enrol the one worker that `authorisation` (base64 of the signed envelope) names.
 
+        Raises an EnrolmentError, a JournalError or a VerifyError.
         `say` is told the quality code of what keeps the camera from seeing well, or the count of frames taken.
         """
         permission = self._authorised(authorisation)
@@ -128,11 +130,15 @@ class EnrolmentDesk:
         )
         return Enrolled(permission.worker, permission.name, len(vectors), recorded.seq)
 
-    def _authorised(self, data: bytes) -> EnrolmentAuthorisation:
+    def _authorised(self, text: str) -> EnrolmentAuthorisation:
+        try:
+            data = base64.b64decode(text.strip(), validate=True)
+        except ValueError as error:
+            raise NotAuthorised("an authorisation is one line of base64; copy it whole") from error
         problems = []
         for key in self.collector_keys:
             try:
-                return verify_authorisation(data.strip(), key, self.device, self.site, self.now())
+                return verify_authorisation(data, key, self.device, self.site, self.now())
             except EvidenceError as error:
                 problems.append(str(error))
         raise NotAuthorised(problems[-1] if problems else "no collector key is pinned in the settings")

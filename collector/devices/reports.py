@@ -74,6 +74,9 @@ def _apply(row: DeviceStatus, change: dict[str, Any]) -> None:
         if name in change:
             setattr(row, name, change[name])
     if "online" not in change:
+        if "health_at" in change and not row.online:
+            # Its greeting was missed or refused (it was not registered yet), but a terminal that reports is connected.
+            row.online, row.last_connect = True, change["health_at"]
         return
     known = row.last_connect is not None if change["online"] else row.last_disconnect is not None
     news = not change["retained"] or row.online != change["online"] or not known

@@ -81,7 +81,7 @@ def enrol(
         kiosk.start()
         with console.status("look at the camera  请看摄像头") as status:
             done = kiosk.enrol(
-                authorisation.read_bytes(),
+                authorisation.read_text(),
                 Consent.model_validate({"text_version": consent, "language": language}),
                 pin=pin or None,
                 say=status.update,

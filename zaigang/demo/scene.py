@@ -27,7 +27,8 @@ class Scene:
     """The stage and its cast: the worker, a stranger, a printed photo of the worker, nobody."""
 
     def __init__(self) -> None:
-        self.camera = StageCamera()
+        self._camera = StageCamera()
+        self._on_stage: Subject | None = None
         with LandmarkDetector(landmark_bundle(), mode="image") as detector:
             worker, stranger = astronaut(), grace_hopper()
             self._cast: dict[str, Subject] = {
@@ -36,16 +37,24 @@ class Scene:
                 "print": paper_holder(FlatPrint(worker, detector), seed=3),
             }
 
+    def open_camera(self) -> StageCamera:
+        """Open the camera, again if need be: whoever stood there stands there still."""
+        self._camera = StageCamera()
+        if self._on_stage is not None:
+            self._camera.stand(self._on_stage)
+        return self._camera
+
     def stand(self, who: str) -> None:
         """Let `who` step before the camera; "nobody" clears the stage. Raises KeyError."""
-        if who == "nobody":
-            self.camera.leave()
+        self._on_stage = None if who == "nobody" else self._cast[who]
+        if self._on_stage is None:
+            self._camera.leave()
         else:
-            self.camera.stand(self._cast[who])
+            self._camera.stand(self._on_stage)
 
     def look_at(self, view: TerminalView) -> None:
         """Whoever stands there reads the screen."""
-        self.camera.show(view.ask)
+        self._camera.show(view.ask)
 
 
 def beacon_recording() -> str:

@@ -21,6 +21,7 @@ from evidence.events import LogType
 from kiosk.app import Kiosk
 from kiosk.enrolment import Consent
 from kiosk.errors import KioskError
+from kiosk.log import configure
 from kiosk.settings import FenceSettings, KioskSettings
 from kiosk.terminal.view import Phase
 from zaigang.demo.scene import ANCHOR, Scene, beacon_recording
@@ -58,7 +59,7 @@ class DemoTerminal:
             profile="demo",
             screen_port=given["screen_port"],
         )
-        self.kiosk = Kiosk(self.settings, camera=lambda: self.scene.camera)
+        self.kiosk = Kiosk(self.settings, camera=self.scene.open_camera)
         self._last_qr = ""
         self._over = threading.Event()
         self._watcher = threading.Thread(target=self._watch_the_screen, name="person-on-stage", daemon=True)
@@ -102,7 +103,7 @@ class DemoTerminal:
                 return self._view()
             case "enrol":
                 consent = Consent(text_version="demo-1", language="zh")
-                enrolled = self.kiosk.enrol(request["authorisation"].encode(), consent, pin=request["pin"])
+                enrolled = self.kiosk.enrol(request["authorisation"], consent, pin=request["pin"])
                 return {"worker": enrolled.worker, "frames": enrolled.frames}
             case unknown:
                 return {"error": f"cannot do {unknown!r}"}
@@ -131,6 +132,7 @@ class DemoTerminal:
 def main() -> None:
     """Serve requests until standard input ends."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
+    configure()
     os.dup2(2, 1)  # whatever a library prints goes to the log, not between the answers
     terminal = DemoTerminal(json.loads(Path(sys.argv[1]).read_text()))
     try:

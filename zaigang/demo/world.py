@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from kiosk.identity import load_or_create
 from zaigang.demo.programs import DemoError, Program, free_port, wait_for
 
 SITE, DEVICE, WORKER, NAME, PIN = "demo-site", "gate-1", "W-1001", "王芳 Wang Fang", "246810"
@@ -63,9 +65,10 @@ class World:
         if self._own_broker:
             self.broker.start()
         self.collector.start()
-        self.terminal.start()
-        key = self.terminal.ask(do="key")["key"]
+        # The terminal's key exists before the terminal runs (`zaigang kiosk key`); somebody registers it by hand.
+        key = load_or_create(self.folder / "terminal" / "terminal.pem").public.text()
         self.admin("device", "add", DEVICE, "--site", SITE, "--key", key)
+        self.terminal.start()
         wait_for("the collector", self._collector_answers, START_S)
         wait_for("the terminal to come online", self._device_online, START_S)
 
@@ -81,10 +84,15 @@ class World:
         self.terminal.ask(do="stand", who="worker")
         self.terminal.ask(do="enrol", authorisation=authorisation, pin=PIN)
 
-    def attempt(self, who: str, log_type: str) -> dict[str, Any]:
-        """Let `who` stand before the terminal and tap; return the result that the screen shows."""
+    def attempt(self, who: str, log_type: str, *, meanwhile: Callable[[], None] | None = None) -> dict[str, Any]:
+        """Let `who` stand before the terminal and tap; return the result that the screen shows.
+
+        `meanwhile` is done between the tap and the result.
+        """
         self.terminal.ask(do="stand", who=who)
         self.terminal.ask(do="tap", log_type=log_type)
+        if meanwhile is not None:
+            meanwhile()
 
         def shown() -> dict[str, Any] | None:
             result: dict[str, Any] | None = self.view()["result"]
