@@ -15,7 +15,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
-from starlette.routing import Match, Route
+from starlette.routing import compile_path
 
 import collector.devices.api
 import collector.ingest.api
@@ -89,16 +89,16 @@ def _add_docs(app: FastAPI) -> None:
 
 def _nothing_here(request: Request) -> None:
     """Answer for what no route matches, so that it has the API's error shape and not the console's page."""
+    path = request.url.path
     known = {
-        method
-        for route in request.app.routes
-        if isinstance(route, Route) and route.endpoint is not _nothing_here
-        for method in route.methods or ()
-        if route.matches(request.scope)[0] is not Match.NONE
+        method.upper()
+        for template, methods in request.app.openapi()["paths"].items()
+        if compile_path(template)[0].match(path)
+        for method in methods
     }
     if known:
         raise HTTPException(405, "this path has no such method", {"Allow": ", ".join(sorted(known))})
-    raise NotFound(f"there is no {request.url.path}; the routes are listed at /docs")
+    raise NotFound(f"there is no {path}; the routes are listed at /docs")
 
 
 def _add_error_handlers(app: FastAPI) -> None:

@@ -1,4 +1,4 @@
-"""Gives admitted events their place in the ledger: leaf index, salt, leaf hash, seal, and the rows derived from them."""
+"""Gives admitted events their place in the ledger: leaf index, salt, leaf hash, seal, and their derived rows."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from sqlalchemy import func
 from sqlalchemy.dialects.sqlite import insert
 from sqlmodel import Session, select
 
+from collector.database import insert_many
 from collector.errors import LedgerConflict, UnknownKind
 from collector.ledger.leaves import SALT_BYTES, leaf_hash, seal
 from collector.ledger.models import LedgerEntry
@@ -81,9 +82,8 @@ class Appender:
         """Insert entries and derived rows; return the entries without one. Raises LedgerConflict."""
         if not self._rows:
             return []
-        connection = self._session.connection()
-        done = connection.execute(insert(LedgerEntry.__table__).on_conflict_do_nothing(), self._rows)  # type: ignore[attr-defined]
-        if done.rowcount != len(self._rows):
+        entries = insert(LedgerEntry).on_conflict_do_nothing()
+        if insert_many(self._session, entries, self._rows) != len(self._rows):
             raise LedgerConflict("another writer holds a place that this batch was to take")
         projected: dict[Any, list[dict[str, Any]]] = {}
         failed = []
@@ -99,7 +99,7 @@ class Appender:
                 if one is not None:
                     projected.setdefault(one.table, []).append(one.row)
         for table, rows in projected.items():
-            connection.execute(insert(table.__table__), rows)
+            insert_many(self._session, insert(table), rows)
         return failed
 
 

@@ -6,7 +6,7 @@ import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from sqlmodel import col, select
 
 from collector.database import Database
@@ -33,7 +33,8 @@ class WorkerBody(BaseModel):
 class NewWorker(WorkerBody):
     """A worker and the employee code that badges and events carry."""
 
-    code: WorkerCode
+    # The schema leaves the pattern out: its Unicode classes are not in every language's regular expressions.
+    code: Annotated[WorkerCode, WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 64})]
 
 
 class People:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -14,13 +13,17 @@ from tests.support.ports import free_port, wait_for_port
 START_S = 120  # imports alone take twenty seconds where eight programs share two cores
 
 ROOT = Path(__file__).parents[2]
-_COMMAND = [sys.executable, "-c", "from zaigang.commands.collector import app; app()"]
+_PROGRAM = "from zaigang.commands.collector import app; app()"
 
 
 def command(*arguments: str, data: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run `zaigang collector …` to its end."""
     done = subprocess.run(
-        [*_COMMAND, *arguments, "--data", str(data)], cwd=ROOT, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", _PROGRAM, *arguments, "--data", str(data)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert not check or done.returncode == 0, done.stderr
     return done
@@ -34,7 +37,7 @@ class CollectorProcess:
     broker_port: int
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
-    environment: dict[str, str] = field(default_factory=dict)
+    program: str = _PROGRAM
 
     @property
     def url(self) -> str:
@@ -45,7 +48,7 @@ class CollectorProcess:
         arguments = ["run", "--data", str(self.data), "--port", str(self.port), "--broker", broker]
         with (self.data.parent / "collector.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [*_COMMAND, *arguments], cwd=ROOT, stdout=log, stderr=log, env=os.environ | self.environment
+                [sys.executable, "-c", self.program, *arguments], cwd=ROOT, stdout=log, stderr=log
             )
         deadline = time.monotonic() + START_S
         while True:

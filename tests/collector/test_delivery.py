@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import random
+import sqlite3
+import threading
+from typing import Any
+
+import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy.exc import OperationalError
 
 from collector.app import Collector
 from collector.auth.service import Scope
 from collector.devices.service import NewDevice
+from collector.ingest.batch import Batch
 from collector.sites.service import NewSite
+from evidence.topics import Leaf
+from tests.collector.process import command
 from tests.collector.terminal import Terminal
 from tests.collector.wire import connected, eventually
 from tests.support.mosquitto import Mosquitto
@@ -34,3 +45,113 @@ def test_a_punch_becomes_a_row_a_receipt_and_an_answer(running: Collector, mosqu
     (punch,) = page["items"]
     assert (punch["employee"], punch["log_type"], punch["verdict"]) == ("E001", "IN", "verified")
     assert punch["local_time"] == "2026-11-22T08:00:01.000+08:00"
+
+
+def test_garbage_and_strangers_do_not_keep_a_good_event_out(running: Collector, mosquitto: Mosquitto) -> None:
+    terminal, stranger = Terminal(), Terminal("stranger")
+    register(running, terminal)
+    eventually(lambda: running.subscriber.state.connected)
+    with connected(terminal, mosquitto.port) as wire:
+        garbage = [random.Random(n).randbytes(1_000_000 if n == 0 else 200) for n in range(300)]
+        wire.send(*garbage[:150], stranger.enrol(), terminal.enrol())
+        wire.send(*garbage[150:], topic="zaigang/v1/east/stranger/event")
+        wire.send(b"\xff", topic="zaigang/v1/east/gate-1/health")
+        wire.send(terminal.punch())
+        assert wire.receipt_upto(1, running.keys.receipt.public).upto == 1
+    eventually(lambda: running.services.dead_letters.total() == 302)
+    assert running.health().status == "ok"
+
+
+def test_while_the_broker_is_away_healthz_says_so_and_afterwards_all_goes_on(
+    running: Collector, mosquitto: Mosquitto
+) -> None:
+    terminal = Terminal()
+    register(running, terminal)
+    eventually(lambda: running.health().status == "ok")
+    mosquitto.stop()
+    eventually(lambda: running.health().broker.state == "failed")
+    mosquitto.start()
+    eventually(lambda: running.health().status == "ok", 60)
+    with connected(terminal, mosquitto.port) as wire:
+        wire.send(terminal.enrol())
+        assert wire.receipt_upto(0, running.keys.receipt.public).upto == 0
+
+
+def test_a_commit_that_fails_acknowledges_nothing_and_is_tried_again(
+    running: Collector, mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = Terminal()
+    register(running, terminal)
+    eventually(lambda: running.subscriber.state.connected)
+    full = threading.Event()
+    full.set()
+    written = Batch.write
+
+    def write(self: Batch) -> None:
+        if full.is_set():
+            raise OperationalError("INSERT", None, sqlite3.OperationalError("database or disk is full"))
+        written(self)
+
+    monkeypatch.setattr(Batch, "write", write)
+    with connected(terminal, mosquitto.port) as wire:
+        wire.send(terminal.enrol())
+        eventually(lambda: running.health().intake.state == "failed")
+        assert wire.receipts.empty() and running.services.ledger.size() == 0
+        full.clear()
+        assert wire.receipt_upto(0, running.keys.receipt.public).upto == 0
+    eventually(lambda: running.health().intake.state == "ok")
+
+
+def test_a_message_that_breaks_every_transaction_is_set_aside_alone(
+    running: Collector, mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = Terminal()
+    register(running, terminal)
+    eventually(lambda: running.subscriber.state.connected)
+    taken = Batch.take
+
+    def take(self: Batch, messages: Any) -> None:
+        if any(message.payload == b"poison" for message in messages):
+            raise AssertionError("a bug")
+        taken(self, messages)
+
+    monkeypatch.setattr(Batch, "take", take)
+    with connected(terminal, mosquitto.port) as wire:
+        wire.send(terminal.enrol(), b"poison", terminal.punch())
+        assert wire.receipt_upto(1, running.keys.receipt.public).upto == 1
+    eventually(lambda: running.services.dead_letters.total() == 1)
+
+
+def test_an_approval_on_the_command_line_takes_effect_while_the_collector_runs(
+    running: Collector, mosquitto: Mosquitto
+) -> None:
+    terminal = Terminal()
+    register(running, terminal)
+    eventually(lambda: running.subscriber.state.connected)
+    with connected(terminal, mosquitto.port) as wire:
+        wire.send(terminal.enrol())
+        wire.receipt_upto(0, running.keys.receipt.public)
+        wire.terminal = again = terminal.again()
+        wire.send(again.enrol(), again.punch())
+        eventually(lambda: len(running.services.devices.get(again.device).chains) == 2)
+        command("device", "approve", again.device, data=running.settings.data)
+        assert wire.receipt_upto(1, running.keys.receipt.public).upto == 1
+
+
+def test_status_and_health_become_the_live_state(running: Collector, mosquitto: Mosquitto) -> None:
+    terminal = Terminal()
+    register(running, terminal)
+    eventually(lambda: running.subscriber.state.connected)
+
+    def state() -> str:
+        return running.services.devices.get(terminal.device).state
+
+    assert state() == "inactive"
+    with connected(terminal, mosquitto.port) as wire:
+        for said, then in (("online", "operational"), ("offline", "disconnected")):
+            report = {"device": terminal.device, "site": terminal.site, "state": said, "time": terminal.now()}
+            wire.send(json.dumps(report).encode(), topic=terminal.topic(Leaf.STATUS))
+            eventually(lambda then=then: state() == then)  # type: ignore[misc]
+    view = running.services.devices.get(terminal.device)
+    assert view.last_connect is not None and view.last_disconnect is not None
+    assert view.last_connect <= view.last_disconnect
