@@ -38,8 +38,8 @@ class Sheet:
 
     def __init__(self, picture: Image, alpha: Image, points: Floats, triangles: NDArray[np.int32]) -> None:
         self.picture = cv2.merge([picture, alpha])
-        self._triangles = triangles
-        self._corners = points[triangles].astype(np.float32)  # (M, 3, 2)
+        self._triangles = triangles[_visible(alpha, points[triangles])]
+        self._corners = points[self._triangles].astype(np.float32)  # (M, 3, 2)
 
     def draw_on(self, canvas: Image, points: Floats, depth: Floats, gain: float = 1.0) -> None:
         """Draw the sheet with its points moved to `points` (N, 2), canvas px; `depth` (N,) grows away from the viewer.
@@ -47,8 +47,9 @@ class Sheet:
         `gain` multiplies its brightness.
         """
         height, width = canvas.shape[:2]
-        x0, y0 = np.maximum(np.floor(points.min(axis=0)).astype(int), 0)
-        x1, y1 = np.minimum(np.ceil(points.max(axis=0)).astype(int) + 1, (width, height))
+        used = points[self._triangles.ravel()]
+        x0, y0 = np.maximum(np.floor(used.min(axis=0)).astype(int), 0)
+        x1, y1 = np.minimum(np.ceil(used.max(axis=0)).astype(int) + 1, (width, height))
         if x1 <= x0 or y1 <= y0:
             return
         corners = points[self._triangles] - np.array([x0, y0], np.float32)
@@ -85,6 +86,13 @@ class Sheet:
         return of[0] * x + of[1] * y + of[2], of[3] * x + of[4] * y + of[5]
 
 
+def _visible(alpha: Image, corners: Floats) -> NDArray[np.bool_]:
+    """Return which triangles (M, 3, 2) hold anything but transparent picture: the others would cost time alone."""
+    low, high = np.floor(corners.min(axis=1)).astype(int), np.ceil(corners.max(axis=1)).astype(int) + 1
+    boxes = np.concatenate([low, high], axis=1).clip(0)
+    return np.array([bool(alpha[y0:y1, x0:x1].any()) for x0, y0, x1, y1 in boxes])
+
+
 def _twice_area(corners: Floats) -> Floats:
     a, b = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     return np.asarray(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0], np.float32)
@@ -92,8 +100,8 @@ def _twice_area(corners: Floats) -> Floats:
 
 def _blend(below: Image, drawn: Image, gain: float) -> None:
     """Lay BGRA over BGR in place."""
-    alpha = cv2.merge([drawn[:, :, 3]] * 3)
-    top = drawn[:, :, :3] if gain == 1 else cv2.convertScaleAbs(drawn[:, :, :3], alpha=gain)
-    lit = cv2.multiply(top, alpha, scale=1 / 255)
-    behind = cv2.multiply(below, 255 - alpha, scale=1 / 255)
-    below[:] = cv2.add(lit, behind)
+    top = cv2.cvtColor(drawn, cv2.COLOR_BGRA2BGR)
+    if gain != 1:
+        top = cv2.convertScaleAbs(top, alpha=gain)
+    share = cv2.extractChannel(drawn, 3).astype(np.float32) / 255
+    below[:] = cv2.blendLinear(top, np.ascontiguousarray(below), share, 1 - share)
