@@ -74,8 +74,9 @@ class BrokerConnection:
         try:
             if self._url.scheme == "mqtts":
                 self._client.tls_set_context(self._tls())
-            clean = {"clean_start": True} if self._options.mqtt_version == 5 else {}
-            self._client.connect(host, port, self._options.keepalive_s, **clean)
+            # MQTT 3.1.1 has its clean session from the client itself; paho refuses the word there.
+            clean = True if self._options.mqtt_version == 5 else paho.MQTT_CLEAN_START_FIRST_ONLY
+            self._client.connect(host, port, self._options.keepalive_s, clean_start=clean)
         except (OSError, ValueError) as error:
             raise BrokerUnreachable(f"offline: {host}:{port} does not answer ({error})") from error
 
@@ -221,7 +222,7 @@ class BrokerConnection:
 
     def _on_message(self, client: paho.Client, _: object, message: paho.MQTTMessage) -> None:
         try:
-            self._deliver(message.topic, message.payload)
+            self._deliver(message.topic, bytes(message.payload))
         except Exception:  # the caller's own guard failed; the connection goes on
             log.exception("message_not_handled", bytes=len(message.payload))
 

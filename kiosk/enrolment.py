@@ -94,7 +94,7 @@ class EnrolmentDesk:
     eyes: Eyes
     face: Face
 
-    def enrol(self, authorisation: bytes, consent: Consent, *, pin: str | None, say: Callable[[str], None]) -> Enrolled:
+    def enrol(self, authorisation: str, consent: Consent, *, pin: str | None, say: Callable[[str], None]) -> Enrolled:
         """Enrol the one worker that `authorisation` (base64 of the signed envelope) names.
 
         Raises an EnrolmentError, a JournalError or a VerifyError.

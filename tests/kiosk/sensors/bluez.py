@@ -91,7 +91,7 @@ class BlueZ:
                 "AddressType": Variant("s", "random"),
                 "Alias": Variant("s", "beacon"),
                 "Adapter": Variant("o", ADAPTER),
-                "Connected": Variant("b", False),  # noqa: FBT003
+                "Connected": Variant("b", False),
                 "UUIDs": Variant("as", []),
                 **changed,
             }
