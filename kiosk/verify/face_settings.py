@@ -23,8 +23,8 @@ class FaceSettings(BaseModel):
     )  # Euclidean; beyond 0.6 dlib's author calls it another person
     match_margin: float = Field(MARGIN, ge=0)  # Euclidean
     identify_at_most: int = Field(100, ge=0)  # workers; false matches grow with the number (1:N)
-    planarity_residual: float = Field(PlanarityLimits().residual, ge=0.012)  # eye distances
-    planarity_outliers: float = Field(PlanarityLimits().outliers, ge=0.3, le=0.9)  # share
+    planarity_residual: float = Field(PlanarityLimits().residual, ge=0.025)  # eye distances
+    planarity_outliers: float = Field(PlanarityLimits().outliers, ge=0.55, le=0.9)  # share
 
     @property
     def challenge_rules(self) -> ChallengeRules:

@@ -113,6 +113,11 @@ class FaceSession:
         self._box: tuple[float, float, float, float] | None = None
         self.result: FaceResult | None = None
 
+    @property
+    def phase(self) -> FacePhase:
+        """Where the attempt is."""
+        return self._phase
+
     def feed(self, mono_us: int, image: NDArray[np.uint8]) -> FaceProgress:
         """Take one frame (H, W, 3 BGR) of `mono_us`, later than the one before. Never raises: what breaks is not_run.
 
@@ -120,7 +125,7 @@ class FaceSession:
         """
         if self._phase is FacePhase.DONE:
             return self._progress()
-        part = "face_quality"
+        part = "challenge" if self._prompted else "face_quality"
         try:
             if self._phase is FacePhase.MATCHING:
                 part = "face_match"
@@ -129,7 +134,6 @@ class FaceSession:
             faces = self._detector.detect(image, mono_us)
             self._continuity.frame(mono_us)
             if self._prompted:
-                part = "challenge"
                 self._judge(mono_us, image, faces)
             else:
                 self._look(mono_us, image, faces)

@@ -30,7 +30,8 @@ def at(portrait: Portrait, eye_distance_px: float, centre: tuple[float, float] =
     middle = ((x0 + x1) / 2 * face.width * scale, (y0 + y1) / 2 * face.height * scale)
     move = np.array([[scale, 0, centre[0] - middle[0]], [0, scale, centre[1] - middle[1]]], np.float32)
     mode = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return np.asarray(cv2.warpAffine(portrait.image, move, (WIDTH, HEIGHT), flags=mode, borderValue=(90, 90, 90)), np.uint8)
+    grey = (90, 90, 90)
+    return np.asarray(cv2.warpAffine(portrait.image, move, (WIDTH, HEIGHT), flags=mode, borderValue=grey), np.uint8)
 
 
 def judged(image: Image, limits: QualityLimits = VERIFICATION) -> str:

@@ -1,0 +1,129 @@
+"""The face path a frame against MediaPipe alone: what everything around `detect_for_video` costs, in one run.
+
+An attempt is filmed beforehand (a synthetic worker who stands still, turns, and comes back); the bare call and the
+session see the same frames in turn, frame by frame, each with a landmarker of its own, so that a busy machine slows
+both alike. Matching happens once an attempt and is a figure of its own.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+import cv2
+import mediapipe
+import numpy as np
+from mediapipe.tasks import python as tasks
+from numpy.typing import NDArray
+
+from benchmarks.ratio import Ratio
+from evidence.events import Ask
+from kiosk.verify.embedder import DlibEmbedder
+from kiosk.verify.gallery import Gallery
+from kiosk.verify.landmarks import LandmarkDetector
+from kiosk.verify.models import landmark_bundle
+from kiosk.verify.session import FacePhase, FaceRequest, FaceSession, FaceSettings
+from zaigang.synthetic.camera import StageCamera, VirtualClock
+from zaigang.synthetic.performance import living_person
+from zaigang.synthetic.person import LivingPerson
+from zaigang.synthetic.portraits import grace_hopper
+
+FACES = 2  # as the terminal has it: with a second face sought, the bare call seeks it too
+ATTEMPTS, SMOKE_ATTEMPTS = 12, 2
+FRAMES = 45  # of one attempt
+ASK_AT, DELAY_MS = 18, 600
+FRAME_US = 40_000
+
+Image = NDArray[np.uint8]
+
+
+def run(smoke: bool = False) -> list[Ratio]:
+    """Return the ratio over all frames, and over those of a turn alone, where the flow of planarity is added."""
+    bundle = landmark_bundle(fetch=True)
+    options = tasks.vision.FaceLandmarkerOptions(
+        base_options=tasks.BaseOptions(model_asset_path=str(bundle)),
+        running_mode=tasks.vision.RunningMode.VIDEO,
+        num_faces=FACES,
+    )
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        LandmarkDetector(bundle, "video", FACES) as detector,
+        tasks.vision.FaceLandmarker.create_from_options(options) as bare,
+    ):
+        embedder = DlibEmbedder()
+        gallery = Gallery(Path(folder) / "gallery.db", bytes(32))
+        film, now_us, times = _film(bundle), 1_000_000, _Times()
+        for attempt in range(SMOKE_ATTEMPTS if smoke else ATTEMPTS):
+            request = FaceRequest("bench", (Ask.TURN_LEFT,), (DELAY_MS,), now_us)
+            session = FaceSession(detector, embedder, gallery, FaceSettings(), request)
+            for image in film:
+                now_us += FRAME_US
+                times.take(session, bare, image, now_us, bare_first=attempt % 2 == 0)
+        gallery.close()
+    return times.ratios()
+
+
+class _Times:
+    """Pairs of seconds, (ours, bare), of the frames at rest and of those of a turn."""
+
+    def __init__(self) -> None:
+        self.rest: list[tuple[float, float]] = []
+        self.turn: list[tuple[float, float]] = []
+
+    def take(self, session: FaceSession, bare: object, image: Image, now_us: int, *, bare_first: bool) -> None:
+        prompted = _ours_next(session)
+        if prompted is None:
+            return
+        alone = _bare(bare, image, now_us) if bare_first else 0.0
+        start = time.perf_counter()
+        session.feed(now_us, image)
+        ours = time.perf_counter() - start
+        if not bare_first:
+            alone = _bare(bare, image, now_us)
+        (self.turn if prompted else self.rest).append((ours, alone))
+
+    def ratios(self) -> list[Ratio]:
+        every = self.rest + self.turn
+        return [
+            _ratio("face path a frame / bare detect_for_video", every, "<= 1.25"),
+            _ratio("the same, frames of a turn (optical flow)", self.turn, ""),
+        ]
+
+
+def _ours_next(session: FaceSession) -> bool | None:
+    """Say whether the next frame is one of a turn; None: the next feed is no frame but the match."""
+    phase = session.phase
+    return None if phase in (FacePhase.MATCHING, FacePhase.DONE) else phase is FacePhase.PROMPTED
+
+
+def _ratio(name: str, pairs: list[tuple[float, float]], wanted: str) -> Ratio:
+    ours, bare = (median(pair[place] for pair in pairs) * 1000 for place in (0, 1))
+    return Ratio(name, ours, bare, "ms/frame", wanted, f"median of {len(pairs)} frames, 640x480, interleaved")
+
+
+def _bare(landmarker: object, image: Image, now_us: int) -> float:
+    """Seconds of the call alone: the conversion to RGB is ours to pay."""
+    picture = mediapipe.Image(mediapipe.ImageFormat.SRGB, np.ascontiguousarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)))
+    start = time.perf_counter()
+    landmarker.detect_for_video(picture, now_us // 1000)  # type: ignore[attr-defined]
+    return time.perf_counter() - start
+
+
+def _film(bundle: Path) -> list[Image]:
+    with LandmarkDetector(bundle, "image") as still:
+        person = living_person(LivingPerson(grace_hopper(), still), seed=1)
+    camera = StageCamera(VirtualClock())
+    camera.stand(person)
+    film = []
+    for number in range(FRAMES):
+        if number == ASK_AT:
+            camera.show(Ask.TURN_LEFT)
+        film.append(camera.read(1).image)
+    return film
+
+
+if __name__ == "__main__":
+    for one in run():
+        print(f"{one.name}: {one.ours:.2f} / {one.limit:.2f} {one.unit} = {one.ratio:.3f} {one.wanted}")
