@@ -3,8 +3,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,14 +12,12 @@ import pytest
 
 from kiosk.verify.errors import (
     DetectorClosed,
-    DetectorFailed,
     FrameOutOfOrder,
     LibraryMissing,
     ModelMissing,
     WrongProcessor,
 )
-from kiosk.verify.landmark_thread import LandmarkThread
-from kiosk.verify.landmarks import Image, LandmarkDetector, Landmarks
+from kiosk.verify.landmarks import LandmarkDetector
 from kiosk.verify.native_noise import native_noise_filtered
 from kiosk.verify.processor import check_processor, explain_import_failure
 from tests.support.faces import ROOT, bundle, still_detector
@@ -168,102 +164,3 @@ class TestTheProcessor:
         error = explain_import_failure(failure)
         assert isinstance(error, LibraryMissing)
         assert "apt install libgl1 libglib2.0-0 libgles2 libegl1" in str(error)
-
-
-class GatedDetector:
-    """A detector that works only when let: shows what waits and what is skipped."""
-
-    def __init__(self) -> None:
-        self.seen_us: list[int] = []
-        self.closed = False
-        self.begun, self.go = threading.Semaphore(0), threading.Semaphore(0)
-
-    def detect(self, image_bgr: Image, mono_us: int) -> tuple[Landmarks, ...]:
-        self.begun.release()
-        assert self.go.acquire(timeout=10)
-        self.seen_us.append(mono_us)
-        if image_bgr.max() == 13:
-            raise DetectorFailed("the frame was poisoned")
-        return ()
-
-    def close(self) -> None:
-        self.closed = True
-
-
-BLACK = np.zeros((4, 4, 3), np.uint8)
-
-
-class TestTheThread:
-    def test_gives_the_landmarks_with_the_frame_they_belong_to(self) -> None:
-        thread = LandmarkThread(lambda: LandmarkDetector(bundle(), "video"))
-        image = astronaut().image
-        thread.submit(40_000, image)
-        sighting = thread.take(30)
-        thread.stop()
-        assert sighting is not None
-        assert sighting.mono_us == 40_000
-        assert sighting.image is image
-        assert sighting.faces[0].points[NOSE_TIP, 0] == pytest.approx(0.4364, abs=1e-3)
-
-    def test_judges_the_newest_frame_and_skips_those_that_waited_too_long(self) -> None:
-        detector = GatedDetector()
-        thread = LandmarkThread(lambda: detector)
-        thread.submit(1, BLACK)
-        assert detector.begun.acquire(timeout=10)
-        for mono_us in (2, 3, 4):
-            assert thread.submit(mono_us, BLACK)
-        detector.go.release(2)
-        assert detector.begun.acquire(timeout=10)
-        sighting = thread.take(10)
-        while sighting is not None and sighting.mono_us < 4:
-            sighting = thread.take(10)
-        thread.stop()
-        assert sighting is not None
-        assert detector.seen_us == [1, 4]
-        assert thread.skipped == 2
-
-    def test_does_not_take_a_frame_older_than_the_last(self) -> None:
-        detector = GatedDetector()
-        detector.go.release(10)
-        thread = LandmarkThread(lambda: detector)
-        assert thread.submit(5, BLACK)
-        assert not thread.submit(5, BLACK)
-        assert not thread.submit(4, BLACK)
-        assert thread.take(10) is not None
-        thread.stop()
-        assert detector.seen_us == [5]
-
-    def test_gives_nothing_twice(self) -> None:
-        detector = GatedDetector()
-        detector.go.release(1)
-        thread = LandmarkThread(lambda: detector)
-        thread.submit(1, BLACK)
-        assert thread.take(10) is not None
-        assert thread.take(0) is None
-        thread.stop()
-
-    def test_reports_the_exception_of_its_detector_to_whoever_asks(self) -> None:
-        detector = GatedDetector()
-        detector.go.release(1)
-        thread = LandmarkThread(lambda: detector)
-        thread.submit(1, np.full((4, 4, 3), 13, np.uint8))
-        with pytest.raises(DetectorFailed, match="poisoned"):
-            thread.take(10)
-        with pytest.raises(DetectorFailed, match="poisoned"):
-            thread.submit(2, BLACK)
-        assert detector.closed
-
-    def test_reports_a_detector_that_could_not_be_made(self, tmp_path: Path) -> None:
-        thread = LandmarkThread(lambda: LandmarkDetector(tmp_path / "none.task"))
-        with pytest.raises(ModelMissing):
-            thread.take(10)
-
-    def test_closes_its_detector_when_stopped(self) -> None:
-        detector = GatedDetector()
-        started = time.monotonic()
-        thread = LandmarkThread(lambda: detector)
-        thread.stop()
-        assert detector.closed
-        assert time.monotonic() - started < 5
-        with pytest.raises(DetectorClosed):
-            thread.submit(1, BLACK)
