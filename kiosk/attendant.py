@@ -256,14 +256,14 @@ class Attendant:
             frame = self._eyes.wait_newer(index, FRAME_TIMEOUT_S)
             now_us = time.monotonic_ns() // 1000
             if self._cancelled.is_set():
-                session.give_up(now_us, "cancelled")
+                session.give_up(now_us, "cancelled: the worker ended the attempt")
             elif punch.out_of_time(now_us):
-                session.give_up(now_us, "timeout")
+                session.give_up(now_us, "timeout: the attempt took longer than the site allows")
             elif frame is not None:
                 index = frame.index
                 self._follow(punch, session.feed(frame.mono_us, frame.image))
             elif self._eyes.state.state == "failed":
-                session.give_up(now_us, self._eyes.state.reason.partition(":")[0] or "camera_failed")
+                session.give_up(now_us, self._eyes.state.reason or "camera_failed: the camera delivers nothing")
         result: FaceResult = session.result
         punch.identified(result.worker, result.name, result.checks, result.challenge)
 
