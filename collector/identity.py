@@ -12,7 +12,7 @@ from collector.errors import SettingsError
 from evidence.errors import InvalidKey
 from evidence.keys import Ed25519Key
 
-SEAL_BYTES = 32  # the block HMAC-SHA256 is as strong as
+SECRET_BYTES = 32  # as strong as the MACs made with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class CollectorKeys:
 
     receipt: Ed25519Key
     command: Ed25519Key
-    seal: bytes  # HMAC key over what the collector itself adds to a ledger row (received_at, flags, salt)
+    seal: bytes  # MAC key over what the collector itself adds to a ledger row (received_at, flags, salt)
     session: bytes  # HMAC key of the console's session cookies
 
 
@@ -44,7 +44,7 @@ def _new_pem() -> bytes:
 
 
 def _new_secret() -> bytes:
-    return secrets.token_bytes(SEAL_BYTES)
+    return secrets.token_bytes(SECRET_BYTES)
 
 
 def _load_or_create(path: Path, make: Callable[[], bytes]) -> bytes:

@@ -22,6 +22,7 @@ from collector.ingest.message import Answer, Message
 log = structlog.get_logger()
 
 READY_EVERY_S = 0.5  # how soon an approval given on the command line takes effect
+QUEUE_LIMIT = 5000  # twenty batches: with reports of 2 kB some ten megabytes
 RETRY_S = 1.0  # a locked or full database is asked again at this pace
 
 
@@ -62,12 +63,26 @@ class Pump:
         self._failing: str | None = None
         self._came_round = time.monotonic()
         self._handled = 0
+        self._shedding = False
 
     @property
     def state(self) -> PumpState:
         """How it is doing now."""
         stalled_s = time.monotonic() - self._came_round
         return PumpState(self._thread.is_alive(), self._failing, self.messages.qsize(), stalled_s, self._handled)
+
+    def offer(self, message: Message) -> None:
+        """Queue a message. What nobody waits to hear of (QoS 0) is let go while the queue is far behind.
+
+        QoS 1 needs no bound here: the broker sends no more than the receive maximum ahead.
+        """
+        if message.qos == 0 and self.messages.qsize() >= QUEUE_LIMIT:
+            if not self._shedding:
+                log.warning("the queue is full; health reports are let go", waiting=QUEUE_LIMIT)
+            self._shedding = True
+            return
+        self._shedding = False
+        self.messages.put(message)
 
     def start(self) -> None:
         """Start the thread."""

@@ -6,6 +6,7 @@ import json
 import random
 import sqlite3
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +17,8 @@ from collector.app import Collector
 from collector.auth.service import Scope
 from collector.devices.service import NewDevice
 from collector.ingest.batch import Batch
+from collector.ingest.message import Message
+from collector.ingest.pump import QUEUE_LIMIT
 from collector.sites.service import NewSite
 from evidence.topics import Leaf
 from tests.collector.process import command
@@ -155,3 +158,14 @@ def test_status_and_health_become_the_live_state(running: Collector, mosquitto: 
     view = running.services.devices.get(terminal.device)
     assert view.last_connect is not None and view.last_disconnect is not None
     assert view.last_connect <= view.last_disconnect
+
+
+def test_a_flood_of_reports_is_let_go_but_no_event_is(running: Collector, mosquitto: Mosquitto) -> None:
+    running.subscriber.stop()
+    running.pump.stop()
+    report = Message("zaigang/v1/east/gate-1/health", b"{}", "2026-11-22T00:00:00.000Z", qos=0)
+    for _ in range(QUEUE_LIMIT + 500):
+        running.pump.offer(report)
+    assert running.pump.state.waiting == QUEUE_LIMIT
+    running.pump.offer(replace(report, topic="zaigang/v1/east/gate-1/event", qos=1))
+    assert running.pump.state.waiting == QUEUE_LIMIT + 1

@@ -1,0 +1,67 @@
+"""The commands of an administrator, as processes, beside what they promise to programs."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+
+from evidence.authorisation import verify_authorisation
+from evidence.keys import Ed25519Key, PublicKey
+from tests.collector.conftest import Bench
+from tests.collector.process import command
+from tests.collector.terminal import Terminal
+
+
+def test_from_nothing_to_a_signed_authorisation(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    keys = json.loads(command("keys", "--json", data=data).stdout)
+    command("site", "add", "east", "--title", "东门", "--tz", "Asia/Shanghai", data=data)
+    key = Ed25519Key.generate().public.text()
+    added = command("device", "add", "gate-1", "--site", "east", "--key", key, "--json", data=data)
+    assert json.loads(added.stdout)[0]["name"] == "gate-1"
+    command("worker", "add", "E001", "--name", "王小明", data=data)
+    command("worker", "authorise", "E001", "--device", "gate-1", "--out", str(tmp_path / "permit"), data=data)
+    envelope = base64.b64decode((tmp_path / "permit").read_text())
+    permit = verify_authorisation(
+        envelope, PublicKey.parse(keys["command"]), "gate-1", "east", "2026-01-01T00:00:00.000Z"
+    )
+    assert (permit.worker, permit.name) == ("E001", "王小明")
+    again = command("device", "add", "gate-1", "--site", "east", "--key", key, data=data, check=False)
+    assert again.returncode == 1 and "already" in again.stderr and "Traceback" not in again.stderr
+
+
+def test_keys_and_database_are_for_the_owner_alone(bench: Bench) -> None:
+    for path in [*bench.settings.keys_path.iterdir(), bench.settings.database_path]:
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+
+
+def test_fsck_ends_with_1_and_names_the_first_difference(bench: Bench, terminal: Terminal) -> None:
+    bench.offer(terminal, terminal.enrol(), terminal.punch())
+    data = bench.settings.data
+    assert json.loads(command("fsck", "--json", data=data).stdout)["ok"] is True
+    with sqlite3.connect(bench.database.path) as connection:
+        connection.execute("UPDATE punches SET worker = 'E999'")
+    connection.close()
+    found = command("fsck", "--json", data=data, check=False)
+    assert found.returncode == 1
+    assert json.loads(found.stdout)["difference"]["column"] == "worker"
+
+
+def test_an_exported_chain_is_what_was_signed(bench: Bench, terminal: Terminal, tmp_path: Path) -> None:
+    envelopes = [terminal.enrol(), terminal.punch(), terminal.punch()]
+    bench.offer(terminal, *envelopes)
+    command("export", terminal.chain, "--out", str(tmp_path / "chain.jsonl"), data=bench.settings.data)
+    assert (tmp_path / "chain.jsonl").read_bytes().splitlines() == envelopes
+
+
+@pytest.mark.parametrize("toml", ["port = 'x'", "no_such_setting = 1", "broker = 'http://x'", "port = ="])
+def test_wrong_settings_are_one_line_and_no_traceback(tmp_path: Path, toml: str) -> None:
+    config = tmp_path / "collector.toml"
+    config.write_text(toml)
+    done = command("keys", "--config", str(config), data=tmp_path / "data", check=False)
+    assert done.returncode == 1 and done.stderr.startswith("error: ") and "Traceback" not in done.stderr
