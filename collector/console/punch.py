@@ -70,7 +70,9 @@ def _reason(code: str, sentence: str, texts: Texts) -> str:
 
 
 def _value(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_value(one)}" for key, one in value.items())
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _facts(row: dict[str, Any], services: Services, texts: Texts) -> list[tuple[str, str]]:
