@@ -22,42 +22,40 @@ if TYPE_CHECKING:
 _PAIRS = ((33, 263), (133, 362), (234, 454), (127, 356), (50, 280), (116, 345))
 _LEFT_IDS = np.array([left for left, _ in _PAIRS])
 _RIGHT_IDS = np.array([right for _, right in _PAIRS])
-_FOREHEAD, _CHIN = 10, 152
+_FOREHEAD_AND_CHIN = np.array([10, 152])
 PITCH_AT_EYE_LEVEL_DEG = -5.0  # a chin lies behind a forehead: median of seven portraits taken at eye level
 
 # Outer corner, two of the upper lid, inner corner, two of the lower lid (Soukupova and Cech 2016).
-_PERSONS_RIGHT_EYE = np.array([33, 160, 158, 133, 153, 144])
-_PERSONS_LEFT_EYE = np.array([263, 387, 385, 362, 380, 373])
+_EYES = np.array([263, 387, 385, 362, 380, 373, 33, 160, 158, 133, 153, 144])  # the person's left one, then the right
 
 
 def yaw_deg(face: Landmarks) -> float:
     """Return the turn of the head in degrees, positive to the person's own left."""
-    points = _isotropic(face)
-    across = (points[_RIGHT_IDS] - points[_LEFT_IDS]).sum(axis=0)
+    across = (_pixels(face, _RIGHT_IDS) - _pixels(face, _LEFT_IDS)).sum(axis=0).tolist()
     return math.degrees(math.atan2(across[2], math.hypot(across[0], across[1])))
 
 
 def pitch_deg(face: Landmarks) -> float:
     """Return the nod of the head in degrees, positive upwards."""
-    points = _isotropic(face)
-    down = points[_CHIN] - points[_FOREHEAD]
-    return math.degrees(math.atan2(-down[2], math.hypot(down[0], down[1]))) - PITCH_AT_EYE_LEVEL_DEG
+    forehead, chin = _pixels(face, _FOREHEAD_AND_CHIN).tolist()
+    back, down = chin[2] - forehead[2], math.hypot(chin[0] - forehead[0], chin[1] - forehead[1])
+    return math.degrees(math.atan2(-back, down)) - PITCH_AT_EYE_LEVEL_DEG
 
 
 def eye_aspect_ratio(face: Landmarks) -> tuple[float, float]:
     """Return height over width of (the person's left eye, the right): 0.19-0.45 open, about 0.1 closed."""
-    pixels = _isotropic(face)[:, :2]
-    return _ratio(pixels[_PERSONS_LEFT_EYE]), _ratio(pixels[_PERSONS_RIGHT_EYE])
+    points = [(x, y) for x, y, _ in _pixels(face, _EYES).tolist()]
+    return _ratio(points[:6]), _ratio(points[6:])
 
 
-def _isotropic(face: Landmarks) -> NDArray[np.float32]:
-    """All three axes in pixels: x and z are given by the image's width, y by its height."""
-    return face.points * np.array([face.width, face.height, face.width], np.float32)
+def _pixels(face: Landmarks, ids: NDArray[np.intp]) -> NDArray[np.float32]:
+    """These points with all three axes in pixels: x and z are given by the image's width, y by its height."""
+    return face.points[ids] * np.array([face.width, face.height, face.width], np.float32)
 
 
-def _ratio(eye: NDArray[np.float32]) -> float:
+def _ratio(eye: list[tuple[float, float]]) -> float:
     outer, upper_a, upper_b, inner, lower_b, lower_a = eye
-    width = float(np.hypot(*(outer - inner)))
+    width = math.dist(outer, inner)
     if width <= 0:
         return 0.0
-    return float(np.hypot(*(upper_a - lower_a)) + np.hypot(*(upper_b - lower_b))) / (2 * width)
+    return (math.dist(upper_a, lower_a) + math.dist(upper_b, lower_b)) / (2 * width)

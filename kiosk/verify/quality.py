@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import cv2
 import numpy as np
@@ -59,12 +59,16 @@ SENTENCES = {
 }
 
 
+Box: TypeAlias = tuple[float, float, float, float]
+
+
 @dataclass(frozen=True, slots=True)
 class Quality:
     """What one frame holds. Figures are None where there is no face, and the crop's where it was not reached."""
 
     code: str  # a key of SENTENCES; "ok": good enough
     face: Landmarks | None  # the dominant one
+    box: Box | None = None  # its, normalised
     eye_distance_px: float | None = None
     yaw_deg: float | None = None
     pitch_deg: float | None = None
@@ -87,20 +91,21 @@ def assess(faces: Sequence[Landmarks], image_bgr: NDArray[np.uint8], limits: Qua
         return Quality("no_face", None)
     face = faces[0]
     if len(faces) > 1 and _height(faces[1]) >= limits.second_face * _height(face):
-        return Quality("two_faces", face)
+        return Quality("two_faces", face, face.box)
     return assess_face(face, image_bgr, limits)
 
 
 def assess_face(face: Landmarks, image_bgr: NDArray[np.uint8], limits: QualityLimits) -> Quality:
     """Judge one face, whoever else is in the picture."""
     distance, yaw, pitch = face.eye_distance_px, yaw_deg(face), pitch_deg(face)
-    code, sharpness = _where(face, distance, yaw, pitch, limits), None
+    box = face.box
+    code, sharpness = _where(box, distance, yaw, pitch, limits), None
     if code == "ok":
         crop = aligned_crop(image_bgr, face)
         code, sharpness = _light(crop, limits), _sharpness(crop)
         if code == "ok" and sharpness < limits.sharpness:
             code = "blurred"
-    return Quality(code, face, distance, yaw, pitch, sharpness)
+    return Quality(code, face, box, distance, yaw, pitch, sharpness)
 
 
 def quality_check(found: Quality, limits: QualityLimits) -> Check:
@@ -121,8 +126,8 @@ def quality_check(found: Quality, limits: QualityLimits) -> Check:
 
 def aligned_crop(image_bgr: NDArray[np.uint8], face: Landmarks) -> NDArray[np.uint8]:
     """Return the face upright and scaled, grey, (CROP_PX, CROP_PX)."""
-    pixels = face.pixels
-    left, right = (pixels[33] + pixels[133]) / 2, (pixels[263] + pixels[362]) / 2
+    outer_left, inner_left, inner_right, outer_right = face.pixels[[33, 133, 362, 263]]
+    left, right = (outer_left + inner_left) / 2, (inner_right + outer_right) / 2
     across, middle = right - left, (left + right) / 2
     length = max(float(np.hypot(*across)), 1.0)
     angle = float(np.degrees(np.arctan2(across[1], across[0])))
@@ -132,8 +137,8 @@ def aligned_crop(image_bgr: NDArray[np.uint8], face: Landmarks) -> NDArray[np.ui
     return np.asarray(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY), np.uint8)
 
 
-def _where(face: Landmarks, distance: float, yaw: float, pitch: float, limits: QualityLimits) -> str:
-    x0, y0, x1, y1 = face.box
+def _where(box: Box, distance: float, yaw: float, pitch: float, limits: QualityLimits) -> str:
+    x0, y0, x1, y1 = box
     if min(x0, y0) < EDGE or max(x1, y1) > 1 - EDGE:
         return "out_of_frame"
     if abs(yaw) > limits.yaw_deg or abs(pitch) > limits.pitch_deg:
@@ -144,16 +149,18 @@ def _where(face: Landmarks, distance: float, yaw: float, pitch: float, limits: Q
 
 
 def _light(crop: NDArray[np.uint8], limits: QualityLimits) -> str:
-    if float(np.percentile(crop, 90)) < limits.bright_part:
+    levels = np.cumsum(np.bincount(crop.ravel(), minlength=256)) / crop.size  # a tenth of np.percentile's time
+    if int(np.searchsorted(levels, 0.9)) < limits.bright_part:
         return "too_dark"
-    if float(np.mean(crop >= BURNT_LEVEL)) > limits.burnt_share:
+    if 1 - levels[BURNT_LEVEL - 1] > limits.burnt_share:
         return "too_bright"
     return "ok"
 
 
 def _sharpness(crop: NDArray[np.uint8]) -> float:
-    edges = cv2.Laplacian(crop, cv2.CV_32F)
-    return float(edges.var() / max(float(crop.var()), 1.0))
+    _, edges = cv2.meanStdDev(cv2.Laplacian(crop, cv2.CV_16S))
+    _, spread = cv2.meanStdDev(crop)
+    return float(edges[0, 0]) ** 2 / max(float(spread[0, 0]) ** 2, 1.0)
 
 
 def _height(face: Landmarks) -> float:

@@ -152,7 +152,7 @@ class FaceSession:
     def _look(self, mono_us: int, image: NDArray[np.uint8], faces: Sequence[Landmarks]) -> None:
         """Wait for one good face, then for the challenge's delay; a face that is gone or bad starts this over."""
         self._quality = found = quality.assess(faces, image, quality.VERIFICATION)
-        self._box = found.face.box if found.face else None
+        self._box = found.box
         self._hint = None if found.ok else found.code
         if mono_us - self._request.tapped_us > self._settings.looking_ms * 1000:
             self._out_of_time(found)
@@ -176,14 +176,15 @@ class FaceSession:
 
     def _rest(self, mono_us: int, face: Landmarks, image: NDArray[np.uint8]) -> None:
         assert self._challenge is not None
-        stage = self._challenge.feed(_reading(mono_us, face))
+        reading = _reading(mono_us, face)
+        stage = self._challenge.feed(reading)
         if stage is Stage.FAILED:
             self._finish()
         elif stage is Stage.ASKED:
             assert self._quality is not None
             self._checks["face_quality"] = quality.quality_check(self._quality, quality.VERIFICATION)
             self._continuity.begin(mono_us, face)
-            self._prompt_shown(face, image)
+            self._prompt_shown(face, image, reading.yaw_deg)
 
     def _out_of_time(self, found: quality.Quality) -> None:
         self._checks["face_quality"] = quality.quality_check(found, quality.VERIFICATION)
@@ -204,37 +205,38 @@ class FaceSession:
             return
         if face is None:
             return  # unseen for a moment, still within the allowed gap
-        self._box = face.box
+        self._box = self._continuity.box
         before = self._challenge.stage
-        stage = self._challenge.feed(_reading(mono_us, face))
+        reading = _reading(mono_us, face)
+        stage = self._challenge.feed(reading)
         if before is Stage.ASKED:
-            self._track(face, image)
-            self._consider(face, image)
+            self._track(reading, image)
+            self._consider(face, image, reading.yaw_deg)
             if stage is not Stage.ASKED:
                 self._end_turn()
         elif stage is Stage.ASKED:
-            self._prompt_shown(face, image)
+            self._prompt_shown(face, image, reading.yaw_deg)
         self._phase = FacePhase.PROMPTED if stage is Stage.ASKED else FacePhase.HOLD
         if stage is Stage.FAILED:
             self._finish()
         elif stage is Stage.PASSED:
             self._phase = FacePhase.MATCHING
 
-    def _prompt_shown(self, face: Landmarks, image: NDArray[np.uint8]) -> None:
+    def _prompt_shown(self, face: Landmarks, image: NDArray[np.uint8], yaw: float) -> None:
         assert self._challenge is not None
         self._phase, self._hint = FacePhase.PROMPTED, None
         if self._challenge.ask in TURNS:
             try:
-                self._tracker = PlaneTracker(image, face, yaw_deg(face))
+                self._tracker = PlaneTracker(image, face, yaw)
             except Exception as error:  # the attempt goes on; this check cannot pass any more
                 self._broken("planarity", error)
-        self._consider(face, image)
+        self._consider(face, image, yaw)
 
-    def _track(self, face: Landmarks, image: NDArray[np.uint8]) -> None:
+    def _track(self, reading: Reading, image: NDArray[np.uint8]) -> None:
         if self._tracker is None:
             return
         try:
-            self._tracker.feed(image, yaw_deg(face))
+            self._tracker.offer(reading.mono_us, image, reading.yaw_deg)
         except Exception as error:
             self._tracker = None
             self._broken("planarity", error)
@@ -248,7 +250,7 @@ class FaceSession:
         except Exception as error:
             self._broken("planarity", error)
 
-    def _consider(self, face: Landmarks, image: NDArray[np.uint8]) -> None:
+    def _consider(self, face: Landmarks, image: NDArray[np.uint8], yaw: float) -> None:
         """Keep the most frontal good frame of the prompts, of the turn's where there is one.
 
         Points are followed from pixel to pixel only through the turn, so a face matched from there is the face that
@@ -256,11 +258,10 @@ class FaceSession:
         """
         if self._tracker is None and any(ask in TURNS for ask in self._request.asks):
             return
-        yaw = abs(yaw_deg(face))
-        if self._candidate is not None and yaw > self._candidate.yaw_deg - 1:
+        if self._candidate is not None and abs(yaw) > self._candidate.yaw_deg - 1:
             return
         if quality.assess_face(face, image, quality.VERIFICATION).ok:
-            self._candidate = _Candidate(image.copy(), face, yaw)
+            self._candidate = _Candidate(image.copy(), face, abs(yaw))
 
     # The end
 
