@@ -57,11 +57,14 @@ def open_camera(settings: KioskSettings) -> Camera:
 class Kiosk:
     """A running terminal, between `start` and `stop`; a context manager does both.
 
-    `camera` replaces the camera that the settings name: the demo passes a stage. Raises a KioskError where the
+    `camera` replaces the camera that the settings name: the demo passes a stage. `screen` False: no page is served,
+    as for an enrolment from the command line. Raises a KioskError where the
     journal, the keys or the screen cannot be had; sensors and models that fail are states, not errors.
     """
 
-    def __init__(self, settings: KioskSettings, *, camera: Callable[[], Camera] | None = None) -> None:
+    def __init__(
+        self, settings: KioskSettings, *, camera: Callable[[], Camera] | None = None, screen: bool = True
+    ) -> None:
         self.settings = settings
         self._started_us = time.monotonic_ns() // 1000
         self._closing = ExitStack()
@@ -106,7 +109,9 @@ class Kiosk:
             device=settings.device,
             tz=settings.tz,
         )
-        self.screen = TerminalServer(self.attendant, settings.language, settings.screen_host, settings.screen_port)
+        self.screen: TerminalServer | None = None
+        if screen:
+            self.screen = TerminalServer(self.attendant, settings.language, settings.screen_host, settings.screen_port)
         self._keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
 
     def start(self) -> None:
@@ -119,7 +124,8 @@ class Kiosk:
         if self._face is not None:
             self._closing.callback(self._face.close)
         self._keeper.start()
-        log.info("terminal_started", device=self.settings.device, screen=self.screen.url, policy=self.policy.name)
+        url = self.screen.url if self.screen is not None else None
+        log.info("terminal_started", device=self.settings.device, screen=url, policy=self.policy.name)
 
     def _apply_policy(self) -> None:
         """Sign which policy is in force; on a full disk later, and the screen comes up to say so."""

@@ -1,4 +1,4 @@
-"""Take the pictures of the screens that the README shows: `python tools/screenshots.py` writes docs/pictures/.
+"""Take the pictures of the screens that the README shows: `make pictures` writes docs/pictures/.
 
 The terminal is the real page in Chromium, driven by a scripted service; the person in front of it is drawn, since no
 one's photograph belongs into a repository.
@@ -22,6 +22,7 @@ sys.path.insert(0, str(ROOT))
 from tests.kiosk.terminal.serving import ServedTerminal  # noqa: E402
 from tests.kiosk.terminal.states import STATES  # noqa: E402
 from tests.support.browser import chromium  # noqa: E402
+from tools.console_pictures import console_pictures  # noqa: E402
 
 TERMINAL_STATES = ("idle", "hold", "ask_turn_left", "verified", "review", "refused", "out_of_order")
 TERMINAL_PX = {"width": 800, "height": 480}
@@ -38,6 +39,7 @@ def main() -> None:
     with chromium() as browser:
         for language in ("zh", "en"):
             terminal_pictures(browser, language, out)
+        console_pictures(browser, out)
 
 
 def terminal_pictures(browser: Browser, language: str, out: Path) -> None:

@@ -76,7 +76,7 @@ def enrol(
     from kiosk.settings import KioskSettings
 
     console = Console(stderr=True)
-    kiosk = Kiosk(KioskSettings.load(config))
+    kiosk = Kiosk(KioskSettings.load(config), screen=False)
     try:
         kiosk.start()
         with console.status("look at the camera  请看摄像头") as status:

@@ -116,7 +116,7 @@ class Story:
 
     def _changed_byte(self) -> None:
         leaf = self._newest_leaf()
-        expected = f"before: clean; after: found in ledger_entries, entry {leaf}, envelope"
+        expected = f"before: clean; after: found in ledger_entries, entry {leaf}"
         with self._report.step("changed_byte", "One stored byte is changed by hand  改动一个字节", expected) as step:
             before = run("collector", "fsck", "--data", str(self._world.data), "--json")
             self._flip_one_byte(leaf)
@@ -197,4 +197,4 @@ def _check(punch: dict[str, Any], name: str) -> str:
 
 
 def _where(difference: dict[str, str]) -> str:
-    return f"found in {difference['table']}, entry {difference['row']}, {difference['column']}"
+    return f"found in {difference['table']}, entry {difference['row']}"

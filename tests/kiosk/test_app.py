@@ -1,0 +1,298 @@
+"""The whole terminal, put together from its settings: what a worker gets to see, and what the journal keeps.
+
+Real journal, gallery, models, GPS over a pseudo-terminal, recorded beacons; the camera is the synthetic stage.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from evidence.authorisation import EnrolmentAuthorisation, sign_authorisation
+from evidence.chain import read_event
+from evidence.events import Check, Kind, LogType, Method, Outcome, PunchBody, Verdict, parse_body
+from evidence.keys import Ed25519Key, PublicKey
+from evidence.receipt import PunchReceipt
+from kiosk.app import Kiosk
+from kiosk.enrolment import Consent, NotAuthorised
+from kiosk.sensors.camera import Camera, CameraStalled, Frame
+from kiosk.sensors.video_file import VideoFileCamera
+from kiosk.settings import FenceSettings, KioskSettings
+from kiosk.terminal.view import Phase, Result
+from zaigang.demo.scene import ANCHOR, Scene, beacon_recording
+from zaigang.synthetic_gps import PtyGps, standing_still
+
+LATITUDE, LONGITUDE = 31.2304, 121.4737
+WORKER, NAME, PIN = "W-1", "王芳", "246810"
+CONSENT = Consent(text_version="1", language="zh")
+COLLECTOR = Ed25519Key.generate()
+PATIENCE_S = 60.0  # two cores may be shared with much else
+
+
+@pytest.fixture(scope="module")
+def scene() -> Scene:
+    return Scene()
+
+
+@contextmanager
+def terminal(folder: Path, camera: Callable[[], Camera], *, device: str = "gate-1", **changes: Any) -> Iterator[Kiosk]:
+    gps = PtyGps(standing_still(LATITUDE, LONGITUDE, seconds_before=25), at_once=25).start()
+    recording = folder / "beacons.jsonl"
+    recording.write_text(beacon_recording())
+    given: dict[str, Any] = {
+        "device": device,
+        "site": "east",
+        "data_dir": folder / "terminal",
+        "broker": ("mqtt://127.0.0.1:9",),  # nobody there: punches do not need a network
+        "collector_keys": (COLLECTOR.public.text(),),
+        "gps_port": gps.port,
+        "beacons": f"file:{recording}",
+        "anchors": (ANCHOR,),
+        "fence": FenceSettings(latitude=LATITUDE, longitude=LONGITUDE, radius_m=100),
+        "profile": "demo",
+    }
+    try:
+        with Kiosk(KioskSettings(**(given | changes)), camera=camera, screen=False) as kiosk:
+            until(lambda: kiosk.placed(), "a position and a beacon")
+            yield kiosk
+    finally:
+        gps.stop()
+
+
+def until(probe: Callable[[], Any], what: str) -> Any:
+    deadline = time.monotonic() + PATIENCE_S
+    while not (found := probe()):
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.02)
+    return found
+
+
+def authorisation(worker: str = WORKER, device: str = "gate-1", expires: str = "2099-01-01T00:00:00.000Z") -> str:
+    permission = EnrolmentAuthorisation(
+        id="ab" * 16, worker=worker, name=NAME, device=device, site="east", authorised_by="HR", expires=expires
+    )
+    return base64.b64encode(sign_authorisation(permission, COLLECTOR)).decode()
+
+
+def enrol(kiosk: Kiosk, scene: Scene) -> None:
+    scene.stand("worker")
+    kiosk.enrol(authorisation(), CONSENT, pin=PIN, say=lambda text: None)
+
+
+def result_of(kiosk: Kiosk, scene: Scene | None, start: Callable[[], None]) -> Result:
+    """Tap, and look at the screen as the person does until there is a result."""
+    until(lambda: kiosk.attendant.view().phase in (Phase.IDLE, Phase.RESULT), "an idle terminal")
+    kiosk.attendant.dismiss()
+    start()
+
+    def looked() -> Result | None:
+        view = kiosk.attendant.view()
+        if scene is not None:
+            scene.look_at(view)
+        return view.result
+
+    found: Result = until(looked, "a result")
+    return found
+
+
+def events(kiosk: Kiosk) -> list[tuple[str, Any]]:
+    keys: dict[str, PublicKey] = {kiosk.settings.device: kiosk.key.public}
+    read = [read_event(envelope, keys)[0] for _, envelope in kiosk.journal.unsent(-1, 1000)]
+    return [(event.kind, parse_body(event)) for event in read]
+
+
+def last_punch(kiosk: Kiosk) -> PunchBody:
+    body = events(kiosk)[-1][1]
+    assert isinstance(body, PunchBody)
+    return body
+
+
+def check(body: PunchBody, name: str) -> Check:
+    return next(one for one in body.checks if one.name == name)
+
+
+def test_an_enrolled_worker_is_verified_by_face_and_takes_a_receipt_home(tmp_path: Path, scene: Scene) -> None:
+    with terminal(tmp_path, scene.open_camera) as kiosk:
+        enrol(kiosk, scene)
+        result = result_of(kiosk, scene, lambda: kiosk.attendant.tap(LogType.IN, None))
+        assert (result.verdict, result.worker, result.name) == (Verdict.VERIFIED, WORKER, NAME)
+        assert result.receipt_qr is not None
+        receipt = PunchReceipt.verify(result.receipt_qr, kiosk.key.public)
+        assert (receipt.seq, receipt.hash) == (kiosk.journal.head.seq, kiosk.journal.head.hash)
+        kinds = [kind for kind, _ in events(kiosk)]
+        assert kinds == [
+            Kind.DEVICE_ENROLLED,
+            Kind.CONFIG_APPLIED,
+            Kind.CONSENT_GIVEN,
+            Kind.WORKER_ENROLLED,
+            Kind.PUNCH_RECORDED,
+        ]
+        body = last_punch(kiosk)
+        assert body.policy == kiosk.policy.hash
+        assert all(one.outcome is Outcome.PASSED for one in body.checks if one.name != "clock")
+
+
+def test_idle_looks_for_no_face_and_shows_no_picture(tmp_path: Path, scene: Scene) -> None:
+    with terminal(tmp_path, scene.open_camera) as kiosk:
+        looked = []
+        assert kiosk._face is not None and kiosk.eyes is not None
+        detect = kiosk._face._video.detect
+        kiosk._face._video.detect = lambda *a: looked.append(1) or detect(*a)  # type: ignore[func-returns-value,method-assign]
+        scene.stand("worker")
+        first = until(lambda: kiosk.eyes.newest if kiosk.eyes else None, "a picture")
+        until(lambda: kiosk.eyes and kiosk.eyes.newest and kiosk.eyes.newest.index > first.index + 10, "ten more")
+        assert kiosk.attendant.picture() is None
+        assert looked == []
+        kiosk.attendant.tap(LogType.IN, None)
+        until(lambda: looked, "the face path after a tap")
+        assert kiosk.attendant.picture() is not None
+        kiosk.attendant.cancel()
+        until(lambda: kiosk.attendant.view().phase is Phase.RESULT, "the end of the attempt")
+
+
+def test_an_attempt_that_the_worker_cancels_is_kept_and_says_so(tmp_path: Path, scene: Scene) -> None:
+    with terminal(tmp_path, scene.open_camera) as kiosk:
+        scene.stand("nobody")
+        until(lambda: kiosk.attendant.view().face_available, "the camera")
+        kiosk.attendant.tap(LogType.IN, None)
+        kiosk.attendant.cancel()
+        until(lambda: kiosk.attendant.view().result, "the end of the attempt")
+        body = last_punch(kiosk)
+        assert body.verdict is not Verdict.VERIFIED
+        assert check(body, "face_match").reason.startswith("cancelled:")
+
+
+def test_badge_and_pin_is_verified_without_a_face_and_a_wrong_pin_is_refused(tmp_path: Path, scene: Scene) -> None:
+    with terminal(tmp_path, scene.open_camera) as kiosk:
+        enrol(kiosk, scene)
+        scene.stand("nobody")
+        right = result_of(kiosk, None, lambda: kiosk.attendant.badge_pin(LogType.IN, WORKER, PIN))
+        assert (right.verdict, right.name, right.method) == (Verdict.VERIFIED, NAME, Method.BADGE_PIN)
+        wrong = result_of(kiosk, None, lambda: kiosk.attendant.badge_pin(LogType.OUT, WORKER, "000000"))
+        assert (wrong.verdict, wrong.reasons[0]) == (Verdict.REFUSED, "wrong_pin")
+        assert wrong.other_methods == (Method.FACE, Method.BADGE_PIN)
+        assert last_punch(kiosk).worker == WORKER  # the attempt is kept, with the code that was typed
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"device": "gate-2"},
+        {"expires": "2026-01-01T00:00:00.000Z"},
+    ],
+)
+def test_nobody_is_enrolled_without_a_permission_for_this_terminal_now(
+    tmp_path: Path, scene: Scene, wrong: dict[str, str]
+) -> None:
+    with terminal(tmp_path, scene.open_camera) as kiosk:
+        with pytest.raises(NotAuthorised):
+            kiosk.enrol(authorisation(**wrong), CONSENT)
+        assert kiosk.gallery.get(WORKER) is None
+        assert Kind.CONSENT_GIVEN not in [kind for kind, _ in events(kiosk)]
+
+
+def test_a_permission_enrols_once(tmp_path: Path, scene: Scene) -> None:
+    with terminal(tmp_path, scene.open_camera) as kiosk:
+        enrol(kiosk, scene)
+        with pytest.raises(NotAuthorised, match="used before"):
+            kiosk.enrol(authorisation(), CONSENT)
+
+
+def test_a_permission_that_the_collector_did_not_sign_is_none(tmp_path: Path, scene: Scene) -> None:
+    stranger = Ed25519Key.generate().public.text()
+    with (
+        terminal(tmp_path, scene.open_camera, collector_keys=(stranger,)) as kiosk,
+        pytest.raises(NotAuthorised),
+    ):
+        kiosk.enrol(authorisation(), CONSENT)
+
+
+def test_a_full_disk_is_said_on_screen_and_in_the_status_and_nothing_is_called_recorded(
+    tmp_path: Path, scene: Scene
+) -> None:
+    with terminal(tmp_path, scene.open_camera, journal_max_pages=40) as kiosk:
+        for _ in range(200):
+            result = result_of(kiosk, None, lambda: kiosk.attendant.badge_pin(LogType.IN, "W-9", "000000"))
+            if result.receipt_code is None:
+                break
+        assert result.reasons == ("disk_full",), "the journal never filled up"
+        assert result.receipt_qr is None
+        kiosk.attendant.dismiss()
+        view = until(lambda: (v := kiosk.attendant.view()).phase is Phase.OUT_OF_ORDER and v, "the screen to say so")
+        assert "disk_full" in view.troubles
+        part = kiosk.parts()["journal"]
+        assert (part.state, part.reason.partition(":")[0]) == ("failed", "disk_full")
+
+
+def test_a_camera_that_stops_ends_the_attempt_unverified_and_leaves_badge_and_pin(tmp_path: Path, scene: Scene) -> None:
+    stop = []
+
+    class Stopping:
+        name = "a camera that stops"
+
+        def __init__(self) -> None:
+            self._camera = scene.open_camera()
+
+        def read(self, timeout_s: float) -> Frame:
+            if stop:
+                time.sleep(timeout_s)
+                raise CameraStalled("no picture")
+            return self._camera.read(timeout_s)
+
+        def close(self) -> None:
+            self._camera.close()
+
+    with terminal(tmp_path, Stopping) as kiosk:
+        enrol(kiosk, scene)
+        until(lambda: kiosk.attendant.view().face_available, "the camera")
+        kiosk.attendant.tap(LogType.IN, None)
+        until(lambda: kiosk.attendant.view().phase is not Phase.LOOKING, "the face")
+        stop.append(True)
+        until(lambda: kiosk.attendant.view().result, "the end of the attempt")
+        body = last_punch(kiosk)
+        assert body.verdict is not Verdict.VERIFIED
+        assert check(body, "face_match").outcome is Outcome.NOT_RUN
+        kiosk.attendant.dismiss()
+        until(lambda: "camera_stalled" in kiosk.attendant.view().troubles, "the screen to say so")
+        assert kiosk.parts()["camera"].state == "failed"
+        result = result_of(kiosk, None, lambda: kiosk.attendant.badge_pin(LogType.IN, WORKER, PIN))
+        assert result.verdict is Verdict.VERIFIED
+
+
+def test_a_video_that_ends_early_ends_the_attempt_unverified(tmp_path: Path) -> None:
+    clip = tmp_path / "short.avi"
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"MJPG"), 25, (640, 480))
+    for _ in range(50):
+        writer.write(np.full((480, 640, 3), 90, np.uint8))
+    writer.release()
+    with terminal(tmp_path, lambda: VideoFileCamera(clip)) as kiosk:
+        kiosk.attendant.tap(LogType.IN, None)
+        until(lambda: kiosk.attendant.view().result, "the end of the attempt")
+        body = last_punch(kiosk)
+        assert body.verdict is not Verdict.VERIFIED
+        assert {one.outcome for one in body.checks if one.name in ("face_quality", "face_match")} == {Outcome.NOT_RUN}
+        assert "camera_ended" in kiosk.attendant.view().troubles
+
+
+def test_an_error_of_ours_records_nothing_and_the_terminal_goes_on(tmp_path: Path, scene: Scene) -> None:
+    with terminal(tmp_path, scene.open_camera) as kiosk:
+        before = kiosk.journal.head.seq
+
+        def broken(*_: object) -> None:
+            raise RuntimeError("a fault of ours")
+
+        kiosk.attendant._identify_by_pin, whole = broken, kiosk.attendant._identify_by_pin  # type: ignore[method-assign]
+        result = result_of(kiosk, None, lambda: kiosk.attendant.badge_pin(LogType.IN, WORKER, PIN))
+        assert (result.verdict, result.reasons, result.receipt_code) == (Verdict.REFUSED, ("error",), None)
+        assert kiosk.journal.head.seq == before
+        kiosk.attendant._identify_by_pin = whole  # type: ignore[method-assign]
+        again = result_of(kiosk, None, lambda: kiosk.attendant.badge_pin(LogType.IN, WORKER, PIN))
+        assert again.receipt_code is not None
