@@ -44,6 +44,7 @@ CROP_PX = 96  # side of the aligned crop
 EYES_APART = 0.40  # of the crop's side
 EYES_DOWN = 0.38  # of the crop's side from its top
 BURNT_LEVEL = 250
+_EYE_CORNERS = np.array([33, 133, 362, 263])
 EDGE = 0.01  # of the image's side: nearer than this the face is cut
 
 SENTENCES = {
@@ -126,13 +127,21 @@ def quality_check(found: Quality, limits: QualityLimits) -> Check:
 
 def aligned_crop(image_bgr: NDArray[np.uint8], face: Landmarks) -> NDArray[np.uint8]:
     """Return the face upright and scaled, grey, (CROP_PX, CROP_PX)."""
-    outer_left, inner_left, inner_right, outer_right = face.pixels[[33, 133, 362, 263]]
-    left, right = (outer_left + inner_left) / 2, (inner_right + outer_right) / 2
-    across, middle = right - left, (left + right) / 2
-    length = max(float(np.hypot(*across)), 1.0)
-    angle = float(np.degrees(np.arctan2(across[1], across[0])))
-    place = cv2.getRotationMatrix2D((float(middle[0]), float(middle[1])), angle, CROP_PX * EYES_APART / length)
-    place[:, 2] += (CROP_PX / 2 - middle[0], CROP_PX * EYES_DOWN - middle[1])
+    corners = face.points[_EYE_CORNERS, :2].tolist()
+    (left_x, left_y), (right_x, right_y) = (
+        ((ax + bx) / 2 * face.width, (ay + by) / 2 * face.height) for (ax, ay), (bx, by) in (corners[:2], corners[2:])
+    )
+    across, down = right_x - left_x, right_y - left_y
+    # Rotation and scale that take the line between the eyes to the crop's, as one complex factor.
+    scale = CROP_PX * EYES_APART / max(across * across + down * down, 1.0)
+    cos, sin = across * scale, down * scale
+    middle_x, middle_y = (left_x + right_x) / 2, (left_y + right_y) / 2
+    place = np.array(
+        [
+            [cos, sin, CROP_PX / 2 - cos * middle_x - sin * middle_y],
+            [-sin, cos, CROP_PX * EYES_DOWN + sin * middle_x - cos * middle_y],
+        ]
+    )
     crop = cv2.warpAffine(image_bgr, place, (CROP_PX, CROP_PX), borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY), np.uint8)
 
