@@ -7,6 +7,7 @@ import random
 import sqlite3
 import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from collector.devices.service import NewDevice
 from collector.ingest.batch import Batch
 from collector.ingest.message import Message
 from collector.ingest.pump import QUEUE_LIMIT
+from collector.settings import load_settings
 from collector.sites.service import NewSite
 from evidence.topics import Leaf
 from tests.collector.process import command
@@ -169,3 +171,16 @@ def test_a_flood_of_reports_is_let_go_but_no_event_is(running: Collector, mosqui
     assert running.pump.state.waiting == QUEUE_LIMIT
     running.pump.offer(replace(report, topic="zaigang/v1/east/gate-1/event", qos=1))
     assert running.pump.state.waiting == QUEUE_LIMIT + 1
+
+
+def test_a_broker_that_speaks_only_mqtt_3_1_1_is_enough(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    broker = f"mqtt://127.0.0.1:{mosquitto.port}"
+    collector = Collector(load_settings(data=tmp_path / "old", broker=broker, mqtt_version="3.1.1"))
+    collector.start()
+    terminal = Terminal()
+    register(collector, terminal)
+    eventually(lambda: collector.health().status == "ok")
+    with connected(terminal, mosquitto.port) as wire:
+        wire.send(terminal.enrol(), terminal.punch())
+        assert wire.receipt_upto(1, collector.keys.receipt.public).upto == 1
+    collector.stop()
