@@ -172,7 +172,8 @@ class Gallery:
             self._database.execute("delete from template where worker = ?", (worker,))
             erased = self._database.execute("delete from person where worker = ?", (worker,)).rowcount > 0
         with self._reading():
-            self._database.execute("vacuum")  # codes linger in free cells of index pages otherwise
+            # secure_delete has zeroed the rows; SQLite may have moved cells between pages before, so write the file anew.
+            self._database.execute("vacuum")
         return erased
 
     def check_pin(self, worker: str, pin: str, *, boot: str, mono_us: int) -> Check:
