@@ -172,7 +172,7 @@ class Gallery:
             self._database.execute("delete from template where worker = ?", (worker,))
             erased = self._database.execute("delete from person where worker = ?", (worker,)).rowcount > 0
         with self._reading():
-            # secure_delete has zeroed the rows; SQLite may have moved cells between pages before, so write the file anew.
+            # secure_delete has zeroed the rows; SQLite may have moved cells between pages earlier: write the file anew.
             self._database.execute("vacuum")
         return erased
 
