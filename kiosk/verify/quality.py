@@ -29,7 +29,7 @@ class QualityLimits:
     yaw_deg: float  # at most, either side
     pitch_deg: float  # at most, up or down
     # Variance of the Laplacian over the variance of the aligned crop, so that neither size nor contrast counts. Seven
-    # portraits: 0.19-1.0; the same blurred with a sigma of a fortieth of the eye distance: 0.017-0.054.
+    # portraits: 0.19-1.0; the same blurred with a sigma of 3 % of the eye distance: 0.017-0.054.
     sharpness: float = 0.05
     # 9th decile of the crop's grey levels: forehead and cheekbones. Not the mean, which punishes dark skin and beards.
     bright_part: float = 55.0
