@@ -80,7 +80,7 @@ def clock_check(clock: ClockReading) -> Check:
     observed = {"source": clock.source, "synced": clock.synced, "error_ms": clock.error_ms}
     if clock.synced:
         return Check(name="clock", outcome=Outcome.PASSED, observed=observed, reason="ok: the clock is synchronised")
-    return _not_run("clock", "unsynced: no time source has confirmed the clock", None, observed)
+    return _not_run("clock", "clock_unsynced: no time source has confirmed the clock", None, observed)
 
 
 def _not_run(name: str, reason: str, expected: object, observed: object = None) -> Check:

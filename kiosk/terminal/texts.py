@@ -78,6 +78,12 @@ REASONS: dict[str, Reason] = {
     "too_little_turn": _r(
         "转头幅度太小", "请再试一次，头多转一些。", "The head turned too little", "Try again and turn further."
     ),
+    "points_lost": _r(
+        "转头时画面看不清",
+        "请再试一次，慢一点转头。",
+        "The turn could not be followed",
+        "Try again and turn more slowly.",
+    ),
     "face_lost": _r(
         "中途看不到脸", "请再试一次，脸不要离开画面。", "The face left the picture", "Try again and stay in view."
     ),
@@ -144,6 +150,9 @@ REASONS: dict[str, Reason] = {
     "camera_stalled": _r("摄像头没有画面", _PIN_INSTEAD_ZH, "The camera gives no picture", _PIN_INSTEAD_EN),
     "camera_ended": _r("摄像头画面已结束", _PIN_INSTEAD_ZH, "The camera's picture has ended", _PIN_INSTEAD_EN),
     "camera_failed": _r("摄像头故障", _PIN_INSTEAD_ZH, "The camera failed", _PIN_INSTEAD_EN),
+    "still": _r("本工地没有设置范围", _CALL_ZH, "No area is set for this site", _CALL_EN),
+    "low_space": _r("存储空间快满了", _CALL_ZH, "The disk is almost full", _CALL_EN),
+    "bad_receipt": _r("收到无效回执", _CALL_ZH, "An invalid receipt arrived", _CALL_EN),
     "models_missing": _r("人脸识别不可用", _PIN_INSTEAD_ZH, "Face recognition is not available", _PIN_INSTEAD_EN),
     "clock_unsynced": _r(
         "时钟未校准", "打卡会注明时间待核实。", "The clock is not set", "Punches are marked: time to be checked."

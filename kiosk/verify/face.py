@@ -76,4 +76,4 @@ def open_face(official_bundle: Path | None, gallery: Gallery) -> tuple[Face | No
     try:
         return Face(landmark_bundle(official_bundle), gallery), Part(state="working")
     except VerifyError as error:
-        return None, Part(state="failed", reason=f"no_models: {error}"[:400])
+        return None, Part(state="failed", reason=f"models_missing: {error}"[:400])
