@@ -19,7 +19,7 @@ test: $(DEV_READY) ## set everything up and run the tests; long suites at a smal
 	@tools/other-mediapipe
 	@$(BIN)/pytest $(TEST_ARGS)
 
-test-long: $(DEV_READY) ## the long suites in full; results go to docs/results/
+test-long: $(DEV_READY) ## the long suites in full, from where they were cut off; kept in docs/results/
 	@tools/other-mediapipe
 	@ZAIGANG_LONG=1 $(BIN)/pytest -m long $(TEST_ARGS)
 

@@ -198,14 +198,14 @@ class DeviceEnrolledBody(Fact):
 
 
 class WorkerEnrolledBody(Fact):
-    """Body of worker.enrolled: a template now lies, encrypted, on this terminal."""
+    """Body of worker.enrolled: a template, or a PIN alone, now lies encrypted on this terminal."""
 
     worker: WorkerCode
-    model: Text
-    frames: Counter
+    model: Text | None  # of the face template; None: badge and PIN without a face
+    frames: Counter  # 0 without a face
     authorised_by: Text
     authorisation: Hex128  # id of the one-time authorisation
-    template: HexDigest  # salted commitment; the template itself never leaves
+    template: HexDigest | None  # salted commitment; the template itself never leaves
 
 
 class ConsentBody(Fact):

@@ -117,12 +117,12 @@ class Kiosk:
     def start(self) -> None:
         """Start every part; the screen comes last, when there is something behind it."""
         self._apply_policy()
+        if self._face is not None:
+            self._closing.callback(self._face.close)  # last of all: a running attempt still looks
         for part in (self.eyes, self._gps, self._beacons, self.uplink, self.attendant, self.screen):
             if part is not None:
                 part.start()
                 self._closing.callback(part.stop)
-        if self._face is not None:
-            self._closing.callback(self._face.close)
         self._keeper.start()
         url = self.screen.url if self.screen is not None else None
         log.info("terminal_started", device=self.settings.device, screen=url, policy=self.policy.name)
@@ -155,25 +155,31 @@ class Kiosk:
         """Stop."""
         self.stop()
 
-    def enrol(
+    def enrol_face(
         self, authorisation: str, consent: Consent, *, pin: str | None = None, say: Callable[[str], None] = print
     ) -> Enrolled:
-        """Enrol the worker before the camera. Raises an EnrolmentError or a JournalError."""
+        """Enrol the worker before the camera. Raises an EnrolmentError, a JournalError or a VerifyError."""
         if self._face is None or self.eyes is None:
             raise EnrolmentError(f"this terminal has no face path: {self._face_part.reason}")
-        desk = EnrolmentDesk(
+        enrolled = self._desk().enrol_face(authorisation, consent, eyes=self.eyes, face=self._face, pin=pin, say=say)
+        self.uplink.wake()
+        return enrolled
+
+    def enrol_pin(self, authorisation: str, pin: str) -> Enrolled:
+        """Enrol badge and PIN without a face. Raises an EnrolmentError, a JournalError or a VerifyError."""
+        enrolled = self._desk().enrol_pin(authorisation, pin)
+        self.uplink.wake()
+        return enrolled
+
+    def _desk(self) -> EnrolmentDesk:
+        return EnrolmentDesk(
             device=self.settings.device,
             site=self.settings.site,
             collector_keys=self.settings.pinned_keys,
             now=lambda: self.clock.stamp().time,
             journal=self.journal,
             gallery=self.gallery,
-            eyes=self.eyes,
-            face=self._face,
         )
-        enrolled = desk.enrol(authorisation, consent, pin=pin, say=say)
-        self.uplink.wake()
-        return enrolled
 
     def placed(self) -> bool:
         """True when no check of the place is waiting for its sensor to warm up."""
@@ -181,6 +187,9 @@ class Kiosk:
 
     def parts(self) -> dict[str, Part]:
         """How each part is, now."""
+        return {**self._local_parts(), "network": self.uplink.state, "clock": clock_part(self.clock.stamp())}
+
+    def _local_parts(self) -> dict[str, Part]:
         absent = Part(state="absent")
         return {
             "journal": self.journal.state,
@@ -188,8 +197,6 @@ class Kiosk:
             "face": self._face_part,
             "gps": self._gps.state if self._gps is not None else absent,
             "beacons": self._beacons.state if self._beacons is not None else absent,
-            "network": self.uplink.state,
-            "clock": clock_part(self.clock.stamp()),
         }
 
     def _new_session(self, badge: str | None, tapped_us: int) -> FaceSession:
@@ -198,7 +205,9 @@ class Kiosk:
 
     def _place(self) -> list[Check]:
         gps = self._gps.reading() if self._gps is not None else None
-        beacons = self._beacons.reading() if self._beacons is not None else None
+        # A scanner that has failed hears nothing, which says nothing about the anchors.
+        scans = self._beacons is not None and self._beacons.state.state in ("working", "degraded")
+        beacons = self._beacons.reading() if self._beacons is not None and scans else None
         return [
             gps_check(gps, self._fence),
             beacon_check(beacons, self.settings.anchors),
@@ -206,11 +215,10 @@ class Kiosk:
         ]
 
     def _troubles(self) -> tuple[str, ...]:
-        parts = self.parts()
+        # Network and clock are shown where they matter; asking the clock may cost a process, and a screen waits.
+        parts = self._local_parts()
         if self.policy.face is None:
-            parts.pop("camera"), parts.pop("face")
-        parts.pop("clock")  # the result says it where it matters
-        parts.pop("network")  # a corner of its own
+            del parts["camera"], parts["face"]
         return troubles(parts)
 
     def _online(self) -> bool:
@@ -223,17 +231,17 @@ class Kiosk:
         while not self._stopping.wait(HEALTH_EVERY_S):
             try:
                 now = self.clock.stamp()
+                self._publish_health(now)
+                if self.eyes is not None and self.eyes.stuck:
+                    self.failed.set()  # only a new process frees a hung driver; systemd starts one
+                if self.journal.state.state == "failed" and not self.journal.probe():
+                    continue  # nothing below can be written; the step is found again when there is room
+                if not self._policy_applied:
+                    self._apply_policy()
                 if (step := step_ms(last, now)) is not None:
                     self.journal.append(Kind.CLOCK_STEPPED, {"from": last.time, "step_ms": step})
                     self.uplink.wake()
                 last = now
-                self._publish_health(now)
-                if self.journal.state.state == "failed":
-                    self.journal.probe()
-                elif not self._policy_applied:
-                    self._apply_policy()
-                if self.eyes is not None and self.eyes.stuck:
-                    self.failed.set()  # only a new process frees a hung driver; systemd starts one
                 if time.monotonic() - pruned_s > PRUNE_EVERY_S:
                     pruned_s = time.monotonic()
                     self.journal.prune(now.time)

@@ -133,20 +133,21 @@ class Attendant:
 
     def view(self) -> TerminalView:
         """The newest snapshot, with the queue, the network and the troubles as they are now."""
-        troubles = self._around.troubles()
+        troubles, online = self._around.troubles(), self._around.online()
+        unsent, journal = self._journal.depth, self._journal.state.state
         with self._lock:
             if self._view.phase is Phase.RESULT and time.monotonic() - self._shown_s > RESULT_LASTS_S:
                 self.dismiss()
             phase = self._view.phase
-            if phase is Phase.IDLE and self._journal.state.state == "failed":
+            if phase is Phase.IDLE and journal == "failed":
                 phase = Phase.OUT_OF_ORDER
-            elif phase is Phase.OUT_OF_ORDER and self._journal.state.state != "failed":
+            elif phase is Phase.OUT_OF_ORDER and journal != "failed":
                 phase = Phase.IDLE
             self._show(
                 phase=phase,
                 face_available=self._face_works(),
-                unsent=self._journal.depth,
-                online=self._around.online(),
+                unsent=unsent,
+                online=online,
                 troubles=troubles,
             )
             return self._view
@@ -265,7 +266,8 @@ class Attendant:
             elif self._eyes.state.state == "failed":
                 session.give_up(now_us, self._eyes.state.reason or "camera_failed: the camera delivers nothing")
         result: FaceResult = session.result
-        punch.identified(result.worker, result.name, result.checks, result.challenge)
+        # Unrecognised, the attempt stands under the code that was typed: whoever reviews it must find it.
+        punch.identified(result.worker or punch.tap.badge, result.name, result.checks, result.challenge)
 
     def _follow(self, punch: Punch, progress: FaceProgress) -> None:
         punch.progress(_STEPS[progress.phase], hint=progress.hint, ask=progress.ask)
@@ -285,7 +287,8 @@ class Attendant:
         assert request.badge is not None and request.pin is not None
         stamp = self._around.stamp()
         check = self._gallery.check_pin(request.badge, request.pin, boot=stamp.boot, mono_us=stamp.mono_us)
-        worker = self._gallery.get(request.badge)
+        # Only the right PIN is answered with a name: nobody reads names off the screen by typing codes.
+        worker = self._gallery.get(request.badge) if check.outcome is Outcome.PASSED else None
         # The code that was typed is kept even where nobody answers to it: an attempt is evidence too.
         punch.identified(request.badge, worker.name if worker else None, [check])
 

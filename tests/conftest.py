@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,13 @@ from playwright.sync_api import Browser
 
 from tests.support.browser import chromium
 from tests.support.mosquitto import Mosquitto
+from tests.support.results import LongResults
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep what a full run of the long suites finds."""
+    if os.environ.get("ZAIGANG_LONG") == "1":
+        config.pluginmanager.register(LongResults(), "long-results")
 
 
 @pytest.fixture

@@ -113,7 +113,7 @@ REASONS: dict[str, Reason] = {
     "insufficient": _r("定位不够准确", _RECORDED_ZH, "The position is not exact enough", _RECORDED_EN),
     "no_receiver": _r("定位模块未连接", _CALL_ZH, "The position receiver is missing", _CALL_EN),
     "stale": _r("位置数据已过时", _RECORDED_ZH, "The position data are too old", _RECORDED_EN),
-    "not_heard": _r("没有收到现场信标", _RECORDED_ZH, "The site beacon was not heard", _RECORDED_EN),
+    "not_heard": _r("没有收到现场信标", _CALL_ZH, "The site beacon was not heard", _CALL_EN),
     "no_scanner": _r("蓝牙未工作", _CALL_ZH, "Bluetooth is not working", _CALL_EN),
     # badge and PIN
     "wrong_pin": _r(

@@ -246,10 +246,12 @@ class Gallery:
             self._database.execute("begin immediate")
             try:
                 yield
+                self._database.execute("commit")
             except BaseException:
-                self._database.execute("rollback")
+                # A commit that failed (a reader elsewhere, a full disk) must not leave its transaction open for ever.
+                if self._database.in_transaction:
+                    self._database.execute("rollback")
                 raise
-            self._database.execute("commit")
 
 
 def _associated(parts: tuple[str, ...]) -> bytes:

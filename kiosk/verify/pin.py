@@ -20,7 +20,8 @@ FAILURES_ALLOWED = 5
 LOCKED_US = 300_000_000  # five minutes: 60 guesses an hour against 10^4 to 10^8 PINs
 # RFC 9106's second recommended choice but for the memory, which a Pi with four browsers has to spare: about 0.1 s.
 _HASHER = PasswordHash((Argon2Hasher(time_cost=3, memory_cost=65536, parallelism=2),))
-_SHAPE = re.compile(r"[0-9]{4,8}")
+SHORTEST, LONGEST = 4, 8  # digits
+_SHAPE = re.compile(f"[0-9]{{{SHORTEST},{LONGEST}}}")
 
 
 class InvalidPin(VerifyError):
@@ -37,11 +38,16 @@ class PinRecord:
     locked_us: int = 0  # monotonic microseconds of that boot
 
 
+def require_pin(pin: str) -> str:
+    """Return `pin` if it may be one. Raises InvalidPin."""
+    if not _SHAPE.fullmatch(pin):
+        raise InvalidPin(f"a PIN has {SHORTEST} to {LONGEST} digits")
+    return pin
+
+
 def new_pin(pin: str) -> PinRecord:
     """Hash a PIN. Raises InvalidPin."""
-    if not _SHAPE.fullmatch(pin):
-        raise InvalidPin("a PIN has four to eight digits")
-    return PinRecord(_HASHER.hash(pin))
+    return PinRecord(_HASHER.hash(require_pin(pin)))
 
 
 def is_locked(record: PinRecord, boot: str, mono_us: int) -> bool:

@@ -253,6 +253,7 @@ def test_the_documentation_describes_every_route(api: Api) -> None:
         assert api.client.get(f"/docs/assets/{asset}").status_code == 200
 
 
+@pytest.mark.long
 def test_the_api_keeps_to_its_own_description(api: Api, bench: Bench, terminal: Terminal) -> None:
     bench.offer(terminal, terminal.enrol(), terminal.punch(), b"garbage")
     schema = schemathesis.openapi.from_asgi("/openapi.json", api.client.app)

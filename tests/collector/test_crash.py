@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from tests.collector.wire import connected, eventually
 from tests.support.mosquitto import Mosquitto
 
 KILLS = 20 if os.environ.get("ZAIGANG_LONG") == "1" else 2
+SEED = 7
 
 # Ends the process the moment a batch with events is committed: nothing is acknowledged, no receipt is out.
 DIES_AFTER_COMMIT = """
@@ -68,8 +70,13 @@ def test_killed_between_commit_and_receipt_a_replay_gets_its_receipt_and_nothing
 
 
 @pytest.mark.long
-def test_killed_at_random_moments_it_ends_with_every_event_once(mosquitto: Mosquitto, tmp_path: Path) -> None:
-    terminal, rng = Terminal(), random.Random(7)
+def test_killed_at_random_moments_it_ends_with_every_event_once(
+    mosquitto: Mosquitto, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    terminal, rng = Terminal(), random.Random(SEED)
+    record_property("kills", KILLS)
+    record_property("seed", SEED)
+    record_property("events", 30 * KILLS + 1)
     database, keys, services = prepare(tmp_path / "data", terminal)
     envelopes = [terminal.enrol()]
     with connected(terminal, mosquitto.port) as wire:

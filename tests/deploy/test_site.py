@@ -9,7 +9,7 @@ import pytest
 
 from tests.deploy.playbook import CHECKOUT, Site
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.root, pytest.mark.long, pytest.mark.timeout(1500)]
 UNITS = ("zaigang-collector", "zaigang-kiosk", "zaigang-display")
 
 

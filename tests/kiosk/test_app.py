@@ -23,10 +23,12 @@ from evidence.keys import Ed25519Key, PublicKey
 from evidence.receipt import PunchReceipt
 from kiosk.app import Kiosk
 from kiosk.enrolment import Consent, NotAuthorised
+from kiosk.errors import JournalFull
 from kiosk.sensors.camera import Camera, CameraStalled, Frame
 from kiosk.sensors.video_file import VideoFileCamera
 from kiosk.settings import FenceSettings, KioskSettings
 from kiosk.terminal.view import Phase, Result
+from kiosk.verify.pin import InvalidPin
 from zaigang.demo.scene import ANCHOR, Scene, beacon_recording
 from zaigang.synthetic_gps import PtyGps, standing_still
 
@@ -84,7 +86,7 @@ def authorisation(worker: str = WORKER, device: str = "gate-1", expires: str = "
 
 def enrol(kiosk: Kiosk, scene: Scene) -> None:
     scene.stand("worker")
-    kiosk.enrol(authorisation(), CONSENT, pin=PIN, say=lambda text: None)
+    kiosk.enrol_face(authorisation(), CONSENT, pin=PIN, say=lambda text: None)
 
 
 def result_of(kiosk: Kiosk, scene: Scene | None, start: Callable[[], None]) -> Result:
@@ -194,16 +196,67 @@ def test_nobody_is_enrolled_without_a_permission_for_this_terminal_now(
 ) -> None:
     with terminal(tmp_path, scene.open_camera) as kiosk:
         with pytest.raises(NotAuthorised):
-            kiosk.enrol(authorisation(**wrong), CONSENT)
+            kiosk.enrol_face(authorisation(**wrong), CONSENT)
         assert kiosk.gallery.get(WORKER) is None
         assert Kind.CONSENT_GIVEN not in [kind for kind, _ in events(kiosk)]
+
+
+def test_a_worker_who_gives_no_face_is_enrolled_and_verified_all_the_same(tmp_path: Path, scene: Scene) -> None:
+    with terminal(tmp_path, scene.open_camera) as kiosk:
+        kiosk.enrol_pin(authorisation(), PIN)
+        assert Kind.CONSENT_GIVEN not in [kind for kind, _ in events(kiosk)]
+        result = result_of(kiosk, None, lambda: kiosk.attendant.badge_pin(LogType.IN, WORKER, PIN))
+        assert (result.verdict, result.name) == (Verdict.VERIFIED, NAME)
+
+
+def test_a_pin_that_is_none_does_not_use_up_the_permission(tmp_path: Path, scene: Scene) -> None:
+    with terminal(tmp_path, scene.open_camera) as kiosk:
+        with pytest.raises(InvalidPin):
+            kiosk.enrol_pin(authorisation(), "123456789")
+        assert kiosk.enrol_pin(authorisation(), PIN).worker == WORKER
+
+
+def test_an_enrolment_that_cannot_be_signed_leaves_nothing_that_opens_the_gate(
+    tmp_path: Path, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with terminal(tmp_path, scene.open_camera) as kiosk:
+        monkeypatch.setattr(kiosk.journal, "append", _full)
+        with pytest.raises(JournalFull):
+            kiosk.enrol_pin(authorisation(), PIN)
+        assert kiosk.gallery.get(WORKER) is None
+
+
+def _full(*_: object) -> None:
+    raise JournalFull("disk_full: no room")
+
+
+def test_a_wrong_pin_tells_nobody_a_name_and_an_unrecognised_face_stands_under_the_typed_code(
+    tmp_path: Path, scene: Scene
+) -> None:
+    with terminal(tmp_path, scene.open_camera) as kiosk:
+        enrol(kiosk, scene)
+        wrong = result_of(kiosk, None, lambda: kiosk.attendant.badge_pin(LogType.IN, WORKER, "000000"))
+        assert wrong.name is None
+        scene.stand("stranger")
+        until(lambda: kiosk.attendant.view().face_available, "the camera")
+        stranger = result_of(kiosk, scene, lambda: kiosk.attendant.tap(LogType.IN, WORKER))
+        assert (stranger.verdict, stranger.name) == (Verdict.REFUSED, None)
+        assert last_punch(kiosk).worker == WORKER
+
+
+def test_nobody_before_the_camera_is_refused_and_says_why(tmp_path: Path, scene: Scene) -> None:
+    with terminal(tmp_path, scene.open_camera) as kiosk:
+        scene.stand("nobody")
+        until(lambda: kiosk.attendant.view().face_available, "the camera")
+        result = result_of(kiosk, scene, lambda: kiosk.attendant.tap(LogType.IN, None))
+        assert (result.verdict, result.reasons[0]) == (Verdict.REFUSED, "no_face")
 
 
 def test_a_permission_enrols_once(tmp_path: Path, scene: Scene) -> None:
     with terminal(tmp_path, scene.open_camera) as kiosk:
         enrol(kiosk, scene)
         with pytest.raises(NotAuthorised, match="used before"):
-            kiosk.enrol(authorisation(), CONSENT)
+            kiosk.enrol_face(authorisation(), CONSENT)
 
 
 def test_a_permission_that_the_collector_did_not_sign_is_none(tmp_path: Path, scene: Scene) -> None:
@@ -212,7 +265,7 @@ def test_a_permission_that_the_collector_did_not_sign_is_none(tmp_path: Path, sc
         terminal(tmp_path, scene.open_camera, collector_keys=(stranger,)) as kiosk,
         pytest.raises(NotAuthorised),
     ):
-        kiosk.enrol(authorisation(), CONSENT)
+        kiosk.enrol_face(authorisation(), CONSENT)
 
 
 def test_a_full_disk_is_said_on_screen_and_in_the_status_and_nothing_is_called_recorded(

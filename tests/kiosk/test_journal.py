@@ -382,7 +382,9 @@ while True:
 
 
 @pytest.mark.long
-def test_a_killed_terminal_loses_nothing_that_append_returned(tmp_path: Path) -> None:
+def test_a_killed_terminal_loses_nothing_that_append_returned(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     (tmp_path / "key.pem").write_bytes(KEY.pem())
     promised: dict[int, str] = {}
     seed = int(os.environ.get("ZAIGANG_SEED", random.randrange(2**32)))
@@ -401,6 +403,9 @@ def test_a_killed_terminal_loses_nothing_that_append_returned(tmp_path: Path) ->
         held = {seq: Envelope.decode(data).hash for seq, data in stored(tmp_path / "journal.db")}
         assert {seq: held.get(seq) for seq in promised} == promised, f"ZAIGANG_SEED={seed}"
         assert verify_file(tmp_path / "journal.db") >= len(promised) + 1
+    record_property("kills", KILLS)
+    record_property("seed", seed)
+    record_property("events", len(promised))
     assert len(promised) > KILLS
     journal = open_journal(tmp_path)
     assert journal.append("sensor.changed", {}).seq == max(held) + 1

@@ -10,6 +10,7 @@ import os
 import random
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,6 @@ import pytest
 from evidence.chain import verify_chain
 from evidence.keys import PublicKey
 from tests.support.mosquitto import Mosquitto
-from tests.support.results import keep_result
 from zaigang.demo.programs import wait_for
 from zaigang.demo.world import DELIVERY_S, DEVICE, START_S, World, run
 
@@ -36,7 +36,9 @@ def seen_codes(log: Path) -> Counter[str]:
 
 @pytest.mark.long
 @pytest.mark.timeout(1500)
-def test_a_killed_terminal_loses_nothing_shown_and_doubles_nothing(tmp_path: Path, mosquitto: Mosquitto) -> None:
+def test_a_killed_terminal_loses_nothing_shown_and_doubles_nothing(
+    tmp_path: Path, mosquitto: Mosquitto, record_property: Callable[[str, object], None]
+) -> None:
     seed = int(os.environ.get("ZAIGANG_SEED", "20261122"))
     dice = random.Random(seed)
     world = World(tmp_path, mqtt_port=mosquitto.port)
@@ -70,19 +72,18 @@ def test_a_killed_terminal_loses_nothing_shown_and_doubles_nothing(tmp_path: Pat
         fsck = run("collector", "fsck", "--data", str(world.data))
     finally:
         world.stop()
-    keep_result(
-        "terminal-killed",
-        kills=KILLS,
-        seed=seed,
-        waits_s=waits,
-        shown=len(on_screen),
-        stored=sum(stored.values()),
-        lost=len(lost),
-        doubled=len(doubled),
-        chain_events=chain.events,
-        chain_problems=[problem.code for problem in chain.problems],
-        fsck_exit=fsck.returncode,
-    )
+    figures = {
+        "kills": KILLS,
+        "seed": seed,
+        "waits_s": waits,
+        "shown": len(on_screen),
+        "stored": sum(stored.values()),
+        "lost": len(lost),
+        "doubled": len(doubled),
+        "chain_events": chain.events,
+    }
+    for name, figure in figures.items():
+        record_property(name, figure)
     assert on_screen, "no punch was shown at all: the test would prove nothing"
     assert not lost
     assert not doubled

@@ -62,12 +62,17 @@ def key(
 @app.command()
 def enrol(
     authorisation: Annotated[Path, typer.Option(help="The file that `zaigang collector worker authorise` wrote.")],
-    consent: Annotated[str, typer.Option(help="Version of the consent text that the worker has read and agreed to.")],
     config: Config = None,
+    face: Annotated[
+        bool, typer.Option("--face/--no-face", help="--no-face: badge and PIN only; the camera is not used.")
+    ] = True,
+    consent: Annotated[
+        str | None, typer.Option(help="Version of the consent text that the worker has read and agreed to.")
+    ] = None,
     language: Annotated[str, typer.Option(help="Language in which the consent text was read: zh or en.")] = "zh",
     pin: Annotated[
         str,
-        typer.Option(prompt="PIN (6–12 digits)", confirmation_prompt=True, hide_input=True, help="For badge and PIN."),
+        typer.Option(prompt="PIN (4–8 digits)", confirmation_prompt=True, hide_input=True, help="For badge and PIN."),
     ] = "",
 ) -> None:
     """Enrol the worker who stands before the camera; needs the terminal's service to be stopped meanwhile."""
@@ -75,17 +80,19 @@ def enrol(
     from kiosk.enrolment import Consent
     from kiosk.settings import KioskSettings
 
+    if face and consent is None:
+        raise typer.BadParameter("a face is enrolled with consent: name the text with --consent, or use --no-face")
     console = Console(stderr=True)
     kiosk = Kiosk(KioskSettings.load(config), screen=False)
     try:
-        kiosk.start()
-        with console.status("look at the camera  请看摄像头") as status:
-            done = kiosk.enrol(
-                authorisation.read_text(),
-                Consent.model_validate({"text_version": consent, "language": language}),
-                pin=pin or None,
-                say=status.update,
-            )
+        if face:
+            kiosk.start()
+            given = Consent.model_validate({"text_version": consent, "language": language})
+            with console.status("look at the camera  请看摄像头") as status:
+                done = kiosk.enrol_face(authorisation.read_text(), given, pin=pin, say=status.update)
+        else:
+            done = kiosk.enrol_pin(authorisation.read_text(), pin)
     finally:
         kiosk.stop()
-    console.print(f"enrolled {done.worker} ({done.name}) from {done.frames} frames; signed as seq {done.seq}")
+    how = f"from {done.frames} frames" if done.frames else "with badge and PIN only"
+    console.print(f"enrolled {done.worker} ({done.name}) {how}; signed as seq {done.seq}")

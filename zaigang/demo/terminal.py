@@ -103,7 +103,7 @@ class DemoTerminal:
                 return self._view()
             case "enrol":
                 consent = Consent(text_version="demo-1", language="zh")
-                enrolled = self.kiosk.enrol(request["authorisation"], consent, pin=request["pin"])
+                enrolled = self.kiosk.enrol_face(request["authorisation"], consent, pin=request["pin"])
                 return {"worker": enrolled.worker, "frames": enrolled.frames}
             case unknown:
                 return {"error": f"cannot do {unknown!r}"}

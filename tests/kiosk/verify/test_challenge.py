@@ -255,6 +255,7 @@ def played(challenge: Challenge, script: list[tuple[float, tuple[float, float], 
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
+@pytest.mark.long
 @given(st.sampled_from(TURNS), frames)
 def test_a_passed_turn_always_has_the_asked_direction_in_time(
     ask: Ask, script: list[tuple[float, tuple[float, float], int, int]]
@@ -275,6 +276,7 @@ def test_a_passed_turn_always_has_the_asked_direction_in_time(
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
+@pytest.mark.long
 @given(
     st.sampled_from(TURNS),
     st.lists(st.tuples(still, st.sampled_from([OPEN, SHUT]), st.just(40_000), st.integers(1, 30)), max_size=40),
@@ -288,6 +290,7 @@ def test_no_still_head_passes_a_turn_however_it_blinks(
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
+@pytest.mark.long
 @given(st.lists(st.tuples(st.floats(-40, 40), st.just(OPEN), st.just(40_000), st.integers(1, 30)), max_size=40))
 def test_no_open_eyes_pass_a_blink_however_the_head_moves(
     script: list[tuple[float, tuple[float, float], int, int]],
@@ -298,6 +301,7 @@ def test_no_open_eyes_pass_a_blink_however_the_head_moves(
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
+@pytest.mark.long
 @given(st.sampled_from([(Ask.TURN_LEFT, Ask.BLINK), (Ask.BLINK, Ask.TURN_RIGHT)]), frames)
 def test_passed_means_that_every_prompt_was_shown_and_answered_and_ended_stays_ended(
     asks: tuple[Ask, ...], script: list[tuple[float, tuple[float, float], int, int]]
