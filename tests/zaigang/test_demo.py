@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 from rich.console import Console
 
@@ -50,3 +52,22 @@ def test_a_step_that_breaks_off_is_not_ok_and_says_why() -> None:
 
 def test_a_report_without_steps_is_not_ok() -> None:
     assert not Report(Console(quiet=True)).ok
+
+
+@pytest.mark.timeout(200)
+def test_a_demo_that_is_ended_leaves_no_program_running(tmp_path: Path) -> None:
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "zaigang.cli", "demo", "--data", str(tmp_path / "data")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "data" / "terminal.log").exists():
+        assert demo.poll() is None and time.monotonic() < deadline
+        time.sleep(0.1)
+    children = psutil.Process(demo.pid).children(recursive=True)
+    assert children
+    demo.terminate()
+    demo.communicate(timeout=60)
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert alive == []

@@ -26,6 +26,7 @@ def command(
     from zaigang.demo.story import Story
     from zaigang.demo.world import World
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # being ended ends the programs, too
     console = Console()
     folder = data or Path(tempfile.mkdtemp(prefix="zaigang-demo-"))
     folder.mkdir(parents=True, exist_ok=True)
