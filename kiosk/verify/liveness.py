@@ -36,6 +36,14 @@ class PlanarityLimits:
     # degrees): so paper is convicted that never answers a prompt. A head that far round is no plane any more.
     squeeze: float = 0.86
     squeezed_residual: float = 0.025
+    # A face swapped for another under the points is chaos, which fits a plane even worse than a head does. Measured,
+    # the worst step of the living: the clip at 4-25 fps 0.10-0.26; synthetic heads turned by 28-35 degrees in 250-600 ms
+    # at 10-30 fps 0.24, with 150 ms unseen amid the turn 0.27. Hard swaps of the two portraits, aligned by the eyes or 20
+    # and 40 px off, at 0-21 degrees: 0.49-1.03. A swap blended over three and more frames stays below: a screen can.
+    tear: float = 0.38  # eye distances
+    # Paper drawn away takes a part of the points a frame: such swaps kept up to 0.62 where they tore nothing. The worst
+    # of nine stretches of the clip kept 0.86 at 25 fps, 0.74 at 12, 0.65 at 8 and, below this limit, 0.59 at 6.
+    kept: float = 0.64  # share of the points
 
 
 def alive(checks: Iterable[Check]) -> Outcome:
@@ -72,11 +80,15 @@ def planarity_check(fit: PlaneFit | None, limits: PlanarityLimits) -> Check:
     """Judge how a face moved through a turn; None: no turn was asked for."""
     if fit is None:
         return _planarity(Outcome.NOT_RUN, "too_little_turn", "no turn was asked for or begun", fit)
+    if fit.tear >= limits.tear:
+        return _planarity(
+            Outcome.FAILED, "face_changed", "the face did not move on, another picture took its place", fit
+        )
     if fit.points >= MIN_POINTS and fit.squeeze <= limits.squeeze and fit.squeezed_residual < limits.squeezed_residual:
         return _planarity(Outcome.FAILED, "flat", "what was turned stayed flat as paper does", fit)
     if abs(fit.turn_deg) < limits.turn_deg:
         return _planarity(Outcome.NOT_RUN, "too_little_turn", "no turn was large enough to tell a head from paper", fit)
-    if fit.points < MIN_POINTS:
+    if fit.points < MIN_POINTS or fit.kept < limits.kept:
         return _planarity(Outcome.NOT_RUN, "points_lost", "too few points of the face could be followed", fit)
     if fit.residual >= limits.residual and fit.outliers >= limits.outliers:
         return _planarity(Outcome.PASSED, "ok", "the face moved as a head does", fit)

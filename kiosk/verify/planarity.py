@@ -41,6 +41,9 @@ OUTLIER_OF_EYE_DISTANCE = 0.02  # 1.3 px after scaling: above the noise of flow,
 # second, in which paper swung at a hand's pace (a second for 70 degrees) moves less than the search reaches.
 FOLLOW_EVERY_US = 100_000
 FOLLOW_MOVED_DEG = 1.5
+# From one followed frame to the next a face moves almost as an affine map would have it. A point this far from there
+# sits on something else now: a paper's edge that passed, another face. It is dropped, since what it adds looks like depth.
+STRAY_OF_EYE_DISTANCE = 0.5
 RANSAC_ROUNDS = 1000  # with half the points off the plane 100 would do; a head has more, and no plane at all
 _CRITERIA = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.03)
 
@@ -55,6 +58,8 @@ class PlaneFit:
     turn_deg: float  # of the mesh, between the two ends
     squeeze: float = 1.0  # smallest ratio of the picture's two stretches on the way: a plane at 35 degrees has 0.82
     squeezed_residual: float = 0.0  # as `residual`, at that moment
+    tear: float = 0.0  # largest median distance of a step's points from the step's affine map, in eye distances
+    kept: float = 1.0  # share of the points sought at the start that were followed to the end, 0..1
 
 
 _Points: TypeAlias = "NDArray[np.float32]"  # (N, 2), px of the scaled region
@@ -73,18 +78,28 @@ class PlaneTracker:
         self._previous = grey
         self._origin = _corners(grey, self._mask(face, grey.shape))
         self._now = self._origin.copy()
+        self._sought = len(self._origin)
+        self._tear = 0.0
         self._squeeze = 1.0
         self._squeezed: tuple[_Points, _Points] = (self._origin, self._now)
 
-    def offer(self, mono_us: int, image_bgr: NDArray[np.uint8], yaw_deg: float) -> None:
-        """Follow the points into this frame if enough time has passed or the head has moved since the last one."""
+    def offer(self, mono_us: int, image_bgr: NDArray[np.uint8], yaw_deg: float) -> bool:
+        """Follow the points into this frame if enough time has passed or the head has moved since the last one.
+
+        Returns whether it did: of a frame that was passed over nobody knows whose face it shows.
+        """
         waited = self._followed_us is None or mono_us - self._followed_us >= FOLLOW_EVERY_US
-        if waited or abs(yaw_deg - self._yaw_deg) >= FOLLOW_MOVED_DEG:
-            self._followed_us = mono_us
-            self.feed(image_bgr, yaw_deg)
+        if not waited and abs(yaw_deg - self._yaw_deg) < FOLLOW_MOVED_DEG:
+            return False
+        self._followed_us = mono_us
+        self.feed(image_bgr, yaw_deg)
+        return True
 
     def feed(self, image_bgr: NDArray[np.uint8], yaw_deg: float) -> None:
-        """Follow the points into the next frame, where the head's yaw is `yaw_deg`."""
+        """Follow the points into the next frame, where the head's yaw is `yaw_deg`.
+
+        Frames without the face are left out: the step then spans the gap, and another face behind it tears the track.
+        """
         self._yaw_deg = yaw_deg
         if not len(self._now):
             return
@@ -93,6 +108,10 @@ class PlaneTracker:
             self._previous, grey, self._now, None, winSize=WINDOW, maxLevel=PYRAMID_LEVELS, criteria=_CRITERIA
         )
         kept = found.ravel() == 1
+        if np.count_nonzero(kept) >= MIN_POINTS:
+            misfit = _affine_misfit(self._now[kept], moved[kept]) / self._eye_distance
+            self._tear = max(self._tear, float(np.median(misfit)))
+            kept[kept] = misfit < STRAY_OF_EYE_DISTANCE
         self._origin, self._now, self._previous = self._origin[kept], moved[kept], grey
         squeeze = _squeeze(self._origin, self._now)
         if squeeze < self._squeeze:
@@ -102,7 +121,8 @@ class PlaneTracker:
         """Fit one homography from the first frame to the last; without enough points for one, `points` is 0."""
         residual, outliers, points = self._plane(self._origin, self._now)
         squeezed, _, _ = self._plane(*self._squeezed)
-        return PlaneFit(residual, outliers, points, self._yaw_deg - self._start_yaw_deg, self._squeeze, squeezed)
+        turn_deg, kept = self._yaw_deg - self._start_yaw_deg, len(self._now) / max(self._sought, 1)
+        return PlaneFit(residual, outliers, points, turn_deg, self._squeeze, squeezed, self._tear, kept)
 
     def _plane(self, origin: _Points, now: _Points) -> tuple[float, float, int]:
         """Return the median residual and the share of outliers of the best plane, and the number of points."""
@@ -141,6 +161,16 @@ def _corners(grey: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.flo
     if found is None:
         return np.zeros((0, 2), np.float32)
     return np.asarray(found, np.float32).reshape(-1, 2)
+
+
+def _affine_misfit(before: _Points, after: _Points) -> NDArray[np.float64]:
+    """Return how far each point is, in px, from where the best affine map of all of them would have it."""
+    a, b = before - before.mean(axis=0), after - after.mean(axis=0)
+    moments = a.T @ a
+    if np.linalg.det(moments) > 0:  # else all lie in one line, and what moved at all counts as misfit
+        a = a @ np.linalg.solve(moments, a.T @ b)
+    off = a - b
+    return np.asarray(np.sqrt((off * off).sum(axis=1)), np.float64)
 
 
 def _squeeze(origin: _Points, now: _Points) -> float:

@@ -162,7 +162,7 @@ class FaceSession:
             self._checks["challenge"] = _not_run("challenge", "not_asked: this worker can do nothing of what is asked")
             self._finish()
             return
-        if self._phase is FacePhase.HOLD and found.face and found.code == "turned_away":
+        if self._phase is FacePhase.HOLD and found.face and _turned_aside(found):
             self._rest(mono_us, found.face, image)  # the challenge counts those who keep moving
             return
         if not found.ok or found.face is None:
@@ -210,8 +210,8 @@ class FaceSession:
         reading = _reading(mono_us, face)
         stage = self._challenge.feed(reading)
         if before is Stage.ASKED:
-            self._track(reading, image)
-            self._consider(face, image, reading.yaw_deg)
+            if self._track(reading, image):
+                self._consider(face, image, reading.yaw_deg)
             if stage is not Stage.ASKED:
                 self._end_turn()
         elif stage is Stage.ASKED:
@@ -232,14 +232,16 @@ class FaceSession:
                 self._broken("planarity", error)
         self._consider(face, image, yaw)
 
-    def _track(self, reading: Reading, image: NDArray[np.uint8]) -> None:
+    def _track(self, reading: Reading, image: NDArray[np.uint8]) -> bool:
+        """Follow the points of a turn; False where this frame was passed over, so that nobody vouches for its face."""
         if self._tracker is None:
-            return
+            return True
         try:
-            self._tracker.offer(reading.mono_us, image, reading.yaw_deg)
+            return self._tracker.offer(reading.mono_us, image, reading.yaw_deg)
         except Exception as error:
             self._tracker = None
             self._broken("planarity", error)
+            return False
 
     def _end_turn(self) -> None:
         tracker, self._tracker = self._tracker, None
@@ -318,6 +320,12 @@ class FaceSession:
         challenge, asks = self._challenge, len(self._request.asks)
         ask = challenge.ask if challenge and self._phase is FacePhase.PROMPTED else None
         return FaceProgress(self._phase, self._hint, ask, self._box, (len(challenge.prompts) if challenge else 0, asks))
+
+
+def _turned_aside(found: quality.Quality) -> bool:
+    """Whether the yaw is too large: that is moving to the challenge, while a face looking down would be at rest."""
+    too_far = found.yaw_deg is not None and abs(found.yaw_deg) > quality.VERIFICATION.yaw_deg
+    return found.code == "turned_away" and too_far
 
 
 def _reading(mono_us: int, face: Landmarks) -> Reading:

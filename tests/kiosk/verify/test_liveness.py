@@ -56,3 +56,16 @@ def test_a_squeezed_plane_is_flat_even_where_the_mesh_saw_no_turn() -> None:
     head = PlaneFit(0.06, 0.7, 80, 21, squeeze=0.82, squeezed_residual=0.05)
     assert planarity_check(paper, LIMITS).outcome == "failed"
     assert planarity_check(head, LIMITS).outcome == "passed"
+
+
+def test_a_torn_track_is_another_face_however_little_it_is_a_plane() -> None:
+    torn = PlaneFit(1.4, 0.93, 74, 21, tear=0.49, kept=0.93)
+    check = planarity_check(torn, LIMITS)
+    assert (check.outcome, check.reason.split(":")[0]) == ("failed", "face_changed")
+    living = PlaneFit(0.72, 0.93, 69, 18, tear=0.27, kept=0.86)  # the worst that was measured
+    assert planarity_check(living, LIMITS).outcome == "passed"
+
+
+def test_most_of_the_points_must_have_been_followed_to_the_end() -> None:
+    check = planarity_check(PlaneFit(0.2, 0.9, 40, 21, kept=0.5), LIMITS)
+    assert (check.outcome, check.reason.split(":")[0]) == ("not_run", "points_lost")

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from kiosk.verify.landmarks import Landmarks
 from kiosk.verify.liveness import PlanarityLimits, planarity_check
 from kiosk.verify.planarity import MIN_POINTS, PlaneFit, PlaneTracker
 from kiosk.verify.pose import yaw_deg
@@ -16,6 +19,7 @@ from zaigang.synthetic.pose import Pose, Rendered
 
 LIMITS = PlanarityLimits()
 FRAMES = 12
+EYE_CORNERS = [33, 133, 362, 263]
 
 
 @pytest.fixture(scope="module", params=[astronaut, grace_hopper], ids=["astronaut", "hopper"])
@@ -109,3 +113,60 @@ def test_residuals_count_in_eye_distances_whatever_the_size_of_the_picture() -> 
     for picture in large[1:]:
         tracker.feed(np.asarray(picture, np.uint8), yaw_deg(last))
     assert tracker.fit().residual == pytest.approx(near.residual, rel=0.6)
+
+
+# A photo held up until the prompt, then another person in its place
+
+
+@pytest.mark.parametrize(("held", "stranger"), [(astronaut, grace_hopper), (grace_hopper, astronaut)])
+@pytest.mark.parametrize("aside_px", [0, 20, 40])
+@pytest.mark.parametrize("swapped_at_deg", [0, 12, 21])
+def test_a_face_swapped_for_another_is_not_followed_as_one_head(
+    held: Callable[[], Portrait], stranger: Callable[[], Portrait], aside_px: float, swapped_at_deg: float
+) -> None:
+    paper, living = (LivingPerson(one(), still_detector()) for one in (held, stranger))
+    shown, face, other = (paper.render(Pose()), *(_face(one) for one in (paper, living)))
+    off = face.pixels[EYE_CORNERS].mean(axis=0) - other.pixels[EYE_CORNERS].mean(axis=0)
+    tracker = PlaneTracker(grainy(shown, 0), face, 0)
+    for number in range(1, 3):
+        tracker.feed(grainy(shown, number), 0)
+    for number, yaw in enumerate(np.linspace(swapped_at_deg, 25, 7), start=3):
+        turning = living.render(Pose(yaw_deg=yaw, shift=(off[0] + aside_px, off[1])))
+        tracker.feed(grainy(turning, number), yaw)
+    check = planarity_check(tracker.fit(), LIMITS)
+    assert (check.outcome, check.reason.split(":")[0]) == ("failed", "face_changed"), tracker.fit()
+
+
+@pytest.mark.parametrize("to_deg", [-28, 28])
+def test_a_head_unseen_for_150_ms_amid_a_fast_turn_is_still_the_same(portrait: Portrait, to_deg: float) -> None:
+    person = LivingPerson(portrait, still_detector())
+    tracker = PlaneTracker(grainy(person.render(Pose()), 0), _face(person), 0)
+    for number, share in enumerate((0.05, 0.2, 0.8, 0.95, 1), start=1):  # 60 % of the way unseen: 28 degrees in 250 ms
+        tracker.feed(grainy(person.render(Pose(yaw_deg=share * to_deg)), number), share * to_deg)
+    assert planarity_check(tracker.fit(), LIMITS).outcome == "passed", tracker.fit()
+
+
+def test_points_that_something_else_carried_off_count_as_lost() -> None:
+    """A paper pulled away from the top down tears a part of the points at a time."""
+    above, below = LivingPerson(astronaut(), still_detector()), LivingPerson(grace_hopper(), still_detector())
+    before, after = below.render(Pose()), above.render(Pose())
+    tracker = PlaneTracker(before, _face(below), 0)
+    for edge in range(150, 420, 45):
+        tracker.feed(np.vstack([after[:edge], before[edge:]]), 0)
+    for yaw in (5, 10, 15, 20, 25):
+        tracker.feed(above.render(Pose(yaw_deg=yaw)), yaw)
+    fit = tracker.fit()
+    assert fit.kept < LIMITS.kept or fit.tear >= LIMITS.tear
+    assert planarity_check(fit, LIMITS).outcome != "passed"
+
+
+def test_a_frame_that_is_passed_over_is_said_to_be() -> None:
+    picture = LivingPerson(astronaut(), still_detector()).render(Pose())
+    tracker = PlaneTracker(picture, still_detector().detect(picture, 0)[0], 0)
+    assert tracker.offer(0, picture, 0)
+    assert not tracker.offer(33_000, picture, 0)
+    assert tracker.offer(66_000, picture, 2)
+
+
+def _face(person: LivingPerson) -> Landmarks:
+    return still_detector().detect(person.render(Pose()), 0)[0]

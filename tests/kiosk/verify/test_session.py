@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from evidence.events import Ask, Check
+from kiosk.policy import Policy
 from kiosk.verify import planarity, quality
 from kiosk.verify.embedder import DlibEmbedder
 from kiosk.verify.gallery import Gallery
@@ -271,6 +272,50 @@ def test_who_walks_away_after_the_prompt_is_lost(stage: Stage) -> None:
     assert outcomes(result)["face_match"] == "not_run not_reached"
 
 
+@pytest.mark.parametrize("ask", [LEFT, RIGHT])
+def test_a_photo_dropped_at_the_prompt_for_a_living_stranger_is_another_face(stage: Stage, ask: Ask) -> None:
+    photo = Actor(FlatPrint(astronaut(), still_detector()), seed=1, answers=lambda ask, share: Pose())
+    stranger = living_person(person(grace_hopper), seed=1)
+    swaps = iter([stranger])
+
+    def cue(phase: FacePhase) -> None:
+        if phase is FacePhase.PROMPTED:
+            stage.camera.stand(next(swaps))
+
+    result = stage.play(stage.session(ask, badge=ASTRONAUT), photo, cue)
+    said = outcomes(result)
+    assert "failed face_changed" in {said["planarity"], said["continuity"]}
+    assert said["face_match"] == "not_run not_reached"
+    assert result.worker is None
+
+
+def test_a_face_flashed_between_two_followed_frames_is_not_the_one_matched(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed_over: list[int] = []
+    considered: list[int] = []
+    offer, consider = planarity.PlaneTracker.offer, FaceSession._consider
+
+    def noted(self: planarity.PlaneTracker, mono_us: int, image: Image, yaw: float) -> bool:
+        followed = offer(self, mono_us, image, yaw)
+        if not followed:
+            passed_over.append(id(image))
+            images.append(image)
+        return followed
+
+    def seen(self: FaceSession, face: Landmarks, image: Image, yaw: float) -> None:
+        considered.append(id(image))
+        images.append(image)
+        consider(self, face, image, yaw)
+
+    images: list[Image] = []  # kept, so that no id is given twice
+    monkeypatch.setattr(planarity.PlaneTracker, "offer", noted)
+    monkeypatch.setattr(FaceSession, "_consider", seen)
+    assert outcomes(stage.play(stage.session(LEFT), living_person(person(astronaut), seed=3))) == ALL_PASSED
+    assert passed_over
+    assert not set(passed_over) & set(considered)
+
+
 @dataclass
 class _Aside:
     """Somebody a step to the side."""
@@ -297,6 +342,26 @@ def test_nobody_there_fails_the_quality_and_reaches_nothing_else(stage: Stage) -
         "face_quality": "failed no_face",
         **dict.fromkeys(CHECKS[1:], "not_run not_reached"),
     }
+    assert result.challenge is None
+
+
+def test_the_session_gives_up_looking_before_its_attempt_is_cut_off(stage: Stage) -> None:
+    """Else nobody there ends without a reason."""
+    assert FaceSettings().looking_ms < Policy.model_fields["attempt_limit_s"].default * 1000
+    result = stage.play(stage.session(LEFT), None)
+    assert outcomes(result)["face_quality"] == "failed no_face"
+
+
+def test_who_looks_down_while_holding_still_is_not_asked(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage.settings = FaceSettings(looking_ms=4000)
+
+    def cue(phase: FacePhase) -> None:
+        if phase is FacePhase.HOLD:  # the portraits, bent so far, are no face to the detector
+            monkeypatch.setattr("kiosk.verify.quality.pitch_deg", lambda face: -30.0)
+
+    result = stage.play(stage.session(LEFT), living_person(person(astronaut), seed=1), cue)
+    assert FacePhase.PROMPTED not in stage.phases
+    assert outcomes(result)["face_quality"] == "failed turned_away"
     assert result.challenge is None
 
 
