@@ -37,9 +37,10 @@ class PlanarityLimits:
     squeeze: float = 0.86
     squeezed_residual: float = 0.025
     # A face swapped for another under the points is chaos, which fits a plane even worse than a head does. Measured,
-    # the worst step of the living: the clip at 4-25 fps 0.10-0.26; synthetic heads turned by 28-35 degrees in 250-600 ms
-    # at 10-30 fps 0.24, with 150 ms unseen amid the turn 0.27. Hard swaps of the two portraits, aligned by the eyes or 20
-    # and 40 px off, at 0-21 degrees: 0.49-1.03. A swap blended over three and more frames stays below: a screen can.
+    # the worst step of the living: the clip at 4-25 fps 0.10-0.26; synthetic heads turned by 28-35 degrees in
+    # 250-600 ms at 10-30 fps 0.24, with 150 ms unseen amid the turn 0.27. Hard swaps of the two portraits, aligned by
+    # the eyes or 20 and 40 px off, at 0-21 degrees: 0.49-1.03. Faces that melt into each other, as on a screen, mostly
+    # stay below, from two frames on nearly always: nothing here stops them.
     tear: float = 0.38  # eye distances
     # Paper drawn away takes a part of the points a frame: such swaps kept up to 0.62 where they tore nothing. The worst
     # of nine stretches of the clip kept 0.86 at 25 fps, 0.74 at 12, 0.65 at 8 and, below this limit, 0.59 at 6.

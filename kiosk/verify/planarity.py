@@ -42,7 +42,7 @@ OUTLIER_OF_EYE_DISTANCE = 0.02  # 1.3 px after scaling: above the noise of flow,
 FOLLOW_EVERY_US = 100_000
 FOLLOW_MOVED_DEG = 1.5
 # From one followed frame to the next a face moves almost as an affine map would have it. A point this far from there
-# sits on something else now: a paper's edge that passed, another face. It is dropped, since what it adds looks like depth.
+# sits on something else now: a paper's edge that passed, another face. What it adds looks like depth: it is dropped.
 STRAY_OF_EYE_DISTANCE = 0.5
 RANSAC_ROUNDS = 1000  # with half the points off the plane 100 would do; a head has more, and no plane at all
 _CRITERIA = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.03)
