@@ -13,7 +13,7 @@ from evidence.keys import PublicKey
 from evidence.receipt import PunchReceipt
 from tests.support.mosquitto import Mosquitto
 from zaigang.demo.programs import wait_for
-from zaigang.demo.world import START_S, World
+from zaigang.demo.world import PUNCH_S, START_S, TRIES, World
 
 
 @pytest.mark.browser
@@ -32,10 +32,16 @@ def test_a_tap_on_the_screen_becomes_a_receipt_in_the_hand_and_a_row_in_the_cons
         expect(console.get_by_text("gate-1").first).to_be_visible(timeout=30_000)
 
         screen = browser.new_context(viewport={"width": 800, "height": 480}, device_scale_factor=2).new_page()
-        screen.goto(world.addresses["terminal screen 终端屏幕"] + "?lang=zh")
+        address = world.addresses["terminal screen 终端屏幕"] + "?lang=zh"
         wait_for("the camera", lambda: world.view()["face_available"], START_S)
-        screen.get_by_text("上班").first.click()
-        expect(screen.get_by_text("打卡成功")).to_be_visible(timeout=40_000)
+        for _ in range(TRIES):
+            screen.goto(address)
+            screen.get_by_text("上班").first.click()
+            result = wait_for("a result", lambda: world.view()["result"], PUNCH_S)
+            if result["verdict"] == "verified":
+                break
+            world.terminal.ask(do="dismiss")
+        expect(screen.get_by_text("打卡成功")).to_be_visible(timeout=10_000)
         expect(screen.get_by_text("王芳")).to_be_visible()
         picture = cv2.imdecode(np.frombuffer(screen.screenshot(), np.uint8), cv2.IMREAD_COLOR)
         text, _, _ = cv2.QRCodeDetector().detectAndDecode(picture)

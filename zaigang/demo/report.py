@@ -23,6 +23,7 @@ class StepResult:
     observed: str = "did not run"
     ok: bool = False
     ms: int = 0
+    attempts: int = 1  # how often the person had to try
 
     def saw(self, observed: str) -> None:
         """The step is ok exactly if what was observed is what was expected."""
@@ -75,7 +76,8 @@ class Report:
 
     def _print(self, step: StepResult) -> None:
         mark = "[green]✓[/]" if step.ok else "[bold red]✗[/]"
-        line = f"{mark} {step.title}  [dim]{step.ms} ms[/]\n    {step.observed}"
+        again = f", attempt {step.attempts}" if step.attempts > 1 else ""
+        line = f"{mark} {step.title}  [dim]{step.ms} ms{again}[/]\n    {step.observed}"
         if not step.ok:
             line += f"\n    [red]expected: {step.expected}[/]"
         self.console.print(line)

@@ -61,7 +61,7 @@ class Story:
 
     def _punch_in(self) -> None:
         with self._report.step("punch_in", "The worker punches in  上班打卡", f"verified {WORKER} IN") as step:
-            result = self._world.attempt("worker", "IN")
+            result, step.attempts = self._world.verified("worker", "IN")
             punch = self._world.stored(result["receipt_code"])
             step.saw(f"{punch['verdict']} {punch['employee']} {punch['log_type']}")
 
@@ -86,7 +86,7 @@ class Story:
         with self._report.step(
             "network_away", "The network goes away during a punch out  断网下班打卡", expected
         ) as step:
-            result = self._world.attempt("worker", "OUT", meanwhile=self._world.broker.stop)
+            result, step.attempts = self._world.verified("worker", "OUT", meanwhile=self._world.broker.stop)
             waiting = self._world.view()
             recorded = result["verdict"] == "verified" and not waiting["online"] and waiting["unsent"] >= 1
             # The collector is held still, so that the first receipt the terminal sees is the forged one.
