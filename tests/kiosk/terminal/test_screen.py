@@ -19,6 +19,7 @@ from tests.kiosk.terminal.conftest import drawn, load, open_page
 from tests.kiosk.terminal.scripted import IDLE
 from tests.kiosk.terminal.serving import ServedTerminal
 from tests.kiosk.terminal.states import LONGEST_RECEIPT, RECEIPT, REFUSED, STATES
+from tests.support.qr import read_by_any
 
 pytestmark = pytest.mark.browser
 
@@ -255,9 +256,7 @@ def test_the_qr_code_on_the_screen_reads_as_the_receipt(
     page: Page, terminal: ServedTerminal, state: str, receipt: str
 ) -> None:
     drawn(page, terminal.show(STATES[state]))
-    image = cv2.resize(pixels(page, ".qr-box"), None, fx=3, fy=3, interpolation=cv2.INTER_NEAREST)
-    text, _, _ = cv2.QRCodeDetector().detectAndDecode(image)
-    assert text == receipt
+    assert receipt in read_by_any(pixels(page, ".qr-box"))
 
 
 def test_a_result_goes_away_by_itself(page: Page, terminal: ServedTerminal) -> None:
