@@ -44,7 +44,6 @@ class Policy(Fact):
     supervisor: Demand | None = None
     review_methods: tuple[Method, ...] = (Method.SUPERVISOR,)  # always looked at by a person
     attempt_limit_s: Annotated[int, Field(ge=5, le=120)] = 20  # tap to verdict at most; then the attempt ends, recorded
-    badge_first: bool = False  # True: the face path wants a badge number and matches one to one
 
     def demand(self, method: Method) -> Demand | None:
         """What `method` demands here; None where the site does not offer it."""
