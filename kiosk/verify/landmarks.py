@@ -9,7 +9,11 @@ from __future__ import annotations
 import importlib.metadata
 import threading
 import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,7 +38,7 @@ MIN_PRESENCE_CONFIDENCE = 0.5
 MIN_TRACKING_CONFIDENCE = 0.5
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)  # without slots: what is asked of a face again and again is worked out once
 class Landmarks:
     """One face. `points` is (478, 3) float32: x by the image's width, y by its height, z by its width, nearer is
     less.
@@ -44,12 +48,12 @@ class Landmarks:
     width: int  # of the image, px
     height: int  # of the image, px
 
-    @property
+    @cached_property
     def pixels(self) -> NDArray[np.float32]:
         """x and y in pixels, (478, 2)."""
         return self.points[:, :2] * np.array([self.width, self.height], np.float32)
 
-    @property
+    @cached_property
     def box(self) -> tuple[float, float, float, float]:
         """x0, y0, x1, y1 of the tightest rectangle, normalised; beyond 0..1 where the face leaves the image."""
         low, high = self.points[:, :2].min(axis=0), self.points[:, :2].max(axis=0)
@@ -61,7 +65,7 @@ class Landmarks:
         x0, y0, x1, y1 = self.box
         return (x1 - x0) * (y1 - y0)
 
-    @property
+    @cached_property
     def eye_distance_px(self) -> float:
         """From the centre of one eye to the centre of the other, px; an eye's centre is midway between its corners."""
         pixels = self.pixels
@@ -121,11 +125,10 @@ class LandmarkDetector:
                 raise DetectorClosed("the landmark detector has been closed; make a new one")
             result = self._run(image, mono_us)
         height, width = image_bgr.shape[:2]
-        faces = [
-            Landmarks(np.array([(one.x, one.y, one.z) for one in face], np.float32), width, height)
-            for face in result.face_landmarks
-        ]
-        return tuple(sorted(faces, key=lambda face: face.area, reverse=True))
+        faces = [Landmarks(_points(face), width, height) for face in result.face_landmarks]
+        if len(faces) > 1:
+            faces.sort(key=lambda face: face.area, reverse=True)
+        return tuple(faces)
 
     def _run(self, image: Any, mono_us: int) -> Any:
         try:
@@ -157,6 +160,15 @@ class LandmarkDetector:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+_coordinates = attrgetter("x", "y", "z")
+
+
+def _points(face: Sequence[Any]) -> NDArray[np.float32]:
+    """Return mediapipe's landmarks as (N, 3)."""
+    flat = np.fromiter(chain.from_iterable(map(_coordinates, face)), np.float32, 3 * len(face))
+    return flat.reshape(-1, 3)
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,22 +86,29 @@ class Quality:
         return f"{self.code}: {SENTENCES[self.code]}"
 
 
-def assess(faces: Sequence[Landmarks], image_bgr: NDArray[np.uint8], limits: QualityLimits) -> Quality:
-    """Judge the dominant face (`faces`: largest first) of an image (H, W, 3). The first thing wrong is named."""
+def assess(
+    faces: Sequence[Landmarks], image_bgr: NDArray[np.uint8], limits: QualityLimits, *, place_alone: bool = False
+) -> Quality:
+    """Judge the dominant face (`faces`: largest first) of an image (H, W, 3). The first thing wrong is named.
+
+    `place_alone`: where it is and how it is turned, not its light and sharpness, which cost three times as much.
+    """
     if not faces:
         return Quality("no_face", None)
     face = faces[0]
     if len(faces) > 1 and _height(faces[1]) >= limits.second_face * _height(face):
         return Quality("two_faces", face, face.box)
-    return assess_face(face, image_bgr, limits)
+    return assess_face(face, image_bgr, limits, place_alone=place_alone)
 
 
-def assess_face(face: Landmarks, image_bgr: NDArray[np.uint8], limits: QualityLimits) -> Quality:
-    """Judge one face, whoever else is in the picture."""
+def assess_face(
+    face: Landmarks, image_bgr: NDArray[np.uint8], limits: QualityLimits, *, place_alone: bool = False
+) -> Quality:
+    """Judge one face, whoever else is in the picture; `place_alone` as in `assess`."""
     distance, yaw, pitch = face.eye_distance_px, yaw_deg(face), pitch_deg(face)
     box = face.box
     code, sharpness = _where(box, distance, yaw, pitch, limits), None
-    if code == "ok":
+    if code == "ok" and not place_alone:
         crop = aligned_crop(image_bgr, face)
         code, sharpness = _light(crop, limits), _sharpness(crop)
         if code == "ok" and sharpness < limits.sharpness:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CHECKS", "FacePhase", "FaceProgress", "FaceRequest", "FaceResult", "FaceSession", "FaceSettings"]
 
+LIGHT_EVERY_FRAMES = 3  # of HOLD: light and sharpness take a quarter millisecond, and change slower than 120 ms
 CHECKS = ("face_quality", "challenge", "planarity", "continuity", "face_match")
 
 
@@ -151,7 +152,9 @@ class FaceSession:
 
     def _look(self, mono_us: int, image: NDArray[np.uint8], faces: Sequence[Landmarks]) -> None:
         """Wait for one good face, then for the challenge's delay; a face that is gone or bad starts this over."""
-        self._quality = found = quality.assess(faces, image, quality.VERIFICATION)
+        # In HOLD the light has just been good, and the frame that is matched is judged whole by itself.
+        place_alone = self._phase is FacePhase.HOLD and self._good_frames % LIGHT_EVERY_FRAMES != 0
+        self._quality = found = quality.assess(faces, image, quality.VERIFICATION, place_alone=place_alone)
         self._box = found.box
         self._hint = None if found.ok else found.code
         if mono_us - self._request.tapped_us > self._settings.looking_ms * 1000:

@@ -18,7 +18,15 @@ from kiosk.verify import planarity, quality
 from kiosk.verify.embedder import DlibEmbedder
 from kiosk.verify.gallery import Gallery
 from kiosk.verify.landmarks import LandmarkDetector, Landmarks
-from kiosk.verify.session import CHECKS, FacePhase, FaceRequest, FaceResult, FaceSession, FaceSettings
+from kiosk.verify.session import (
+    CHECKS,
+    LIGHT_EVERY_FRAMES,
+    FacePhase,
+    FaceRequest,
+    FaceResult,
+    FaceSession,
+    FaceSettings,
+)
 from tests.support.faces import bundle, still_detector
 from zaigang.synthetic.attacks import FlatPrint
 from zaigang.synthetic.camera import StageCamera, Subject, VirtualClock
@@ -376,6 +384,26 @@ def test_the_hint_says_what_is_wrong_while_looking(stage: Stage) -> None:
         hints.add(progress.hint)
         assert progress.phase is FacePhase.LOOKING
     assert "too_far" in hints
+
+
+def test_a_light_that_goes_out_in_hold_is_noticed_within_three_frames(stage: Stage) -> None:
+    stage.camera.show(None)
+    stage.camera.stand(living_person(person(astronaut)))
+    session = stage.session(LEFT)
+    while session.phase is not FacePhase.HOLD:
+        session.feed(*_next(stage))
+    stage.camera.light(0.15)
+    try:
+        hints = [session.feed(*_next(stage)).hint for _ in range(LIGHT_EVERY_FRAMES)]
+    finally:
+        stage.camera.light(1.0)
+    assert "too_dark" in hints
+    assert session.phase is FacePhase.LOOKING
+
+
+def _next(stage: Stage) -> tuple[int, Image]:
+    frame = stage.camera.read(1)
+    return frame.mono_us, frame.image
 
 
 @dataclass
