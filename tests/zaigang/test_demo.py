@@ -6,13 +6,16 @@ import json
 import subprocess
 import sys
 import time
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from rich.console import Console
 
 from zaigang.demo.report import Report
+from zaigang.demo.world import REFUSED_TRIES, World
 
 STEPS = ["start", "enrol", "punch_in", "stranger", "printed_photo", "network_away", "verify", "changed_byte"]
 
@@ -52,6 +55,50 @@ def test_a_step_that_breaks_off_is_not_ok_and_says_why() -> None:
 
 def test_a_report_without_steps_is_not_ok() -> None:
     assert not Report(Console(quiet=True)).ok
+
+
+def test_what_broke_stands_at_the_end_of_the_log_too() -> None:
+    log = Console(record=True, width=200, quiet=False, file=StringIO())
+    report = Report(log)
+    with report.step("one", "One", "verified") as step:
+        step.saw("refused")
+    report.table()
+    assert log.export_text().splitlines()[-1].strip() == "NOT OK one: expected 'verified', observed 'refused'"
+
+
+class ScriptedWorld(World):
+    """Its punches are written down beforehand."""
+
+    def __init__(self, *punches: dict[str, Any]) -> None:
+        self.left = list(punches)
+
+    def attempt(self, who: str, log_type: str, **_: Any) -> dict[str, Any]:
+        return {"receipt_code": "0"}
+
+    def stored(self, receipt_code: str) -> dict[str, Any]:
+        return self.left.pop(0)
+
+
+def _punch(verdict: str, outcome: str) -> dict[str, Any]:
+    return {"verdict": verdict, "checks": [{"name": "planarity", "outcome": outcome}]}
+
+
+def test_a_photo_that_fails_the_prompt_tries_again_until_it_is_judged_as_flat() -> None:
+    world = ScriptedWorld(_punch("refused", "not_run"), _punch("refused", "failed"))
+    assert world.refused_for("planarity", "print") == (_punch("refused", "failed"), 2)
+
+
+@pytest.mark.parametrize("verdict", ["verified", "review"])
+def test_a_photo_that_is_not_refused_once_ends_the_step(verdict: str) -> None:
+    world = ScriptedWorld(_punch("refused", "not_run"), _punch(verdict, "not_run"), _punch("refused", "failed"))
+    punch, attempts = world.refused_for("planarity", "print")
+    assert (punch["verdict"], attempts) == (verdict, 2)
+
+
+def test_a_photo_that_is_never_judged_as_flat_does_not_try_for_ever() -> None:
+    world = ScriptedWorld(*[_punch("refused", "not_run")] * 50)
+    punch, attempts = world.refused_for("planarity", "print")
+    assert (punch["checks"][0]["outcome"], attempts) == ("not_run", REFUSED_TRIES)
 
 
 @pytest.mark.timeout(200)

@@ -69,6 +69,10 @@ class Report:
             mark = "[green]ok[/]" if step.ok else "[bold red]NOT OK[/]"
             table.add_row(step.title, step.expected, step.observed, f"{step.ms}", mark)
         self.console.print(table)
+        for step in self.steps:  # once more in a line each: whoever sees the end of a log alone sees what broke
+            if not step.ok:
+                line = f"NOT OK {step.name}: expected {step.expected!r}, observed {step.observed!r}"
+                self.console.print(line, style="bold red", markup=False, highlight=False)
 
     def write(self, path: Path) -> None:
         """Write the steps as JSON: name, expected, observed, ok, ms."""

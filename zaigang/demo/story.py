@@ -68,7 +68,7 @@ class Story:
     def _stranger(self) -> None:
         expected = "refused: face_match failed (no_match); challenge passed, planarity passed"
         with self._report.step("stranger", "A stranger tries  陌生人尝试", expected) as step:
-            punch = self._world.stored(self._world.attempt("stranger", "IN")["receipt_code"])
+            punch, step.attempts = self._world.refused_for("face_match", "stranger")
             step.saw(
                 f"{punch['verdict']}: {_check(punch, 'face_match')}; challenge {_outcome(punch, 'challenge')}, "
                 f"planarity {_outcome(punch, 'planarity')}"
@@ -78,7 +78,7 @@ class Story:
         expected = "refused: planarity failed (flat)"
         title = "A printed photo of the worker tries (synthetic attack)  打印照片尝试"
         with self._report.step("printed_photo", title, expected) as step:
-            punch = self._world.stored(self._world.attempt("print", "IN")["receipt_code"])
+            punch, step.attempts = self._world.refused_for("planarity", "print")
             step.saw(f"{punch['verdict']}: {_check(punch, 'planarity')}")
 
     def _network_away(self) -> None:
