@@ -21,7 +21,7 @@ from evidence.events import Check, LogType, Method, Outcome, Verdict
 from evidence.status import Part
 from kiosk.clock import Stamp
 from kiosk.errors import JournalFailed, JournalFull
-from kiosk.journal import Journal
+from kiosk.journal import Journal, Recorded
 from kiosk.policy import FACE_CHECKS, Policy
 from kiosk.punch import Punch, Step, Tap
 from kiosk.sensors.camera import Frame
@@ -240,10 +240,18 @@ class Attendant:
             local_time=_local_time(recorded.event.time, recorded.event.tz),
             clock_synced=recorded.event.clock.synced,
             receipt_code=punch.receipt,
-            receipt_qr=self._journal.punch_receipt(recorded),
+            receipt_qr=self._receipt_qr(recorded),
             reasons=_reasons(draft.body.checks),
             other_methods=self._other_methods(request.method, draft.body.verdict),
         )
+
+    def _receipt_qr(self, recorded: Recorded) -> str | None:
+        """The worker's own proof; without one a punch that stands in the journal is shown as recorded all the same."""
+        try:
+            return self._journal.punch_receipt(recorded)
+        except Exception:
+            log.exception("receipt_not_made", seq=recorded.seq)
+            return None
 
     def _identify_by_face(self, punch: Punch) -> None:
         if self._new_session is None or self._eyes is None or not self._face_works():

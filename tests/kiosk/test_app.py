@@ -165,6 +165,23 @@ def test_idle_looks_for_no_face_and_shows_no_picture(tmp_path: Path, scene: Scen
         until(lambda: kiosk.attendant.view().phase is Phase.RESULT, "the end of the attempt")
 
 
+def test_a_recorded_punch_is_shown_as_recorded_where_its_receipt_cannot_be_made(
+    tmp_path: Path, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with terminal(tmp_path, scene.open_camera) as kiosk:
+        scene.stand("nobody")
+        until(lambda: kiosk.attendant.view().face_available, "the camera")
+
+        def broken(_: object) -> str:
+            raise OSError("the key is gone")
+
+        monkeypatch.setattr(kiosk.journal, "punch_receipt", broken)
+        result = result_of(kiosk, scene, lambda: kiosk.attendant.badge_pin(LogType.IN, "W-9", "135790"))
+        assert result.receipt_qr is None
+        assert result.receipt_code == last_punch(kiosk).receipt
+        assert result.reasons != ("error",)
+
+
 def test_an_attempt_that_the_worker_cancels_is_kept_and_says_so(tmp_path: Path, scene: Scene) -> None:
     with terminal(tmp_path, scene.open_camera) as kiosk:
         scene.stand("nobody")
