@@ -224,6 +224,15 @@ class ConfigAppliedBody(Fact):
     policy_hash: HexDigest
 
 
+class SensorChangedBody(Fact):
+    """Body of sensor.changed: a part of the terminal is in another state than before."""
+
+    sensor: Annotated[str, Field(pattern=r"^[a-z][a-z_]*$", max_length=32)]  # camera, gps, beacons, scene, …
+    state: Annotated[str, Field(pattern=r"^[a-z][a-z_]*$", max_length=32)]
+    before: Annotated[str, Field(pattern=r"^[a-z][a-z_]*$", max_length=32)] | None = None
+    reason: Text  # a stable code first, then a plain sentence
+
+
 BODIES: dict[str, type[Fact]] = {
     Kind.DEVICE_ENROLLED: DeviceEnrolledBody,
     Kind.PUNCH_RECORDED: PunchBody,
@@ -232,6 +241,7 @@ BODIES: dict[str, type[Fact]] = {
     Kind.CONSENT_GIVEN: ConsentBody,
     Kind.CONSENT_WITHDRAWN: ConsentBody,
     Kind.CONFIG_APPLIED: ConfigAppliedBody,
+    Kind.SENSOR_CHANGED: SensorChangedBody,
 }
 
 

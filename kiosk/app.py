@@ -14,7 +14,7 @@ from typing import Self
 
 import structlog
 
-from evidence.events import Check, ConfigAppliedBody, Kind, Outcome
+from evidence.events import Check, ConfigAppliedBody, Kind, Outcome, SensorChangedBody
 from evidence.status import Part
 from kiosk.attendant import Attendant, Surroundings
 from kiosk.clock import Stamp, SystemClock, step_ms
@@ -25,6 +25,7 @@ from kiosk.identity import load_or_create, load_or_create_gallery_key
 from kiosk.journal import Journal
 from kiosk.place import beacon_check, clock_check, gps_check
 from kiosk.policy import PROFILES
+from kiosk.scene_watch import SceneWatch
 from kiosk.sensors.beacons import BeaconSensor, BeaconSource, BeaconTracker
 from kiosk.sensors.bleak_beacons import BleakBeacons
 from kiosk.sensors.camera import Camera
@@ -98,6 +99,7 @@ class Kiosk:
         if self.policy.face is not None:
             self.eyes = NewestFrame(camera or (lambda: open_camera(settings)))
             self._face, self._face_part = open_face(settings.landmark_bundle, self.gallery)
+        self._scene = SceneWatch(settings.scene_file, self._sign_scene) if self.eyes is not None else None
         self.attendant = Attendant(
             policy=self.policy,
             journal=self.journal,
@@ -194,6 +196,7 @@ class Kiosk:
         return {
             "journal": self.journal.state,
             "camera": self.eyes.state if self.eyes is not None else absent,
+            "scene": self._scene.part if self._scene is not None else absent,
             "face": self._face_part,
             "gps": self._gps.state if self._gps is not None else absent,
             "beacons": self._beacons.state if self._beacons is not None else absent,
@@ -218,7 +221,7 @@ class Kiosk:
         # Network and clock are shown where they matter; asking the clock may cost a process, and a screen waits.
         parts = self._local_parts()
         if self.policy.face is None:
-            del parts["camera"], parts["face"]
+            del parts["camera"], parts["face"], parts["scene"]
         return troubles(parts)
 
     def _online(self) -> bool:
@@ -242,11 +245,22 @@ class Kiosk:
                     self.journal.append(Kind.CLOCK_STEPPED, {"from": last.time, "step_ms": step})
                     self.uplink.wake()
                 last = now
+                self._look_at_scene()
                 if time.monotonic() - pruned_s > PRUNE_EVERY_S:
                     pruned_s = time.monotonic()
                     self.journal.prune(now.time)
             except Exception:
                 log.exception("keeper_failed")  # the next round tries again; punching does not depend on it
+
+    def _look_at_scene(self) -> None:
+        """Between punches only: whoever stands there to punch hides the scene."""
+        frame = self.eyes.newest if self.eyes is not None else None
+        if self._scene is not None and frame is not None and self.attendant.idle:
+            self._scene.see(frame.image, time.monotonic())
+
+    def _sign_scene(self, body: SensorChangedBody) -> None:
+        self.journal.append(Kind.SENSOR_CHANGED, body)
+        self.uplink.wake()
 
     def _publish_health(self, now: Stamp) -> None:
         self.uplink.publish_health(

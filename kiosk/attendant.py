@@ -152,6 +152,12 @@ class Attendant:
             )
             return self._view
 
+    @property
+    def idle(self) -> bool:
+        """True while nobody punches and no result is shown."""
+        with self._lock:
+            return self._request is None and self._view.phase in (Phase.IDLE, Phase.OUT_OF_ORDER)
+
     def tap(self, log_type: LogType, badge: str | None) -> None:
         """Start the face path."""
         self._ask(_Request(Method.FACE, log_type, badge, None))

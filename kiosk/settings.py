@@ -219,6 +219,11 @@ class KioskSettings(BaseSettings):
         return self.data_dir / "terminal.pem"
 
     @property
+    def scene_file(self) -> Path:
+        """Where the scene before the camera is kept, as points; removing the file has it learnt anew."""
+        return self.data_dir / "scene.npz"
+
+    @property
     def gallery_file(self) -> Path:
         """Where the encrypted face templates lie."""
         return self.data_dir / "gallery.db"

@@ -157,6 +157,10 @@ REASONS: dict[str, Reason] = {
     "clock_unsynced": _r(
         "时钟未校准", "打卡会注明时间待核实。", "The clock is not set", "Punches are marked: time to be checked."
     ),
+    "scene_covered": _r("摄像头被遮住了", _CALL_ZH, "The camera is covered", _CALL_EN),
+    "scene_moved": _r("摄像头被移动过", _CALL_ZH, "The camera was moved", _CALL_EN),
+    "scene_unknown": _r("摄像头看到的地方变了", _CALL_ZH, "The camera sees another place", _CALL_EN),
+    "scene_unreadable": _r("现场画面资料已损坏", _CALL_ZH, "The stored scene cannot be read", _CALL_EN),
     "enclosure_opened": _r("机箱被打开过", _CALL_ZH, "The case was opened", _CALL_EN),
     # any
     "ok": _r("正常", "您不用做什么。", "All is well", "Nothing to do."),
