@@ -34,7 +34,10 @@ class Collector:
         )
         intake = Intake(self.database, self.keys.receipt, self.keys.seal, limits)
         self.subscriber = Subscriber(settings, self._deliver)
-        self.pump = Pump(intake, self.subscriber, settings.batch_messages, settings.batch_wait_ms / 1000)
+        commands = self.services.commands
+        self.pump = Pump(
+            intake, self.subscriber, settings.batch_messages, settings.batch_wait_ms / 1000, outbox=commands.due
+        )
 
     def start(self) -> None:
         """Start the intake, then the subscription that feeds it."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from sqlmodel import Field, Session, SQLModel, select
 
 import collector.auth.models
+import collector.commands.models
 import collector.devices.models
 import collector.ingest.models
 import collector.ledger.models

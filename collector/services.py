@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from collector.auth.service import ApiKeys
+from collector.commands.service import Commands
 from collector.database import Database
 from collector.devices.service import Devices
 from collector.identity import CollectorKeys
@@ -29,6 +30,7 @@ class Services:
     ledger: Ledger
     punches: Punches
     dead_letters: DeadLetters
+    commands: Commands
 
 
 def open_database(settings: Settings) -> Database:
@@ -48,4 +50,5 @@ def build_services(settings: Settings, database: Database, keys: CollectorKeys) 
         ledger=Ledger(database),
         punches=Punches(database),
         dead_letters=DeadLetters(database),
+        commands=Commands(database, keys.command),
     )

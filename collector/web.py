@@ -17,6 +17,7 @@ from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
+import collector.commands.api
 import collector.devices.api
 import collector.ingest.api
 import collector.people.api
@@ -52,7 +53,14 @@ def create_api(services: Services, health: Callable[[], Health]) -> FastAPI:
     )
     app.state.services = services
     v1 = APIRouter(prefix=PREFIX)
-    for subject in (collector.sites, collector.people, collector.devices, collector.punches, collector.ingest):
+    for subject in (
+        collector.sites,
+        collector.people,
+        collector.devices,
+        collector.punches,
+        collector.commands,
+        collector.ingest,
+    ):
         v1.include_router(subject.api.router)
     _add_health(v1, health)
     app.include_router(v1)

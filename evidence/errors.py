@@ -183,6 +183,30 @@ class AuthorisationMismatch(AuthorisationError):
     code = "authorisation_mismatch"
 
 
+class CommandError(EvidenceError):
+    """A signed command is not to be carried out here and now."""
+
+    code = "command"
+
+
+class CommandMismatch(CommandError):
+    """The command is for another device or site."""
+
+    code = "command_mismatch"
+
+
+class CommandExpired(CommandError):
+    """The command came after its time."""
+
+    code = "command_expired"
+
+
+class CommandReplayed(CommandError):
+    """A later command has been taken already: this one is old, or came twice."""
+
+    code = "command_replayed"
+
+
 def by_code(code: str) -> type[EvidenceError] | None:
     """The error that bears this code, or None."""
     return _find(EvidenceError, code)

@@ -233,6 +233,17 @@ class SensorChangedBody(Fact):
     reason: Text  # a stable code first, then a plain sentence
 
 
+class CommandDoneBody(Fact):
+    """Body of command.done: what a terminal made of a signed command, exactly once."""
+
+    command: Hex128  # id of the command
+    counter: Counter
+    action: Annotated[str, Field(pattern=r"^[a-z][a-z_]*(\.[a-z][a-z_]*)*$", max_length=48)]
+    outcome: Literal["done", "failed", "refused"]  # failed: tried in vain; refused: not tried
+    reason: Text  # a stable code first, then a plain sentence
+    result: dict[str, JsonValue] = {}  # by action
+
+
 BODIES: dict[str, type[Fact]] = {
     Kind.DEVICE_ENROLLED: DeviceEnrolledBody,
     Kind.PUNCH_RECORDED: PunchBody,
@@ -242,6 +253,7 @@ BODIES: dict[str, type[Fact]] = {
     Kind.CONSENT_WITHDRAWN: ConsentBody,
     Kind.CONFIG_APPLIED: ConfigAppliedBody,
     Kind.SENSOR_CHANGED: SensorChangedBody,
+    Kind.COMMAND_DONE: CommandDoneBody,
 }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -52,10 +52,20 @@ class PumpState:
 class Pump:
     """Runs an intake on its own thread."""
 
-    def __init__(self, intake: Intake, outlet: Outlet, batch_messages: int = 256, batch_wait_s: float = 0.02) -> None:
+    def __init__(
+        self,
+        intake: Intake,
+        outlet: Outlet,
+        batch_messages: int = 256,
+        batch_wait_s: float = 0.02,
+        *,
+        outbox: Callable[[], Sequence[Answer]] = tuple,
+    ) -> None:
+        """`outbox` gives what is to be sent unasked, commands; it is asked every READY_EVERY_S."""
         self.messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._intake = intake
         self._outlet = outlet
+        self._outbox = outbox
         self._batch_messages = batch_messages
         self._batch_wait_s = batch_wait_s
         self._stop = threading.Event()
@@ -104,6 +114,7 @@ class Pump:
                 if time.monotonic() >= ready_at:
                     ready_at = time.monotonic() + READY_EVERY_S
                     self._send(self._intake.admit_ready())
+                    self._send(self._outbox())
                 self._failing = None
             except Exception as error:
                 # Nothing was acknowledged: the broker or the terminal sends it again. The thread must live on.

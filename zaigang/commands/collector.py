@@ -196,6 +196,30 @@ def device_add(
         _show_devices([held.services.devices.get(name)], as_json)
 
 
+@device.command("spot-check")
+def device_spot_check(
+    name: str,
+    worker_code: Annotated[str, typer.Argument(metavar="WORKER", help="Who is to show up.")],
+    minutes: Annotated[int, typer.Option(help="Until when, 1 to 60.")] = 5,
+    by: Annotated[str | None, typer.Option(help="Who orders it; your login otherwise.")] = None,
+    config: ConfigOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Have a terminal call a worker who must show up there; a running collector sends the command."""
+    from collector.commands.api import spot_check_answer
+
+    with _opened(config, data) as held:
+        view = held.services.commands.spot_check(worker_code, name, minutes, by or getpass.getuser())
+        answer = spot_check_answer(view)
+        if as_json:
+            _print_json(answer.model_dump(mode="json"))
+        else:
+            _table(
+                ["id", "worker", "device", "minutes", "state"], [[answer.id, worker_code, name, minutes, answer.state]]
+            )
+
+
 @device.command("list")
 def device_list(config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
     """List the terminals and how they are."""

@@ -1,0 +1,74 @@
+"""A signed order from the collector to one terminal: numbered, with an end, answered by a `command.done` event.
+
+The counter rises with every command to a device; a terminal takes none that is not above the last one it took. So a
+recorded command cannot be played again, and a lost one is not made up for behind a later one.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, JsonValue, TypeAdapter, ValidationError
+
+from evidence.canonical import canonical, parse_canonical
+from evidence.envelope import COMMAND_TYPE, Envelope, sign
+from evidence.errors import CommandError, CommandExpired, CommandMismatch, CommandReplayed
+from evidence.events import Counter, Fact, Hex128, Name, Text, UtcTime, WorkerCode
+from evidence.keys import PublicKey, SigningKey
+
+SPOT_CHECK = "spot_check"
+
+_utc_time: TypeAdapter[str] = TypeAdapter(UtcTime)
+
+
+class Command(Fact):
+    """One order. `body` is by action; an unknown action is answered as refused, never passed over."""
+
+    id: Hex128
+    device: Name
+    site: Name
+    counter: Annotated[Counter, Field(ge=1)]
+    action: Annotated[str, Field(pattern=r"^[a-z][a-z_]*(\.[a-z][a-z_]*)*$", max_length=48)]
+    body: dict[str, JsonValue]
+    issued_by: Text
+    issued: UtcTime
+    expires: UtcTime  # taken up before this, or not at all
+
+
+class SpotCheckOrder(Fact):
+    """Body of the action `spot_check`: this worker is to show up within so many minutes."""
+
+    worker: WorkerCode
+    minutes: Annotated[int, Field(ge=1, le=60, strict=True)]
+
+
+def sign_command(command: Command, key: SigningKey) -> bytes:
+    """Return the encoded envelope."""
+    return sign(COMMAND_TYPE, canonical(command.model_dump(mode="json")), key).encode()
+
+
+def read_command(data: bytes, key: PublicKey, device: str, site: str) -> Command:
+    """Read a command that the collector has signed for this terminal, whatever its time and number.
+
+    Raises an EncodingError, a SignatureError, CommandError or CommandMismatch.
+    """
+    payload = Envelope.decode(data).verify(key, COMMAND_TYPE)
+    try:
+        command = Command.model_validate(parse_canonical(payload))
+    except ValidationError as error:
+        raise CommandError(f"the payload is not a command: {error.error_count()} field(s) wrong") from error
+    if (command.device, command.site) != (device, site):
+        raise CommandMismatch(f"the command is for {command.site}/{command.device}")
+    return command
+
+
+def require_timely(command: Command, last_counter: int, now: str) -> None:
+    """Check that a command is new and not late. `last_counter`: of the last one taken, 0 before the first.
+
+    `now`: RFC 3339 UTC with milliseconds, else ValueError. Raises CommandReplayed or CommandExpired.
+    """
+    _utc_time.validate_python(now)
+    if command.counter <= last_counter:
+        raise CommandReplayed(f"command {command.counter} came after command {last_counter}")
+    if command.expires <= now:  # the fixed-width UTC form sorts as time does
+        raise CommandExpired(f"the command ended at {command.expires}")
