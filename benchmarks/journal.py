@@ -66,7 +66,7 @@ def _signed_rows(folder: Path, count: int) -> list[Row]:
     journal = _open(folder, Ed25519Key.generate())
     rows = []
     for _ in range(count):
-        _, row, journal._head = journal._sign_next("sensor.changed", {"filler": "x" * BODY_BYTES})
+        _, row, journal._head = journal._sign_next("test.noted", {"filler": "x" * BODY_BYTES})
         rows.append(row)
     journal.close()
     return rows

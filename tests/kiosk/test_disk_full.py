@@ -43,7 +43,7 @@ def fill(journal: Journal, at_most: int = 5000) -> list[Recorded]:
     done = []
     for _ in range(at_most):
         try:
-            done.append(journal.append("sensor.changed", BODY))
+            done.append(journal.append("test.noted", BODY))
         except JournalFull:
             return done
     raise AssertionError("the disk never filled")
@@ -68,14 +68,14 @@ def test_a_full_disk_stops_the_journal_whole_and_space_brings_it_back(small_disk
     assert journal.state.reason.startswith("disk_full: ")
     assert not journal.probe()
     with pytest.raises(JournalFull):
-        journal.append("sensor.changed", BODY)
+        journal.append("test.noted", BODY)
     assert journal.head == head
     assert verify(journal) == len(done) + 1
 
     (small_disk / "ballast").unlink()
     assert journal.probe()
     assert journal.state.state == "working"
-    assert journal.append("sensor.changed", BODY).seq == head.seq + 1
+    assert journal.append("test.noted", BODY).seq == head.seq + 1
     assert verify(journal) == len(done) + 2
     journal.close()
 
@@ -92,9 +92,9 @@ def test_a_journal_opened_on_a_full_disk_keeps_all_it_had(small_disk: Path) -> N
     again = open_journal(small_disk)
     assert verify(again) == len(done) + 1
     with pytest.raises(JournalFull):
-        again.append("sensor.changed", BODY)
+        again.append("test.noted", BODY)
     (small_disk / "ballast").unlink()
-    assert again.append("sensor.changed", BODY).seq == done[-1].seq + 1
+    assert again.append("test.noted", BODY).seq == done[-1].seq + 1
     assert verify(again) == len(done) + 2
     again.close()
 
@@ -122,7 +122,7 @@ def test_a_bounded_journal_is_full_at_its_bound_and_pruning_makes_room(tmp_path:
     journal.close()
 
     journal = open_journal(tmp_path, max_pages=80)  # the operator gives it more
-    assert journal.append("sensor.changed", BODY).seq == head.seq + 1
+    assert journal.append("test.noted", BODY).seq == head.seq + 1
     receipt = Receipt(
         device=DEVICE,
         chain=head.chain,
@@ -134,6 +134,6 @@ def test_a_bounded_journal_is_full_at_its_bound_and_pruning_makes_room(tmp_path:
     journal.release(sign_receipt(receipt, COLLECTOR), COLLECTOR.public)
     fill(journal)
     assert journal.prune("2026-01-01T00:00:00.000Z") == head.seq + 1
-    assert journal.append("sensor.changed", BODY).seq == journal.head.seq
+    assert journal.append("test.noted", BODY).seq == journal.head.seq
     assert journal.state.state == "working"
     journal.close()

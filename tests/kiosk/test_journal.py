@@ -97,7 +97,7 @@ def test_two_journals_have_two_chains(tmp_path: Path, journal: Journal) -> None:
 
 
 def test_an_event_is_in_the_file_before_append_returns(journal: Journal) -> None:
-    recorded = journal.append("sensor.changed", {"part": "gps"})
+    recorded = journal.append("test.noted", {"part": "gps"})
     assert stored(journal.path)[-1] == (recorded.seq, recorded.envelope)
     assert recorded.hash == Envelope.decode(recorded.envelope).hash == journal.head.hash
     assert recorded.event.body == {"part": "gps"}
@@ -111,11 +111,11 @@ def test_every_commit_waits_for_the_disk(journal: Journal) -> None:
 
 def test_a_reopened_journal_goes_on_with_its_chain(tmp_path: Path) -> None:
     first = open_journal(tmp_path)
-    first.append("sensor.changed", {})
+    first.append("test.noted", {})
     chain = first.head.chain
     first.close()
     again = open_journal(tmp_path)
-    assert again.append("sensor.changed", {}).seq == 2
+    assert again.append("test.noted", {}).seq == 2
     assert again.head.chain == chain
     again.close()
     assert verify_file(tmp_path / "journal.db") == 3
@@ -124,7 +124,7 @@ def test_a_reopened_journal_goes_on_with_its_chain(tmp_path: Path) -> None:
 def test_threads_append_to_one_chain_without_a_gap(journal: Journal) -> None:
     def work() -> None:
         for _ in range(25):
-            journal.append("sensor.changed", {})
+            journal.append("test.noted", {})
             journal.unsent(-1, 5)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
@@ -136,7 +136,7 @@ def test_threads_append_to_one_chain_without_a_gap(journal: Journal) -> None:
 
 
 def test_event_ids_are_version_7_and_all_different(journal: Journal) -> None:
-    ids = {journal.append("sensor.changed", {}).event.id for _ in range(50)}
+    ids = {journal.append("test.noted", {}).event.id for _ in range(50)}
     assert len(ids) == 50
     milliseconds = [int(one.replace("-", "")[:12], 16) for one in ids]
     assert all(abs(one - time.time() * 1000) < 60_000 for one in milliseconds)
@@ -146,7 +146,7 @@ def test_event_ids_are_version_7_and_all_different(journal: Journal) -> None:
 def test_an_event_signed_by_a_p256_key_verifies(tmp_path: Path) -> None:
     key = Es256Key.generate()
     one = Journal(tmp_path / "journal.db", key, DEVICE, SITE, TZ, SystemClock())
-    one.append("sensor.changed", {})
+    one.append("test.noted", {})
     one.close()
     assert verify_chain([data for _, data in stored(one.path)], {DEVICE: key.public}).ok
 
@@ -155,8 +155,8 @@ def test_an_event_signed_by_a_p256_key_verifies(tmp_path: Path) -> None:
     ("kind", "body", "error"),
     [
         ("punch.recorded", {"worker": "1001"}, InvalidBody),
-        ("sensor.changed", {"score": 0.5}, EvidenceError),
-        ("sensor.changed", {"text": "x" * 70_000}, TooLarge),
+        ("test.noted", {"score": 0.5}, EvidenceError),
+        ("test.noted", {"text": "x" * 70_000}, TooLarge),
     ],
 )
 def test_a_body_that_the_collector_would_refuse_is_refused_here_and_changes_nothing(
@@ -164,7 +164,7 @@ def test_a_body_that_the_collector_would_refuse_is_refused_here_and_changes_noth
 ) -> None:
     with pytest.raises(error):
         journal.append(kind, body)
-    assert journal.append("sensor.changed", {}).seq == 1
+    assert journal.append("test.noted", {}).seq == 1
     assert verify_file(journal.path) == 2
 
 
@@ -173,9 +173,9 @@ def test_a_monotonic_clock_that_falls_within_a_boot_is_not_signed(tmp_path: Path
     journal = open_journal(tmp_path, clock=clock)
     clock.stamp_now = lambda real: replace(real, mono_us=5)
     with pytest.raises(JournalFailed, match="restart the machine"):
-        journal.append("sensor.changed", {})
+        journal.append("test.noted", {})
     clock.stamp_now = lambda real: replace(real, mono_us=5, boot="0" * 32)
-    assert journal.append("sensor.changed", {}).seq == 1
+    assert journal.append("test.noted", {}).seq == 1
     journal.close()
 
 
@@ -184,7 +184,7 @@ def test_a_monotonic_clock_that_falls_within_a_boot_is_not_signed(tmp_path: Path
 
 def test_a_row_is_kept_after_its_receipt_and_no_longer_unsent(journal: Journal) -> None:
     for _ in range(4):
-        journal.append("sensor.changed", {})
+        journal.append("test.noted", {})
     receipt = journal.release(receipt_for(journal, 2), COLLECTOR.public)
     assert receipt.upto == journal.released == 2
     assert [seq for seq, _ in journal.unsent(-1, 10)] == [3, 4]
@@ -194,7 +194,7 @@ def test_a_row_is_kept_after_its_receipt_and_no_longer_unsent(journal: Journal) 
 
 def test_a_receipt_is_remembered_across_a_restart(tmp_path: Path) -> None:
     first = open_journal(tmp_path)
-    first.append("sensor.changed", {})
+    first.append("test.noted", {})
     first.release(receipt_for(first, 0), COLLECTOR.public)
     first.close()
     again = open_journal(tmp_path)
@@ -204,7 +204,7 @@ def test_a_receipt_is_remembered_across_a_restart(tmp_path: Path) -> None:
 
 def test_late_and_replayed_receipts_change_nothing(journal: Journal) -> None:
     for _ in range(4):
-        journal.append("sensor.changed", {})
+        journal.append("test.noted", {})
     early, late = receipt_for(journal, 1), receipt_for(journal, 4)
     journal.release(late, COLLECTOR.public)
     journal.release(early, COLLECTOR.public)
@@ -223,8 +223,8 @@ def test_late_and_replayed_receipts_change_nothing(journal: Journal) -> None:
     ids=["another_head", "another_chain", "another_device", "never_written"],
 )
 def test_a_receipt_that_does_not_cover_lets_nothing_go(journal: Journal, upto: int, changes: dict[str, object]) -> None:
-    journal.append("sensor.changed", {})
-    journal.append("sensor.changed", {})
+    journal.append("test.noted", {})
+    journal.append("test.noted", {})
     with pytest.raises(EvidenceError):
         journal.release(receipt_for(journal, upto, **changes), COLLECTOR.public)
     assert (journal.released, journal.depth, journal.bad_receipts) == (-1, 3, 1)
@@ -246,7 +246,7 @@ def test_a_receipt_of_another_key_or_of_no_sense_lets_nothing_go(journal: Journa
 def test_prune_removes_only_old_receipted_rows_and_never_the_head(tmp_path: Path) -> None:
     journal = open_journal(tmp_path, retention=timedelta(days=90))
     for _ in range(5):
-        journal.append("sensor.changed", {})
+        journal.append("test.noted", {})
     assert journal.prune("2030-01-01T00:00:00.000Z") == 0  # nothing has a receipt
     late = receipt_for(journal, 1)
     journal.release(receipt_for(journal, 3, time="2026-05-04T08:00:00.000Z"), COLLECTOR.public)
@@ -260,7 +260,7 @@ def test_prune_removes_only_old_receipted_rows_and_never_the_head(tmp_path: Path
     assert [seq for seq, _ in stored(journal.path)] == [5]
     journal.close()
     again = open_journal(tmp_path)
-    assert again.append("sensor.changed", {}).seq == 6
+    assert again.append("test.noted", {}).seq == 6
     again.close()
 
 
@@ -270,7 +270,7 @@ def test_prune_removes_only_old_receipted_rows_and_never_the_head(tmp_path: Path
 def test_a_second_process_is_kept_out(journal: Journal) -> None:
     with pytest.raises(JournalBusy):
         open_journal(journal.path.parent)
-    assert journal.append("sensor.changed", {}).seq == 1
+    assert journal.append("test.noted", {}).seq == 1
 
 
 def test_a_journal_of_another_key_or_name_is_not_continued(tmp_path: Path) -> None:
@@ -295,7 +295,7 @@ def test_a_journal_of_another_key_or_name_is_not_continued(tmp_path: Path) -> No
 def test_a_changed_file_is_not_continued(tmp_path: Path, damage: str) -> None:
     journal = open_journal(tmp_path)
     for _ in range(3):
-        journal.append("sensor.changed", {})
+        journal.append("test.noted", {})
     journal.release(receipt_for(journal, 2), COLLECTOR.public)
     journal.close()
     with sqlite3.connect(journal.path) as database:
@@ -315,17 +315,17 @@ def test_a_refusing_database_is_named_and_the_chain_goes_on_when_it_relents(jour
     intruder = sqlite3.connect(journal.path, isolation_level=None)
     intruder.execute("BEGIN IMMEDIATE")
     with pytest.raises(JournalFailed, match="journal_failed: "):
-        journal.append("sensor.changed", {})
+        journal.append("test.noted", {})
     assert journal.state.state == "failed"
     intruder.execute("ROLLBACK")
     intruder.close()
-    assert journal.append("sensor.changed", {}).seq == 1
+    assert journal.append("test.noted", {}).seq == 1
     assert journal.state.state == "working"
     assert verify_file(journal.path) == 2
 
 
 def test_the_files_are_for_the_terminal_alone(journal: Journal) -> None:
-    journal.append("sensor.changed", {})
+    journal.append("test.noted", {})
     for path in journal.path.parent.glob("journal.db*"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
 
@@ -334,7 +334,7 @@ def test_little_space_is_said_before_it_is_none(tmp_path: Path) -> None:
     journal = open_journal(tmp_path, low_space_bytes=2**62)
     assert journal.state.state == "degraded"
     assert journal.state.reason.startswith("low_space: ")
-    assert journal.append("sensor.changed", {}).seq == 1
+    assert journal.append("test.noted", {}).seq == 1
     journal.close()
 
 
@@ -350,7 +350,7 @@ def test_an_authorisation_is_spent_once_even_across_a_restart(tmp_path: Path) ->
 
 
 def test_the_workers_own_receipt_names_the_event_and_verifies(journal: Journal) -> None:
-    recorded = journal.append("sensor.changed", {})
+    recorded = journal.append("test.noted", {})
     receipt = PunchReceipt.verify(journal.punch_receipt(recorded), KEY.public)
     assert (receipt.device, receipt.seq, receipt.hash) == (DEVICE, 1, recorded.hash)
 
@@ -376,7 +376,7 @@ print("open", flush=True)
 number = 0
 while True:
     number += 1
-    done = journal.append("sensor.changed", {"number": number, "filler": "x" * 3000})
+    done = journal.append("test.noted", {"number": number, "filler": "x" * 3000})
     print(done.seq, done.hash, flush=True)
 """
 
@@ -408,5 +408,5 @@ def test_a_killed_terminal_loses_nothing_that_append_returned(
     record_property("events", len(promised))
     assert len(promised) > KILLS
     journal = open_journal(tmp_path)
-    assert journal.append("sensor.changed", {}).seq == max(held) + 1
+    assert journal.append("test.noted", {}).seq == max(held) + 1
     journal.close()

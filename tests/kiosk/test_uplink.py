@@ -76,7 +76,7 @@ def eventually(condition: Callable[[], bool], timeout_s: float = 20) -> None:
 
 def append(journal: Journal, count: int) -> None:
     for number in range(count):
-        journal.append("sensor.changed", {"number": number})
+        journal.append("test.noted", {"number": number})
 
 
 def test_every_event_arrives_in_order_and_is_let_go_by_a_receipt(

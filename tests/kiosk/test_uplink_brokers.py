@@ -63,7 +63,7 @@ def eventually(condition: Callable[[], bool], timeout_s: float = 30) -> None:
 
 def append(journal: Journal, count: int) -> None:
     for number in range(count):
-        journal.append("sensor.changed", {"number": number, "filler": "x" * 3000})
+        journal.append("test.noted", {"number": number, "filler": "x" * 3000})
 
 
 def test_the_demos_embedded_broker_that_knows_only_3_1_1_loses_nothing_while_it_comes_and_goes(
