@@ -113,16 +113,17 @@ class Journal:
             self.close()
             raise
 
-    def append(self, kind: str, body: Fact | dict[str, Any]) -> Recorded:
+    def append(self, kind: str, body: Fact | dict[str, Any], *, answers: int | None = None) -> Recorded:
         """Sign the next event of the chain, commit it, and only then return it.
 
+        `answers`: the counter of a taken command, which counts as answered in the same commit.
         Raises JournalFull or JournalFailed, after which the chain stands where it stood, and an EvidenceError for a
         body that does not fit its kind or has no canonical form.
         """
         with self._lock:
             self._settle()
             event, row, head = self._sign_next(kind, body)
-            self._commit(row)
+            self._commit(row, answers)
             self._head = head
             return Recorded(row.seq, row.hash, event, row.envelope)
 
@@ -172,6 +173,36 @@ class Journal:
                 "INSERT OR IGNORE INTO spent VALUES (?, ?)", (authorisation_id, self._clock.stamp().time)
             )
             return done.rowcount == 1
+
+    @property
+    def last_command(self) -> int:
+        """The counter of the last command taken; 0 before the first."""
+        with self._lock, self._reading() as database:
+            (last,) = database.execute("SELECT max(counter) FROM commands").fetchone()
+            return int(last or 0)
+
+    def take_command(self, counter: int, command_id: str, envelope: bytes) -> bool:
+        """Keep a command before it is carried out; False for one that was taken before. Durable when it returns.
+
+        Raises JournalFull or JournalFailed.
+        """
+        with self._lock, self._writing() as database:
+            done = database.execute(
+                "INSERT OR IGNORE INTO commands VALUES (?, ?, 0, ?)", (counter, command_id, envelope)
+            )
+            return done.rowcount == 1
+
+    def open_commands(self) -> list[bytes]:
+        """Return the envelopes of commands that were taken and not answered, in order: a restart came between."""
+        with self._lock, self._reading() as database:
+            return [
+                row[0] for row in database.execute("SELECT envelope FROM commands WHERE answered = 0 ORDER BY counter")
+            ]
+
+    def knows_command(self, command_id: str) -> bool:
+        """True for a command that was taken before."""
+        with self._lock, self._reading() as database:
+            return database.execute("SELECT 1 FROM commands WHERE id = ?", (command_id,)).fetchone() is not None
 
     def prune(self, now: str) -> int:
         """Remove rows whose receipt is older than the retention period, never the head; return how many.
@@ -286,13 +317,16 @@ class Journal:
             raise JournalFailed(f"journal_failed: {error}; restart the machine") from error
         return event, Row(event.seq, event.chain, digest, event.kind, event.time, data), after
 
-    def _commit(self, row: Row) -> None:
+    def _commit(self, row: Row, answers: int | None) -> None:
         """Write one row and wait until it is on disk. Raises JournalFull or JournalFailed."""
+        values = (row.seq, row.chain, row.hash, row.kind, row.time, row.envelope)
         with self._writing() as database:
-            database.execute(
-                "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)",
-                (row.seq, row.chain, row.hash, row.kind, row.time, row.envelope),
-            )
+            if answers is None:
+                database.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", values)
+            else:
+                with _together(database):
+                    database.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", values)
+                    database.execute("UPDATE commands SET answered = 1 WHERE counter = ?", (answers,))
         self._trouble = None
 
     def _settle(self) -> None:
@@ -334,6 +368,19 @@ class Journal:
         with self._reading() as database:
             row = database.execute("SELECT hash FROM events WHERE seq = ?", (seq,)).fetchone()
         return None if row is None else str(row[0])
+
+
+@contextmanager
+def _together(database: sqlite3.Connection) -> Iterator[None]:
+    """Commit several statements as one."""
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        database.execute("COMMIT")
+    except BaseException:
+        if database.in_transaction:
+            database.execute("ROLLBACK")
+        raise
 
 
 def _uuid7() -> str:

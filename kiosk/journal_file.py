@@ -17,11 +17,17 @@ from evidence.keys import PublicKey
 from kiosk.errors import JournalBusy, JournalDamaged, JournalFailed, JournalFull
 from kiosk.health import free_bytes
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 2: commands
 NO_SPACE_BYTES = 1024 * 1024  # an I/O error with less than this free is a full disk under another name
 BUSY_TIMEOUT_S = 2.0  # somebody's sqlite3 shell may hold the file for a moment; a worker does not wait longer
 
-_TABLES = """
+_COMMANDS = """
+CREATE TABLE commands (
+  counter INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, answered INTEGER NOT NULL, envelope BLOB NOT NULL
+) STRICT;
+"""
+_TABLES = f"""
+{_COMMANDS}
 CREATE TABLE events (
   seq INTEGER PRIMARY KEY, chain TEXT NOT NULL, hash TEXT NOT NULL, kind TEXT NOT NULL, time TEXT NOT NULL,
   envelope BLOB NOT NULL
@@ -77,6 +83,8 @@ def check_format(database: sqlite3.Connection, path: Path) -> None:
             if database.in_transaction:
                 database.rollback()
             raise
+    elif version == 1:
+        database.executescript(f"BEGIN; {_COMMANDS} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
     elif version != SCHEMA_VERSION:
         raise JournalDamaged(f"journal_damaged: {path} has format {version}, known is {SCHEMA_VERSION}; update zaigang")
     (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()

@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 
 import structlog
 
@@ -46,7 +47,9 @@ class Uplink:
         backoff: Backoff | None = None,
         window: Window | None = None,
         keepalive_s: int = 15,
+        on_command: Callable[[bytes], None] | None = None,
     ) -> None:
+        """`on_command` takes what comes on the command topic, on the uplink's thread: it returns soon."""
         self.counts: Counter[str] = Counter()  # connected, published, receipts, receipts_refused, errors, …
         self._journal, self._settings, self._clock = journal, settings, clock
         self._keys = {key.id: key for key in settings.pinned_keys}
@@ -60,6 +63,7 @@ class Uplink:
             settings.broker_cert,
             settings.broker_key,
         )
+        self._on_command = on_command
         self._stopping = threading.Event()
         self._online = False
         self._offline_because = "offline: not connected yet"
@@ -138,7 +142,7 @@ class Uplink:
             url,
             self._options,
             (self._topic(Leaf.STATUS), self._status("offline")),
-            (self._topic(Leaf.RECEIPT),),
+            (self._topic(Leaf.RECEIPT), self._topic(Leaf.COMMAND)),
             self._on_message,
         )
         try:
@@ -182,6 +186,9 @@ class Uplink:
             connection.publish(self._topic(Leaf.HEALTH), health.model_dump_json().encode(), qos=0)
 
     def _on_message(self, topic: str, payload: bytes) -> None:
+        if topic == self._topic(Leaf.COMMAND) and self._on_command is not None:
+            self._on_command(payload)
+            return
         if topic != self._topic(Leaf.RECEIPT):
             return
         try:

@@ -1,0 +1,184 @@
+"""A called worker is checked or the time runs out, and either is answered exactly once."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from evidence.command import Command
+from evidence.events import Check, Method, Outcome, PunchBody, Verdict
+from kiosk.commands import Done
+from kiosk.errors import JournalFull
+from kiosk.spot_check import SpotChecks
+
+MINUTE_US = 60_000_000
+
+
+class Terminal:
+    """Spot checks with a time and a pen."""
+
+    def __init__(self) -> None:
+        self.now_us = 5_000_000
+        self.full = False
+        self.answers: list[tuple[int, Done]] = []
+        self.checks = SpotChecks(
+            name_of={"E1": "王芳", "E2": "李雷"}.get, now_us=lambda: self.now_us, answer=self._answer
+        )
+
+    def order(
+        self, counter: int = 1, worker: object = "E1", minutes: object = 5, *, restarted: bool = False
+    ) -> Done | None:
+        command = Command.model_construct(counter=counter, body={"worker": worker, "minutes": minutes})
+        return self.checks.order(command, restarted=restarted)
+
+    def _answer(self, command: Command, done: Done) -> None:
+        if self.full:
+            raise JournalFull("disk_full: no room")
+        self.answers.append((command.counter, done))
+
+    @property
+    def said(self) -> list[tuple[int, str, str]]:
+        return [(counter, done.outcome, done.reason.partition(":")[0]) for counter, done in self.answers]
+
+
+def body(verdict: Verdict) -> PunchBody:
+    return PunchBody(
+        worker="E1",
+        log_type=None,
+        method=Method.FACE,
+        verdict=verdict,
+        checks=(Check(name="face_match", outcome=Outcome.PASSED, reason="ok: near"),),
+        policy="ab" * 32,
+        receipt="0123ABCD",
+        tapped_at="2026-03-01T08:00:00.000Z",
+    )
+
+
+@pytest.mark.parametrize(
+    ("verdict", "outcome", "code"),
+    [
+        (Verdict.VERIFIED, "done", "ok"),
+        (Verdict.REVIEW, "failed", "not_verified"),
+        (Verdict.REFUSED, "failed", "not_verified"),
+    ],
+)
+def test_a_worker_who_shows_up_is_answered_with_what_was_seen(verdict: Verdict, outcome: str, code: str) -> None:
+    terminal = Terminal()
+    assert terminal.order() is None
+    call = terminal.checks.begin()
+    assert call is not None and (call.worker, call.name) == ("E1", "王芳")
+    terminal.checks.finish(call, body(verdict))
+    assert terminal.said == [(1, outcome, code)]
+    result = terminal.answers[0][1].result
+    assert (result["worker"], result["verdict"], result["method"]) == ("E1", verdict.value, "face")
+    assert terminal.checks.call is None
+
+
+def test_nobody_came_is_an_answer() -> None:
+    terminal = Terminal()
+    terminal.order(minutes=2)
+    terminal.now_us += 2 * MINUTE_US - 1
+    terminal.checks.tick()
+    assert terminal.answers == []
+    terminal.now_us += 1
+    terminal.checks.tick()
+    terminal.checks.tick()
+    assert terminal.said == [(1, "failed", "no_answer")]
+    assert terminal.checks.begin() is None
+
+
+def test_the_time_does_not_run_out_under_a_worker_who_stands_there() -> None:
+    terminal = Terminal()
+    terminal.order(minutes=1)
+    terminal.now_us += MINUTE_US - 1
+    call = terminal.checks.begin()
+    assert call is not None
+    terminal.now_us += MINUTE_US
+    terminal.checks.tick()
+    assert terminal.answers == []
+    terminal.checks.finish(call, body(Verdict.VERIFIED))
+    assert terminal.said == [(1, "done", "ok")]
+
+
+def test_a_check_that_could_not_be_made_gives_the_time_back() -> None:
+    terminal = Terminal()
+    terminal.order(minutes=1)
+    call = terminal.checks.begin()
+    assert call is not None
+    assert terminal.checks.begin() is None
+    terminal.checks.give_back(call)
+    assert terminal.checks.begin() == call
+
+
+@pytest.mark.parametrize(
+    ("worker", "minutes", "code"),
+    [("E9", 5, "not_enrolled"), ("E1", 0, "invalid"), ("", 5, "invalid"), (None, 5, "invalid")],
+)
+def test_what_cannot_be_asked_is_refused_at_once(worker: object, minutes: object, code: str) -> None:
+    done = Terminal().order(worker=worker, minutes=minutes)
+    assert done is not None
+    assert (done.outcome, done.reason.partition(":")[0]) == ("refused", code)
+
+
+def test_one_worker_is_called_at_a_time() -> None:
+    terminal = Terminal()
+    terminal.order(1)
+    done = terminal.order(2, worker="E2")
+    assert done is not None and done.reason.startswith("busy: ")
+    assert terminal.checks.call is not None and terminal.checks.call.worker == "E1"
+
+
+def test_a_call_that_a_restart_cut_short_says_so() -> None:
+    done = Terminal().order(restarted=True)
+    assert done is not None
+    assert (done.outcome, done.reason.partition(":")[0]) == ("failed", "restarted")
+
+
+def test_an_answer_that_the_disk_had_no_room_for_is_signed_later_as_it_was() -> None:
+    terminal = Terminal()
+    terminal.order()
+    call = terminal.checks.begin()
+    assert call is not None
+    terminal.full = True
+    with pytest.raises(JournalFull):
+        terminal.checks.finish(call, body(Verdict.VERIFIED))
+    with pytest.raises(JournalFull):
+        terminal.checks.tick()
+    terminal.full = False
+    terminal.now_us += 100 * MINUTE_US
+    terminal.checks.tick()
+    terminal.checks.tick()
+    assert terminal.said == [(1, "done", "ok")]
+
+
+@example(["full", "order", "begin", "finish", "order", "begin", "finish"])
+@given(st.lists(st.sampled_from(["order", "begin", "finish", "back", "wait", "tick", "full"]), max_size=40))
+def test_every_accepted_order_is_answered_at_most_once_and_in_the_end(steps: list[str]) -> None:
+    terminal, accepted, call = Terminal(), [], None
+    for number, step in enumerate(steps, 1):
+        try:
+            if step == "order" and terminal.order(number) is None:
+                accepted.append(number)
+            elif step == "begin":
+                call = terminal.checks.begin() or call
+            elif step == "finish" and call is not None:
+                terminal.checks.finish(call, body(Verdict.VERIFIED))
+                call = None
+            elif step == "back" and call is not None:
+                terminal.checks.give_back(call)
+            elif step == "wait":
+                terminal.now_us += MINUTE_US
+            elif step == "tick":
+                terminal.checks.tick()
+            elif step == "full":
+                terminal.full = not terminal.full
+        except JournalFull:
+            pass
+    terminal.full = False
+    if call is not None:
+        terminal.checks.give_back(call)
+    terminal.now_us += 100 * MINUTE_US
+    terminal.checks.tick()
+    terminal.checks.tick()
+    assert [counter for counter, _ in terminal.answers] == accepted
