@@ -29,7 +29,8 @@ from kiosk.scene_watch import SceneWatch
 from kiosk.sensors.beacons import BeaconSensor, BeaconSource, BeaconTracker
 from kiosk.sensors.bleak_beacons import BleakBeacons
 from kiosk.sensors.camera import Camera
-from kiosk.sensors.gps import Fence, FixTracker
+from kiosk.sensors.gps import Fence, FixTracker, Place
+from kiosk.sensors.gps_home import read_home, write_home
 from kiosk.sensors.newest_frame import NewestFrame
 from kiosk.sensors.recorded_beacons import RecordedBeacons
 from kiosk.sensors.serial_gps import SerialGps
@@ -91,7 +92,8 @@ class Kiosk:
         self._closing.callback(self.gallery.close)
         self.uplink = Uplink(self.journal, settings, self.clock)
         self._fence = _fence(settings)
-        self._gps = _gps(settings, self._fence)
+        self._home = read_home(settings.gps_home_file, self._fence)
+        self._gps = _gps(settings, self._fence, self._home)
         self._beacons = _beacons(settings)
         self.eyes: NewestFrame | None = None
         self._face: Face | None = None
@@ -207,7 +209,9 @@ class Kiosk:
         return self._face.session(badge, tapped_us, fps=self.eyes.fps, rng=secrets.SystemRandom())
 
     def _place(self) -> list[Check]:
-        gps = self._gps.reading() if self._gps is not None else None
+        # A receiver that is gone says nothing, not even that it has no fix.
+        speaks = self._gps is not None and self._gps.state.state in ("working", "degraded")
+        gps = self._gps.reading() if self._gps is not None and speaks else None
         # A scanner that has failed hears nothing, which says nothing about the anchors.
         scans = self._beacons is not None and self._beacons.state.state in ("working", "degraded")
         beacons = self._beacons.reading() if self._beacons is not None and scans else None
@@ -235,6 +239,7 @@ class Kiosk:
             try:
                 now = self.clock.stamp()
                 self._publish_health(now)
+                self._keep_home()
                 if self.eyes is not None and self.eyes.stuck:
                     self.failed.set()  # only a new process frees a hung driver; systemd starts one
                 if self.journal.state.state == "failed" and not self.journal.probe():
@@ -262,6 +267,16 @@ class Kiosk:
         self.journal.append(Kind.SENSOR_CHANGED, body)
         self.uplink.wake()
 
+    def _keep_home(self) -> None:
+        home = self._gps.home if self._gps is not None else None
+        if home is not None and home != self._home:
+            try:
+                write_home(self.settings.gps_home_file, self._fence, home)
+            except OSError as error:  # a full disk; the next round tries again
+                log.warning("gps_home_not_kept", why=str(error))
+                return
+            self._home = home
+
     def _publish_health(self, now: Stamp) -> None:
         self.uplink.publish_health(
             gather(
@@ -283,10 +298,10 @@ def _fence(settings: KioskSettings) -> Fence | None:
     return None if fence is None else Fence(fence.latitude_e7, fence.longitude_e7, fence.radius_m)
 
 
-def _gps(settings: KioskSettings, fence: Fence | None) -> SerialGps | None:
+def _gps(settings: KioskSettings, fence: Fence | None, home: Place | None) -> SerialGps | None:
     if settings.gps_port is None:
         return None
-    return SerialGps(settings.gps_port, settings.gps_baud, FixTracker(fence))
+    return SerialGps(settings.gps_port, settings.gps_baud, FixTracker(fence, home))
 
 
 def _beacons(settings: KioskSettings) -> BeaconSensor | None:

@@ -224,6 +224,11 @@ class KioskSettings(BaseSettings):
         return self.data_dir / "scene.npz"
 
     @property
+    def gps_home_file(self) -> Path:
+        """Where the place lies at which the terminal was put up."""
+        return self.data_dir / "gps-home.json"
+
+    @property
     def gallery_file(self) -> Path:
         """Where the encrypted face templates lie."""
         return self.data_dir / "gallery.db"

@@ -40,6 +40,7 @@ SUBCOMMANDS = (
     Subcommand("kiosk", "kiosk", "The punch terminal: run it, enrol a worker."),
     Subcommand("collector", "collector", "The collector: run it, register terminals and people, export chains."),
     Subcommand("verify", None, "Check exported chains offline against keys that you trust."),
+    Subcommand("evaluate", "demo", "Judge recordings by the terminal's own code: GPS logs."),
     Subcommand("bench", "dev", "Measure this machine against the bare limits (from a source tree)."),
 )
 

@@ -39,6 +39,8 @@ def standing_still(
     spread_db: float = 5.0,
     quality: int = 1,
     mode: str = "A",
+    altitude_m: float = 47.2,
+    knots: float = 0.03,
 ) -> Iterator[bytes]:
     """Yield one second after the other as one bytes of RMC, GGA, GSA and GSV lines, without end.
 
@@ -58,7 +60,23 @@ def standing_still(
         north_m, east_m = dice.gauss(0, WANDER_M), dice.gauss(0, WANDER_M)
         here = latitude + north_m / METRES_PER_DEGREE, longitude + east_m / METRES_PER_DEGREE
         seen = strengths if spread_db == 0 else [round(one + dice.gauss(0, 0.7)) for one in strengths]
-        yield b"".join(_second(moment, *here, sky, seen, quality, mode))
+        yield b"".join(_second(moment, *here, sky, seen, quality, mode, altitude_m, knots))
+        second += 1
+
+
+def without_antenna(start: datetime, satellites: int = 9) -> Iterator[bytes]:
+    """Yield the seconds of a receiver whose antenna was torn off: it still lists its sky and hears none of it."""
+    second = 0
+    while True:
+        moment = start.astimezone(UTC) + timedelta(seconds=second)
+        clock, day = f"{moment:%H%M%S}.00", f"{moment:%d%m%y}"
+        views = ",".join(f"{number + 2:02d},40,100," for number in range(min(4, satellites)))
+        yield (
+            sentence(f"GPRMC,{clock},V,,,,,,,{day},,,N")
+            + sentence(f"GPGGA,{clock},,,,,0,00,99.99,,,,,,")
+            + sentence("GPGSA,A,1,,,,,,,,,,,,,99.99,99.99,99.99")
+            + sentence(f"GPGSV,1,1,04,{views}")
+        )
         second += 1
 
 
@@ -77,12 +95,14 @@ def _second(
     strengths: list[int],
     quality: int,
     mode: str,
+    altitude_m: float,
+    knots: float,
 ) -> Iterator[bytes]:
     clock, day = f"{moment:%H%M%S}.{moment.microsecond // 10_000:02d}", f"{moment:%d%m%y}"
     place = f"{_degrees(latitude, 2)},{'N' if latitude >= 0 else 'S'},"
     place += f"{_degrees(longitude, 3)},{'E' if longitude >= 0 else 'W'}"
-    yield sentence(f"GPRMC,{clock},A,{place},0.03,,{day},,,{mode}")
-    yield sentence(f"GPGGA,{clock},{place},{quality},{len(sky):02d},0.9,47.2,M,8.1,M,,")
+    yield sentence(f"GPRMC,{clock},A,{place},{knots:.2f},,{day},,,{mode}")
+    yield sentence(f"GPGGA,{clock},{place},{quality},{len(sky):02d},0.9,{altitude_m:.1f},M,8.1,M,,")
     used = ",".join([f"{number:02d}" for number, _, _ in sky[:12]] + [""] * (12 - len(sky[:12])))
     yield sentence(f"GPGSA,A,3,{used},1.7,0.9,1.4")
     groups = [list(zip(sky, strengths, strict=True))[at : at + 4] for at in range(0, len(sky), 4)]

@@ -10,16 +10,17 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter, deque
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time
 
-from kiosk.sensors.nmea import Gga, Gsa, Gsv, Other, Rejected, Rmc, read_sentence
+from kiosk.sensors.gps_signs import FRESH_US, AntennaSigns, SpoofSigns, TimeSigns
+from kiosk.sensors.nmea import Antenna, Gga, Gsa, Gsv, Other, Rejected, Rmc, Sentence, read_sentence
 
 MARGIN_M = 25  # what a good consumer receiver is wrong by among scaffolding
 ENOUGH_FIXES = 20  # of the last MOST_FIXES; the median of fewer still wanders
 MOST_FIXES = 30
 WINDOW_US = 60_000_000  # older fixes are another situation
-FRESH_US = 5_000_000
 WORST_HDOP = 2.5
 FEWEST_SATELLITES = 6
 GOOD_QUALITIES = frozenset(
@@ -30,10 +31,7 @@ SIMULATOR_QUALITY = 8
 MOVING_KNOTS = 2.0  # 1 m/s: walking pace; a still receiver reports up to 0.5 among reflections
 SPEEDS = 5  # one wrong speed does not make a terminal move
 FEWEST_SPEEDS = 3
-FLAT_SPREAD_DB = 0.8  # a simulator gives 0.0 to 0.5, the sky at least 1.1 (typically 5) over the satellites in use
-FEWEST_STRENGTHS = 3  # a spread of two says nothing
-SUSPECT_AFTER_US = 10_000_000
-SUSPECT_HOLDS_US = 10_000_000  # after the last sentence that says it is simulated
+SUSPECT_FLAGS = frozenset({"simulator", "flat_snr"})  # the others are for a reviewer only (docs/adr/0015)
 MOVED_M = 50  # a bolted terminal does not move
 CLIMBED_M = 100
 EARTH_RADIUS_M = 6_371_008.8
@@ -54,7 +52,7 @@ class GpsReading:
 
     `verdict` is suspect, no_fix, moving, insufficient, still, inside or outside. The position is the median of the
     good fixes where there are enough, else the latest fix. `flags` are signs for a reviewer: simulator, flat_snr,
-    moved, climbed, clock_differs. `rejected` counts refused lines by reason.
+    time_jumped, antenna_lost, moved, climbed, clock_differs. `rejected` counts refused lines by reason.
     """
 
     verdict: str
@@ -79,7 +77,9 @@ class _Fix:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class Place:
+    """A position in degrees, WGS 84, and metres above the sea."""
+
     latitude: float
     longitude: float
     altitude_m: float | None
@@ -94,91 +94,46 @@ def distance_m(latitude_a: float, longitude_a: float, latitude_b: float, longitu
     return 2 * EARTH_RADIUS_M * math.asin(math.sqrt(min(1.0, chord)))
 
 
-class SpoofSigns:
-    """Watches for a simulator: one that says so, and one whose satellites are all equally strong."""
-
-    def __init__(self) -> None:
-        self._used: set[tuple[str | None, int]] = set()
-        self._used_second: int | None = None
-        self._strengths: dict[tuple[str, int], tuple[int, int]] = {}  # (system, id): dB-Hz, mono_us
-        self._flat_since_us: int | None = None
-        self._flat_at_us: int | None = None
-        self._said_at_us: int | None = None
-
-    def simulated(self, mono_us: int) -> None:
-        """Note a sentence that calls itself simulated."""
-        self._said_at_us = mono_us
-
-    def satellites_used(self, gsa: Gsa, second: int | None) -> None:
-        """Note the satellites of one GSA; several follow each other within a second, one a system."""
-        if second != self._used_second:
-            self._used.clear()
-            self._used_second = second
-        self._used.update((gsa.system, number) for number in gsa.used)
-
-    def satellites_in_view(self, gsv: Gsv, mono_us: int) -> None:
-        """Note the strengths of one GSV."""
-        for number, strength in gsv.strengths:
-            if strength is None:
-                self._strengths.pop((gsv.system, number), None)
-            else:
-                self._strengths[gsv.system, number] = (strength, mono_us)
-
-    def spread_db(self, mono_us: int) -> float | None:
-        """Standard deviation of the strengths of the satellites in use; None when too few are known."""
-        strengths = [found for one in self._used if (found := self._strength(*one, mono_us)) is not None]
-        return statistics.pstdev(strengths) if len(strengths) >= FEWEST_STRENGTHS else None
-
-    def second_over(self, mono_us: int) -> None:
-        """Judge the second that just ended."""
-        spread = self.spread_db(mono_us)
-        if spread is None or spread >= FLAT_SPREAD_DB:
-            self._flat_since_us = None
-            return
-        if self._flat_since_us is None:
-            self._flat_since_us = mono_us
-        self._flat_at_us = mono_us
-
-    def flags(self, mono_us: int) -> tuple[str, ...]:
-        """`simulator` where a sentence says so, `flat_snr` where the strengths have been equal for ten seconds."""
-        flags = []
-        if self._said_at_us is not None and mono_us - self._said_at_us <= SUSPECT_HOLDS_US:
-            flags.append("simulator")
-        if self._flat_since_us is not None and self._flat_at_us is not None:
-            lasting = self._flat_at_us - self._flat_since_us >= SUSPECT_AFTER_US
-            if lasting and mono_us - self._flat_at_us <= FRESH_US:
-                flags.append("flat_snr")
-        return tuple(flags)
-
-    def _strength(self, system: str | None, number: int, mono_us: int) -> int | None:
-        found = [
-            strength
-            for (of_system, of_number), (strength, at_us) in self._strengths.items()
-            if of_number == number and system in (None, of_system) and mono_us - at_us <= FRESH_US
-        ]
-        # A mixed GSA that does not name its system may mean two satellites: neither is looked up then.
-        return found[0] if len(found) == 1 else None
+def median_place(fixes: Collection[_Fix | Place]) -> Place:
+    """The median of positions, each coordinate by itself; right on the date line. Raises ValueError for none."""
+    longitudes = [fix.longitude for fix in fixes]
+    if max(longitudes) - min(longitudes) > 180:  # both sides of the date line
+        longitudes = [one + 360 if one < 0 else one for one in longitudes]
+    longitude = statistics.median(longitudes)
+    altitudes = [fix.altitude_m for fix in fixes if fix.altitude_m is not None]
+    return Place(
+        latitude=statistics.median(fix.latitude for fix in fixes),
+        longitude=longitude - 360 if longitude > 180 else longitude,
+        altitude_m=statistics.median(altitudes) if altitudes else None,
+    )
 
 
 class FixTracker:
-    """Takes lines, keeps the fixes that count, and says where the receiver stands. Not for two threads at once."""
+    """Takes lines, keeps the fixes that count, and says where the receiver stands. Not for two threads at once.
 
-    def __init__(self, fence: Fence | None) -> None:
+    `home` is where a bolted terminal stood before this start; None: it is where it first has enough fixes.
+    """
+
+    def __init__(self, fence: Fence | None, home: Place | None = None) -> None:
         self.fence = fence
+        self.home = home
         self.lines = 0  # every line fed; accepted + rejected
         self.accepted = 0
+        self.counted = 0  # fixes that the policy let count, `latest_counted` the last of them
+        self.latest_counted: Place | None = None
         self._rejected: Counter[str] = Counter()
         self._signs = SpoofSigns()
+        self._times = TimeSigns()
+        self._antenna = AntennaSigns()
         self._rmc: tuple[Rmc, int] | None = None
         self._gga: tuple[Gga, int] | None = None
         self._three_d_at_us: int | None = None
         self._second: int | None = None  # second of the day that the sentences are in
         self._fixed_second: int | None = None  # the second of the latest fix: one fix a second counts
         self._latest: _Fix | None = None
+        self._flat: _Fix | None = None  # a fix that lacks only the word "3-D", which may follow within its second
         self._good: deque[_Fix] = deque(maxlen=MOST_FIXES)
         self._speeds: deque[tuple[int, float]] = deque(maxlen=SPEEDS)
-        self._home: _Place | None = None  # where it stood when it first had enough fixes
-        self._clock: tuple[datetime, int] | None = None
 
     def feed(self, line: bytes, mono_us: int) -> None:
         """Take one line (with or without its line end) that came at `mono_us`; never raises."""
@@ -188,27 +143,30 @@ class FixTracker:
             self._rejected[sentence.reason] += 1
             return
         self.accepted += 1
-        if isinstance(sentence, Rmc):
-            self._take_rmc(sentence, mono_us)
-        elif isinstance(sentence, Gga):
-            self._take_gga(sentence, mono_us)
-        elif isinstance(sentence, Gsa):
-            self._signs.satellites_used(sentence, self._second)
-            if sentence.dimensions == 3:
-                self._three_d_at_us = mono_us
-            elif sentence.used or sentence.dimensions == 2:
-                self._three_d_at_us = None
-        elif isinstance(sentence, Gsv):
-            self._signs.satellites_in_view(sentence, mono_us)
-        elif isinstance(sentence, Other) and sentence.simulated:
-            self._signs.simulated(mono_us)
+        self._take(sentence, mono_us)
+
+    def interrupted(self) -> None:
+        """Forget where it stands: the plug was pulled, and another receiver may be on it now. Home is kept."""
+        self._rmc = self._gga = None
+        self._three_d_at_us = self._second = self._fixed_second = None
+        self._latest = self._flat = None
+        self._good.clear()
+        self._speeds.clear()
+        self._times.interrupted()
+        self._antenna.interrupted()
 
     def reading(self, mono_us: int) -> GpsReading:
         """Judge what has come until `mono_us`."""
         while self._good and mono_us - self._good[0].mono_us > WINDOW_US:
             self._good.popleft()
         place = self._place()
-        flags = (*self._signs.flags(mono_us), *self._displacement(place))
+        fixed = self._latest is not None and mono_us - self._latest.mono_us <= FRESH_US
+        flags = (
+            *self._signs.flags(mono_us),
+            *self._times.flags(mono_us),
+            *self._antenna.flags(mono_us, fixed=fixed),
+            *self._displacement(place),
+        )
         verdict = self._verdict(mono_us, flags, place)
         latest = None if verdict == "no_fix" else self._latest
         shown = place if place is not None and verdict in ("inside", "outside", "still") else latest
@@ -226,12 +184,25 @@ class FixTracker:
 
     def gnss_time(self, mono_us: int) -> datetime | None:
         """UTC by the satellites at `mono_us`, None without a fresh fix; late by what the serial line takes."""
-        if self._clock is None or mono_us - self._clock[1] > FRESH_US:
-            return None
-        return self._clock[0] + timedelta(microseconds=mono_us - self._clock[1])
+        return self._times.now(mono_us)
 
-    def _verdict(self, mono_us: int, flags: tuple[str, ...], place: _Place | None) -> str:
-        if "simulator" in flags or "flat_snr" in flags:
+    def _take(self, sentence: Sentence, mono_us: int) -> None:
+        if isinstance(sentence, Rmc):
+            self._take_rmc(sentence, mono_us)
+        elif isinstance(sentence, Gga):
+            self._take_gga(sentence, mono_us)
+        elif isinstance(sentence, Gsa):
+            self._take_gsa(sentence, mono_us)
+        elif isinstance(sentence, Gsv):
+            self._signs.satellites_in_view(sentence, mono_us)
+            self._antenna.satellites_in_view(sentence, mono_us)
+        elif isinstance(sentence, Antenna):
+            self._antenna.said(sentence.state)
+        elif isinstance(sentence, Other) and sentence.simulated:
+            self._signs.simulated(mono_us)
+
+    def _verdict(self, mono_us: int, flags: tuple[str, ...], place: Place | None) -> str:
+        if SUSPECT_FLAGS.intersection(flags):
             return "suspect"
         if self._latest is None or mono_us - self._latest.mono_us > FRESH_US:
             return "no_fix"
@@ -261,11 +232,21 @@ class FixTracker:
         self._gga = (gga, mono_us)
         self._pair(mono_us)
 
+    def _take_gsa(self, gsa: Gsa, mono_us: int) -> None:
+        self._signs.satellites_used(gsa, self._second)
+        if gsa.dimensions == 3:
+            self._three_d_at_us = mono_us
+            if self._flat is not None:
+                self._count(self._flat)
+        elif gsa.used or gsa.dimensions == 2:
+            self._three_d_at_us = None
+
     def _enter_second(self, stamp: time, mono_us: int) -> None:
         second = _second_of_day(stamp)
         if second != self._second:
             self._signs.second_over(mono_us)
             self._second = second
+            self._flat = None
 
     def _pair(self, mono_us: int) -> None:
         """Make a fix when an RMC and a GGA of the same second have come."""
@@ -284,47 +265,50 @@ class FixTracker:
         self._fixed_second = _second_of_day(gga.time)
         self._latest = fix
         if rmc.date is not None:
-            self._clock = (datetime.combine(rmc.date, rmc.time, UTC), rmc_us)
+            self._times.fix(datetime.combine(rmc.date, rmc.time, UTC), rmc_us)
         if rmc.speed_knots is not None:
             self._speeds.append((mono_us, rmc.speed_knots))
-        if self._moving(mono_us):
-            self._good.clear()  # where it was before it moved is not where it is
-        elif self._counts(fix):
-            self._good.append(fix)
-            self._remember_home()
+        if not self._sharp(fix):
+            return
+        if self._three_d_at_us is not None and mono_us - self._three_d_at_us <= FRESH_US:
+            self._count(fix)
+        else:
+            self._flat = fix
 
-    def _counts(self, fix: _Fix) -> bool:
-        three_d = self._three_d_at_us is not None and fix.mono_us - self._three_d_at_us <= FRESH_US
+    def _count(self, fix: _Fix) -> None:
+        """Take a fix that the policy lets count; where it was while moving or simulated is not where it stands."""
+        self._flat = None
+        if self._signs.flags(fix.mono_us):
+            self._good.clear()
+            return
+        self.counted += 1
+        self.latest_counted = Place(fix.latitude, fix.longitude, fix.altitude_m)
+        if self._moving(fix.mono_us):
+            self._good.clear()
+            return
+        self._good.append(fix)
+        if self.home is None:
+            self.home = self._place()
+
+    @staticmethod
+    def _sharp(fix: _Fix) -> bool:
         sharp = fix.hdop is not None and fix.hdop <= WORST_HDOP
-        return three_d and sharp and fix.satellites is not None and fix.satellites >= FEWEST_SATELLITES
+        return sharp and fix.satellites is not None and fix.satellites >= FEWEST_SATELLITES
 
     def _moving(self, mono_us: int) -> bool:
         speeds = [knots for at_us, knots in self._speeds if mono_us - at_us <= 2 * FRESH_US]
         return len(speeds) >= FEWEST_SPEEDS and statistics.median(speeds) > MOVING_KNOTS
 
-    def _place(self) -> _Place | None:
+    def _place(self) -> Place | None:
         if len(self._good) < ENOUGH_FIXES:
             return None
-        longitudes = [fix.longitude for fix in self._good]
-        if max(longitudes) - min(longitudes) > 180:  # both sides of the date line
-            longitudes = [one + 360 if one < 0 else one for one in longitudes]
-        longitude = statistics.median(longitudes)
-        altitudes = [fix.altitude_m for fix in self._good if fix.altitude_m is not None]
-        return _Place(
-            latitude=statistics.median(fix.latitude for fix in self._good),
-            longitude=longitude - 360 if longitude > 180 else longitude,
-            altitude_m=statistics.median(altitudes) if altitudes else None,
-        )
+        return median_place(self._good)
 
-    def _remember_home(self) -> None:
-        if self._home is None:
-            self._home = self._place()
-
-    def _displacement(self, place: _Place | None) -> tuple[str, ...]:
-        """Signs that a bolted terminal is somewhere else than when it was started."""
-        if place is None or self._home is None:
+    def _displacement(self, place: Place | None) -> tuple[str, ...]:
+        """Signs that a bolted terminal is somewhere else than where it was bolted."""
+        if place is None or self.home is None:
             return ()
-        home = self._home
+        home = self.home
         flags = []
         if distance_m(home.latitude, home.longitude, place.latitude, place.longitude) > MOVED_M:
             flags.append("moved")

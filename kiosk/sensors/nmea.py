@@ -18,6 +18,7 @@ REJECT_REASONS = (
     "empty", "too_long", "not_ascii", "not_nmea", "no_checksum", "bad_checksum", "unknown_type", "bad_field",
 )  # fmt: skip
 SECONDS_OF_DAY = 86_400
+OUT_OF_ORDER_S = 2.0  # sentences of one second may come in any order; what lies further back was set back
 
 
 class LineSplitter:
@@ -92,13 +93,20 @@ class Other:
 
 
 @dataclass(frozen=True, slots=True)
+class Antenna:
+    """What the receiver says of its antenna in a TXT sentence: `ok`, `open` or `short`."""
+
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
 class Rejected:
     """A line that is not a sentence to believe; `reason` is one of REJECT_REASONS."""
 
     reason: str
 
 
-Sentence = Rmc | Gga | Gsa | Gsv | Other | Rejected
+Sentence = Rmc | Gga | Gsa | Gsv | Antenna | Other | Rejected
 
 _GSA_SYSTEMS = {"1": "GP", "2": "GL", "3": "GA", "4": "GB", "5": "GQ"}  # NMEA 4.10, table of GNSS identification
 _ALIASES = {"BD": "GB"}  # BeiDou's talker before NMEA 4.11
@@ -141,6 +149,10 @@ def _sentence(message: pynmea2.NMEASentence) -> Sentence:
         return _gsv(message)
     if isinstance(message, pynmea2.VTG | pynmea2.GLL):
         return Other(simulated=message.data[-1] == "S")
+    if isinstance(message, pynmea2.GNS):
+        return Other(simulated="S" in message.data[5])
+    if isinstance(message, pynmea2.TXT):
+        return _txt(message)
     return Other()
 
 
@@ -199,6 +211,15 @@ def _gsv(message: pynmea2.GSV) -> Gsv:
     return Gsv(_ALIASES.get(message.talker, message.talker), tuple(strengths))
 
 
+def _txt(message: pynmea2.TXT) -> Antenna | Other:
+    """u-blox says ANTSTATUS=OPEN when it changes, others ANTENNA OPEN every second; INIT and the rest say nothing."""
+    text = message.data[3].upper().replace("=", " ")
+    words = text.split()
+    if len(words) == 2 and words[0] in ("ANTSTATUS", "ANTENNA") and words[1] in ("OK", "OPEN", "SHORT"):
+        return Antenna(words[1].lower())
+    return Other()
+
+
 def _number(value: object) -> float | None:
     """A finite number, None for an empty field; ValueError for anything else (pynmea2 hands over the raw text)."""
     if value is None or value == "":
@@ -212,7 +233,8 @@ def _number(value: object) -> float | None:
 def line_times(lines: Iterable[bytes], start_us: int = 0) -> Iterator[tuple[bytes, int]]:
     """Give each line of a recording a monotonic time in microseconds from the clock inside its sentences.
 
-    Lines before the first time stand at `start_us`; time never runs backwards, and midnight is not a jump.
+    Lines before the first time stand at `start_us`; time never runs backwards, and midnight is not a jump. Where the
+    clock inside was set back, time goes on from there, so that what follows is judged as a live receiver would be.
     """
     now_us, last_s = start_us, None
     for raw in lines:
@@ -224,5 +246,7 @@ def line_times(lines: Iterable[bytes], start_us: int = 0) -> Iterator[tuple[byte
             step_s = 0.0 if last_s is None else (second - last_s) % SECONDS_OF_DAY
             if step_s < SECONDS_OF_DAY / 2:
                 now_us += round(step_s * 1e6)
+                last_s = second
+            elif SECONDS_OF_DAY - step_s > OUT_OF_ORDER_S:
                 last_s = second
         yield line, now_us

@@ -8,13 +8,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from evidence.status import Part
-from kiosk.sensors.gps import FixTracker, GpsReading
+from kiosk.sensors.gps import FixTracker, GpsReading, Place
 from kiosk.sensors.nmea import LineSplitter
 
 REOPEN_AFTER_S = 2.0  # a USB receiver needs about as long to come back
 READ_TIMEOUT_S = 0.5  # how soon the thread notices that it shall stop
 READ_BYTES = 512  # half a second at 9600 baud
 SILENT_AFTER_S = 5.0  # receivers speak every second
+REOPEN_SILENT_S = 10.0  # some USB receivers that hang speak again only after their port was closed
 LARGEST_CLOCK_DIFFERENCE_S = 2.0  # satellites against the terminal's clock, of which up to 1 s is the serial line
 
 
@@ -32,12 +33,14 @@ class SerialGps:
         tracker: FixTracker,
         *,
         reopen_after_s: float = REOPEN_AFTER_S,
+        reopen_silent_s: float = REOPEN_SILENT_S,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.port = port
         self._baud = baud
         self._tracker = tracker
         self._reopen_after_s = reopen_after_s
+        self._reopen_silent_s = reopen_silent_s
         self._wall_clock = wall_clock
         self._lock = threading.Lock()  # the tracker and the fields below; never held while reading the port
         self._started_s: float | None = None
@@ -71,6 +74,12 @@ class SerialGps:
         return replace(reading, flags=(*reading.flags, "clock_differs"))
 
     @property
+    def home(self) -> Place | None:
+        """Where the terminal stood when it first had enough fixes; None before."""
+        with self._lock:
+            return self._tracker.home
+
+    @property
     def state(self) -> Part:
         """`working` while sentences come and there is a fix, `degraded` without a fix, `failed` without a receiver."""
         with self._lock:
@@ -84,7 +93,10 @@ class SerialGps:
                 return Part(state="unknown", reason="no_receiver: The receiver has not spoken yet.")
             what_to_do = f"check the speed ({self._baud} baud) and the wiring"
             return Part(state="failed", reason=f"stale: {self.port} sends no NMEA sentence: {what_to_do}.")
-        verdict = self.reading().verdict
+        reading = self.reading()
+        verdict = reading.verdict
+        if verdict == "no_fix" and "antenna_lost" in reading.flags:
+            return Part(state="degraded", reason=f"antenna_lost: {_SENTENCES['antenna_lost']}")
         if verdict in ("no_fix", "suspect", "moving", "insufficient"):
             return Part(state="degraded", reason=f"{verdict}: {_SENTENCES[verdict]}")
         return Part(state="working")
@@ -106,11 +118,14 @@ class SerialGps:
         with serial.Serial(self.port, self._baud, timeout=READ_TIMEOUT_S) as port:
             with self._lock:
                 self._trouble = None
-            while not self._stop.is_set():
+                self._tracker.interrupted()
+            spoke_s = time.monotonic()
+            while not self._stop.is_set() and time.monotonic() - spoke_s <= self._reopen_silent_s:
                 # One byte with patience, then what is already there: a sentence is judged when it comes.
                 chunk = port.read(1)
-                chunk += port.read(min(port.in_waiting, READ_BYTES)) if chunk else b""
-                self._take(splitter.feed(chunk))
+                if chunk:
+                    spoke_s = time.monotonic()
+                    self._take(splitter.feed(chunk + port.read(min(port.in_waiting, READ_BYTES))))
 
     def _take(self, lines: list[bytes]) -> None:
         now_us = _now_us()
@@ -124,6 +139,7 @@ class SerialGps:
 
 _SENTENCES = {
     "no_fix": "The receiver speaks and has no fix: give its antenna a view of the sky.",
+    "antenna_lost": "The receiver hears no satellite any more: check the antenna and its cable.",
     "suspect": "The satellite signal looks simulated.",
     "moving": "The position moves.",
     "insufficient": "Too few good fixes yet: it needs 3-D, HDOP up to 2.5 and six satellites.",

@@ -108,6 +108,7 @@ REASONS: dict[str, Reason] = {
     # place
     "outside": _r("终端不在工地范围内", _CALL_ZH, "The terminal is outside its site", _CALL_EN),
     "no_fix": _r("没有卫星定位", _RECORDED_ZH, "No satellite position", _RECORDED_EN),
+    "antenna_lost": _r("定位天线断开", _RECORDED_ZH, "The GPS antenna is cut off", _RECORDED_EN),
     "suspect": _r("定位信号可疑", _RECORDED_ZH, "The position signal looks false", _RECORDED_EN),
     "moving": _r("终端正在移动", _CALL_ZH, "The terminal is moving", _CALL_EN),
     "insufficient": _r("定位不够准确", _RECORDED_ZH, "The position is not exact enough", _RECORDED_EN),

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kiosk.sensors.gps import Fence, FixTracker, GpsReading, distance_m
+from kiosk.sensors.gps import Fence, FixTracker, GpsReading, Place, distance_m
 from kiosk.sensors.nmea import LONGEST_LINE, LineSplitter, line_times
-from zaigang.synthetic_gps import METRES_PER_DEGREE, sentence, standing_still
+from zaigang.synthetic_gps import METRES_PER_DEGREE, sentence, standing_still, without_antenna
 
 START = datetime(2026, 3, 18, 23, 59, 40, tzinfo=UTC)  # midnight falls into every half minute of these tests
 LATITUDE, LONGITUDE = 22.5431, 114.0579
@@ -223,6 +223,127 @@ def test_a_terminal_that_stands_elsewhere_than_at_its_start_is_flagged() -> None
     reading, _ = judge(here + there)
     assert reading.flags == ("moved",)
     assert reading.verdict == "inside"  # a flag is for a reviewer and refuses nobody
+
+
+def test_where_a_terminal_stood_before_its_restart_is_home() -> None:
+    home = Place(LATITUDE, LONGITUDE - 60 / METRES_PER_DEGREE, 47.0)  # 55 m west
+    tracker, now_us = FixTracker(FENCE, home), 0
+    for line, now_us in line_times(b"".join(epochs(25)).splitlines()):
+        tracker.feed(line, now_us)
+    assert tracker.reading(now_us).flags == ("moved",)
+    assert tracker.home == home
+
+
+def test_a_terminal_that_stands_a_hundred_metres_higher_is_flagged_and_not_refused() -> None:
+    down = seconds(30)
+    up = seconds(35, start=START + timedelta(seconds=30), altitude_m=158.0)
+    reading, _ = judge(down + up)
+    assert (reading.verdict, reading.flags) == ("inside", ("climbed",))
+    low, _ = judge(down + seconds(35, start=START + timedelta(seconds=30), altitude_m=140.0))
+    assert low.flags == ()
+
+
+def test_what_a_simulator_said_counts_neither_as_home_nor_as_a_fix_after_it_stops() -> None:
+    simulated = [epoch(second, mode="S", place="2332.58600,N,11403.47400,E") for second in range(30)]
+    true = [epoch(second) for second in range(30, 58)]
+    assert judge(simulated + true[:12])[0].verdict == "insufficient"
+    reading, tracker = judge(simulated + true + [epoch(second) for second in range(58, 65)])
+    assert (reading.verdict, reading.flags) == ("inside", ())
+    assert tracker.home is not None
+    assert distance_m(tracker.home.latitude, tracker.home.longitude, LATITUDE, LONGITUDE) < 2
+
+
+def test_a_fix_counts_though_its_gsa_comes_after_it() -> None:
+    late = [b"".join((*rest, gsa)) for gsa, *rest in (item.splitlines(keepends=True) for item in epochs(20))]
+    assert judge(late)[1].counted == 20
+    two_d = (item.splitlines(keepends=True) for item in epochs(20, dimensions=2))
+    assert judge(b"".join((*rest, gsa)) for gsa, *rest in two_d)[1].counted == 0
+
+
+def live(items: Iterable[bytes], arrive_s: Iterable[float] | None = None) -> tuple[FixTracker, int]:
+    """Feed one second after the other as a receiver sends them, or at the given times."""
+    tracker, now_us = FixTracker(FENCE), 0
+    for at_s, item in zip(arrive_s or range(1_000_000), items, strict=False):
+        now_us = round(at_s * 1e6)
+        for line in item.splitlines():
+            tracker.feed(line, now_us)
+    return tracker, now_us
+
+
+@pytest.mark.parametrize("jump_s", [-3600, -3, 3, 900, 86_400])
+def test_a_jump_of_the_satellites_time_is_flagged_for_ten_minutes_and_refuses_nobody(jump_s: int) -> None:
+    after = seconds(10, start=START + timedelta(seconds=25 + jump_s))
+    tracker, now_us = live(seconds(25) + after)
+    reading = tracker.reading(now_us)
+    assert (reading.verdict, reading.flags) == ("inside", ("time_jumped",))
+    time = tracker.gnss_time(now_us)
+    assert time == START + timedelta(seconds=34 + jump_s)
+    assert "time_jumped" in tracker.reading(now_us + 590_000_000).flags
+    assert "time_jumped" not in tracker.reading(now_us + 610_000_000).flags
+
+
+@pytest.mark.parametrize("leap_s", [-2, 1, 2])
+def test_a_late_leap_second_is_no_jump(leap_s: int) -> None:
+    tracker, now_us = live(seconds(25) + seconds(20, start=START + timedelta(seconds=25 + leap_s)))
+    assert tracker.reading(now_us).flags == ()
+
+
+def test_lines_that_waited_in_a_buffer_are_no_jump() -> None:
+    """A busy machine reads eight seconds at once, then goes on in time."""
+    arrive = [*range(20), *([28.0] * 9), *range(29, 40)]
+    tracker, now_us = live(seconds(40), arrive)
+    assert tracker.reading(now_us).flags == ()
+    assert tracker.gnss_time(now_us) == START + timedelta(seconds=39)
+
+
+def test_one_wrong_time_is_no_jump() -> None:
+    items = seconds(40)
+    items[20] = seconds(1, start=START - timedelta(days=7168))[0]  # a week number before the roll-over
+    tracker, now_us = live(items)
+    assert tracker.reading(now_us).flags == ()
+
+
+def test_a_recording_whose_clock_is_set_back_is_flagged_and_judged_on() -> None:
+    earlier = START - timedelta(hours=3)
+    reading, _ = judge(seconds(25) + seconds(30, start=earlier, spread_db=0))
+    assert reading.verdict == "suspect"
+    assert set(reading.flags) == {"time_jumped", "flat_snr"}
+
+
+def test_a_torn_antenna_is_flagged_after_ten_seconds_and_forgotten_when_it_is_back() -> None:
+    torn = list(islice(without_antenna(START + timedelta(seconds=25)), 20))
+    assert judge(seconds(25) + torn[:9])[0].flags == ()
+    reading, _ = judge(seconds(25) + torn)
+    assert (reading.verdict, reading.flags) == ("no_fix", ("antenna_lost",))
+    assert judge(seconds(25) + torn + seconds(10, start=START + timedelta(seconds=45)))[0].flags == ()
+
+
+def test_a_receiver_that_never_heard_a_satellite_has_no_fix_and_has_lost_nothing() -> None:
+    reading, _ = judge(islice(without_antenna(START), 90))
+    assert (reading.verdict, reading.flags) == ("no_fix", ())
+
+
+@pytest.mark.parametrize("text", ["ANTSTATUS=OPEN", "ANTSTATUS=SHORT", "ANTENNA OPEN"])
+def test_a_receiver_that_calls_its_antenna_open_is_believed_only_without_a_fix(text: str) -> None:
+    said = sentence(f"GNTXT,01,01,02,{text}")
+    void = list(epochs(20, status="V"))
+    assert judge([*void, said])[0].flags == ("antenna_lost",)
+    assert judge([*void, said, sentence("GNTXT,01,01,02,ANTSTATUS=OK")])[0].flags == ()
+    assert judge([*void, sentence("GNTXT,01,01,02,ANTSTATUS=INIT")])[0].flags == ()
+    assert judge([*epochs(25), said])[0].flags == ()  # a passive antenna
+
+
+def test_another_receiver_on_the_plug_starts_from_nothing_and_home_stays() -> None:
+    tracker, now_us = live(seconds(25))
+    home = tracker.home
+    tracker.interrupted()
+    assert tracker.reading(now_us).verdict == "no_fix"
+    for line in epoch(26).splitlines():
+        tracker.feed(line, now_us + 1_000_000)
+    reading = tracker.reading(now_us + 1_000_000)
+    assert (reading.verdict, reading.fixes) == ("insufficient", 1)
+    assert tracker.home == home
+    assert home is not None
 
 
 def test_constellations_with_the_same_numbers_are_not_mixed_up() -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from itertools import repeat
+from datetime import UTC, datetime
+from itertools import chain, islice, repeat
 from pathlib import Path
 
 import pytest
 
+from kiosk.sensors import gps_signs, serial_gps
 from kiosk.sensors.gps import Fence, FixTracker
 from kiosk.sensors.serial_gps import SerialGps
-from zaigang.synthetic_gps import PtyGps, standing_still
+from zaigang.synthetic_gps import PtyGps, standing_still, without_antenna
 
 LATITUDE, LONGITUDE = 22.5431, 114.0579
 FENCE = Fence(round(LATITUDE * 1e7), round(LONGITUDE * 1e7), 100)
@@ -123,6 +126,101 @@ def test_a_line_that_carries_no_nmea_is_stale(monkeypatch: pytest.MonkeyPatch, r
         assert "9600" in gps.state.reason
     finally:
         wrong_speed.stop()
+
+
+class Moody:
+    """A receiver whose mood the test sets: what it sends instead of its sentences, or nothing."""
+
+    def __init__(self) -> None:
+        self.instead: Callable[[], bytes] | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        for item in standing_still(LATITUDE, LONGITUDE, seconds_before=30):
+            while self.instead is not None:
+                yield self.instead()
+            yield item
+
+
+@pytest.mark.parametrize(
+    "instead",
+    [
+        lambda: b"",  # it hangs: the port is open and silent
+        lambda: random.randbytes(60),  # it sends garbage
+        lambda: b"$GPRMC,120000.00,A,2232.58600,N,11403.47400,E,0.0,,180326,,,A*00\r\n",  # a bit falls over
+    ],
+)
+def test_a_receiver_that_hangs_or_sends_garbage_is_said_and_comes_back(
+    monkeypatch: pytest.MonkeyPatch, read: Callable[..., SerialGps], instead: Callable[[], bytes]
+) -> None:
+    monkeypatch.setattr("kiosk.sensors.serial_gps.SILENT_AFTER_S", 0.5)
+    moody = Moody()
+    pty = PtyGps(moody, rate_hz=20, at_once=30).start()
+    try:
+        gps = read(pty.port, reopen_silent_s=0.7)
+        until(lambda: gps.state.state == "working")
+        moody.instead = instead
+        until(lambda: gps.state.state == "failed")
+        assert gps.state.reason.startswith("stale: ")
+        moody.instead = None
+        until(lambda: gps.state.state == "working")
+    finally:
+        pty.stop()
+
+
+def test_the_state_is_true_within_ten_seconds() -> None:
+    assert serial_gps.SILENT_AFTER_S + serial_gps.READ_TIMEOUT_S <= 10
+    assert gps_signs.FRESH_US <= 10_000_000
+
+
+def test_a_silent_port_is_opened_again_and_finds_the_receiver_that_took_its_place(
+    tmp_path: Path, line: PtyGps, read: Callable[..., SerialGps]
+) -> None:
+    """The old device stays open without an error, as after a reset inside the kernel's driver."""
+    silent = PtyGps(repeat(b""), rate_hz=20).start()
+    port = tmp_path / "gps0"
+    port.symlink_to(silent.port)
+    try:
+        gps = read(port, reopen_silent_s=0.3)
+        wait_open(silent)
+        port.unlink()
+        port.symlink_to(line.start().port)
+        until(lambda: gps.state.state == "working")
+    finally:
+        silent.stop()
+
+
+def test_fixes_from_before_the_plug_was_pulled_do_not_speak_for_the_receiver_that_comes_after(
+    tmp_path: Path, line: PtyGps, read: Callable[..., SerialGps]
+) -> None:
+    port = tmp_path / "gps0"
+    port.symlink_to(line.start().port)
+    gps = read(port)
+    until(lambda: gps.reading().verdict == "inside")
+    home = gps.home
+    line.unplug()
+    port.unlink()
+    other = PtyGps(standing_still(LATITUDE, LONGITUDE, seconds_before=2), rate_hz=1, at_once=2).start()
+    try:
+        port.symlink_to(other.port)
+        until(lambda: gps.state.reason.startswith("insufficient: "))
+        assert gps.reading().fixes < 20
+        assert gps.home == home
+    finally:
+        other.stop()
+
+
+def test_a_torn_antenna_is_said_in_the_state(monkeypatch: pytest.MonkeyPatch, read: Callable[..., SerialGps]) -> None:
+    monkeypatch.setattr("kiosk.sensors.gps_signs.SILENT_SKY_US", 300_000)
+    monkeypatch.setattr("kiosk.sensors.gps.FRESH_US", 300_000)
+    torn = chain(islice(standing_still(LATITUDE, LONGITUDE, seconds_before=30), 30), without_antenna(datetime.now(UTC)))
+    pty = PtyGps(torn, rate_hz=20, at_once=30).start()
+    try:
+        gps = read(pty.port)
+        until(lambda: gps.state.reason.startswith("antenna_lost: "))
+        assert gps.state.state == "degraded"
+        assert "antenna_lost" in gps.reading().flags
+    finally:
+        pty.stop()
 
 
 def test_satellites_that_say_another_time_than_the_terminal_are_flagged(

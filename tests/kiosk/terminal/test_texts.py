@@ -17,7 +17,7 @@ CODES_OF_THE_PROTOCOL = """
 no_face two_faces too_far too_dark too_bright blurred turned_away out_of_frame
 no_answer wrong_answer too_early moved_before_prompt not_asked
 flat too_little_turn face_lost face_changed no_match ambiguous not_enrolled gallery_empty
-outside no_fix suspect moving insufficient no_receiver stale not_heard no_scanner
+outside no_fix antenna_lost suspect moving insufficient no_receiver stale not_heard no_scanner
 wrong_pin locked no_pin disk_full journal_failed camera_stalled camera_ended camera_failed
 ok timeout cancelled error not_reached
 points_lost still low_space bad_receipt models_missing clock_unsynced
