@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import base64
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -514,3 +516,33 @@ def test_a_terminal_without_a_loop_says_nothing_of_one(tmp_path: Path) -> None:
         _, body = bodies(kiosk, Kind.PUNCH_RECORDED)[-1]
         assert "enclosure" not in [check.name for check in body.checks]
         assert kiosk.parts()["enclosure"].state == "absent"
+
+
+def test_the_command_clears_with_the_service_stopped_and_says_in_one_line_what_is_wrong(tmp_path: Path) -> None:
+    pins = Pins()
+    with terminal(tmp_path, pins) as kiosk:
+        enrol(kiosk)
+        seq = cut(kiosk, pins)
+        paper, wrong = tmp_path / "clear", tmp_path / "wrong"
+        paper.write_text(clearance(kiosk, seq) + "\n")
+        wrong.write_text(clearance(kiosk, seq, STRANGER))
+    # The machine of the test has no pins: the loop is left out, which leaves the opening standing all the same.
+    config = tmp_path / "kiosk.toml"
+    config.write_text(
+        f'device = "gate-1"\nsite = "east"\ndata_dir = "{tmp_path / "terminal"}"\nprofile = "badge-only"\n'
+        f'collector_keys = ["{COLLECTOR.public.text()}"]\n'
+    )
+
+    def run(file: Path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "zaigang.cli", "kiosk", "clear-enclosure", str(file), "--config", str(config)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    refused = run(wrong)
+    assert refused.returncode == 1 and "registered is" in refused.stderr and "Traceback" not in refused.stderr
+    done = run(paper)
+    assert (done.returncode, "cleared" in done.stderr) == (0, True), done.stderr
+    again = run(paper)
+    assert again.returncode == 1 and "no opening waits" in again.stderr
+    pins.pin(TAMPER).mend()
+    with terminal(tmp_path, pins) as kiosk:
+        assert punch(kiosk).verdict is Verdict.VERIFIED
