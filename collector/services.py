@@ -8,6 +8,7 @@ from datetime import timedelta
 from collector.auth.service import ApiKeys
 from collector.commands.service import Commands
 from collector.database import Database
+from collector.devices.clearances import Clearances
 from collector.devices.service import Devices
 from collector.identity import CollectorKeys
 from collector.ingest.dead_letters import DeadLetters
@@ -27,6 +28,7 @@ class Services:
     sites: Sites
     people: People
     devices: Devices
+    clearances: Clearances
     ledger: Ledger
     punches: Punches
     dead_letters: DeadLetters
@@ -47,6 +49,7 @@ def build_services(settings: Settings, database: Database, keys: CollectorKeys) 
         sites=Sites(database),
         people=People(database, keys.command),
         devices=Devices(database, timedelta(seconds=settings.inactivity_timeout_s)),
+        clearances=Clearances(database, keys.command),
         ledger=Ledger(database),
         punches=Punches(database),
         dead_letters=DeadLetters(database),

@@ -57,6 +57,7 @@ class Kind(StrEnum):
     COVERAGE = "coverage"
     CLOCK_STEPPED = "clock.stepped"
     ENCLOSURE_OPENED = "enclosure.opened"
+    ENCLOSURE_CLEARED = "enclosure.cleared"
     SENSOR_CHANGED = "sensor.changed"
     WORKER_ENROLLED = "worker.enrolled"
     WORKER_ERASED = "worker.erased"
@@ -217,6 +218,24 @@ class ConsentBody(Fact):
     language: Literal["zh", "en"]
 
 
+class EnclosureOpenedBody(Fact):
+    """Body of enclosure.opened: from here on no punch of this chain is verified, until enclosure.cleared names it."""
+
+    found: Literal["running", "start"]  # start: the loop was open when the terminal began to look
+    seen_at: UtcTime  # the event's own time is later where the journal had no room at first
+
+
+class EnclosureClearedBody(Fact):
+    """Body of enclosure.cleared: an administrator looked at the terminal and allowed it to verify again."""
+
+    opening: Counter  # seq of the enclosure.opened that it answers
+    authorised_by: Text
+    authorisation: Hex128  # id of the one-time clearance
+    clearance: Annotated[
+        str, Field(max_length=4096)
+    ]  # its whole envelope in base64: any reader can check who allowed it
+
+
 class ConfigAppliedBody(Fact):
     """Body of config.applied: the policy that verdicts refer to, in full."""
 
@@ -254,6 +273,8 @@ BODIES: dict[str, type[Fact]] = {
     Kind.CONFIG_APPLIED: ConfigAppliedBody,
     Kind.SENSOR_CHANGED: SensorChangedBody,
     Kind.COMMAND_DONE: CommandDoneBody,
+    Kind.ENCLOSURE_OPENED: EnclosureOpenedBody,
+    Kind.ENCLOSURE_CLEARED: EnclosureClearedBody,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import secrets
 import threading
 import time
@@ -10,7 +11,7 @@ from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import structlog
 
@@ -18,10 +19,11 @@ from evidence.events import Check, ConfigAppliedBody, Kind, Outcome, SensorChang
 from evidence.status import Part
 from kiosk.attendant import Attendant, Surroundings
 from kiosk.clock import Stamp, SystemClock, step_ms
+from kiosk.enclosure import Enclosure, Keys
 from kiosk.enrolment import Consent, Enrolled, EnrolmentDesk, EnrolmentError
 from kiosk.errors import JournalFailed, JournalFull
 from kiosk.health import clock_part, free_bytes, gather, troubles
-from kiosk.identity import load_or_create, load_or_create_gallery_key
+from kiosk.identity import FileKey, load_or_create_gallery_key
 from kiosk.journal import Journal
 from kiosk.place import beacon_check, clock_check, gps_check
 from kiosk.policy import PROFILES
@@ -29,6 +31,7 @@ from kiosk.scene_watch import SceneWatch
 from kiosk.sensors.beacons import BeaconSensor, BeaconSource, BeaconTracker
 from kiosk.sensors.bleak_beacons import BleakBeacons
 from kiosk.sensors.camera import Camera
+from kiosk.sensors.enclosure import GpioTamperLoop, lgpio_pins
 from kiosk.sensors.gps import Fence, FixTracker, Place
 from kiosk.sensors.gps_home import read_home, write_home
 from kiosk.sensors.newest_frame import NewestFrame
@@ -42,6 +45,9 @@ from kiosk.uplink import Uplink
 from kiosk.verify.face import Face, open_face
 from kiosk.verify.gallery import Gallery
 from kiosk.verify.session import FaceSession
+
+if TYPE_CHECKING:
+    from gpiozero import Factory
 
 log = structlog.get_logger(__name__)
 
@@ -59,13 +65,18 @@ def open_camera(settings: KioskSettings) -> Camera:
 class Kiosk:
     """A running terminal, between `start` and `stop`; a context manager does both.
 
-    `camera` replaces the camera that the settings name: the demo passes a stage. `screen` False: no page is served,
-    as for an enrolment from the command line. Raises a KioskError where the
+    `camera` replaces the camera that the settings name: the demo passes a stage. `pins` makes the GPIO pins. `screen`
+    False: no page is served, as for an enrolment from the command line. Raises a KioskError where the
     journal, the keys or the screen cannot be had; sensors and models that fail are states, not errors.
     """
 
     def __init__(
-        self, settings: KioskSettings, *, camera: Callable[[], Camera] | None = None, screen: bool = True
+        self,
+        settings: KioskSettings,
+        *,
+        camera: Callable[[], Camera] | None = None,
+        pins: Callable[[], Factory] = lgpio_pins,
+        screen: bool = True,
     ) -> None:
         self.settings = settings
         self._started_us = time.monotonic_ns() // 1000
@@ -74,8 +85,8 @@ class Kiosk:
         self._policy_applied = False
         self.failed = threading.Event()  # set: end this process with an error, so that it is started again
         self.clock = SystemClock()
-        self.key = load_or_create(settings.key_file)
-        self.policy = PROFILES[settings.profile]
+        self._pins = functools.cache(pins)  # one handle for all; a failure is not kept
+        self.key = FileKey(settings.key_file)
         self.journal = Journal(
             settings.journal_file,
             self.key,
@@ -88,9 +99,21 @@ class Kiosk:
             max_pages=settings.journal_max_pages,
         )
         self._closing.callback(self.journal.close)
-        self.gallery = Gallery(settings.gallery_file, load_or_create_gallery_key(settings.gallery_key_file))
+        loop = settings.enclosure.tamper_pin
+        watched = loop is not None or self.journal.opening is not None
+        self.policy = PROFILES[settings.profile].sealed() if watched else PROFILES[settings.profile]
+        opened = self.journal.opening is not None
+        self.gallery = Gallery(settings.gallery_file, None if opened else self._gallery_key())
         self._closing.callback(self.gallery.close)
         self.uplink = Uplink(self.journal, settings, self.clock)
+        self.enclosure = Enclosure(
+            GpioTamperLoop(loop, self._pins) if loop is not None else None,
+            self.journal,
+            Keys(drop=self._drop_keys, restore=self._restore_keys),
+            now=lambda: self.clock.stamp().time,
+            signed=self.uplink.wake,
+        )
+        self._closing.callback(self.enclosure.stop)
         self._fence = _fence(settings)
         self._home = read_home(settings.gps_home_file, self._fence)
         self._gps = _gps(settings, self._fence, self._home)
@@ -108,7 +131,14 @@ class Kiosk:
             gallery=self.gallery,
             eyes=self.eyes,
             new_session=self._new_session if self._face is not None else None,
-            surroundings=Surroundings(self.clock.stamp, self._place, self._troubles, self._online, self.uplink.wake),
+            surroundings=Surroundings(
+                self.clock.stamp,
+                self._place,
+                self._troubles,
+                self._online,
+                self.uplink.wake,
+                self.enclosure.judging,
+            ),
             site=settings.title,
             device=settings.device,
             tz=settings.tz,
@@ -123,6 +153,7 @@ class Kiosk:
         self._apply_policy()
         if self._face is not None:
             self._closing.callback(self._face.close)  # last of all: a running attempt still looks
+        self.enclosure.start()  # first of all: it is not there only for punches
         for part in (self.eyes, self._gps, self._beacons, self.uplink, self.attendant, self.screen):
             if part is not None:
                 part.start()
@@ -175,6 +206,21 @@ class Kiosk:
         self.uplink.wake()
         return enrolled
 
+    def clear_enclosure(self, clearance: str) -> int:
+        """Clear the opened enclosure; return the seq of the event that says so. Raises NotCleared or a JournalError."""
+        return self.enclosure.clear(clearance, keys=self.settings.pinned_keys, site=self.settings.site)
+
+    def _gallery_key(self) -> bytes:
+        return load_or_create_gallery_key(self.settings.gallery_key_file)
+
+    def _drop_keys(self) -> None:
+        self.gallery.lock()
+        self.key.drop()
+
+    def _restore_keys(self) -> None:
+        self.gallery.unlock(self._gallery_key())
+        self.key.hold()
+
     def _desk(self) -> EnrolmentDesk:
         return EnrolmentDesk(
             device=self.settings.device,
@@ -202,6 +248,7 @@ class Kiosk:
             "face": self._face_part,
             "gps": self._gps.state if self._gps is not None else absent,
             "beacons": self._beacons.state if self._beacons is not None else absent,
+            "enclosure": self.enclosure.state,
         }
 
     def _new_session(self, badge: str | None, tapped_us: int) -> FaceSession:

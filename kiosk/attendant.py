@@ -10,6 +10,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
@@ -35,6 +36,7 @@ log = structlog.get_logger()
 FRAME_TIMEOUT_S = 0.5  # how long one wait for a frame lasts before the attempt looks at the clock again
 RESULT_LASTS_S = 60.0  # the page closes it much earlier; without a browser it closes all the same
 RECEIPT_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford base 32: no I, L, O, U to misread aloud
+_LOCKED = "enclosure_opened: nobody can be recognised, for the faces' key left the memory when the case was opened"
 _STEPS = {
     FacePhase.LOOKING: Step.LOOKING,
     FacePhase.HOLD: Step.HOLD,
@@ -78,6 +80,7 @@ class Surroundings:
     troubles: Callable[[], tuple[str, ...]]
     online: Callable[[], bool]
     recorded: Callable[[], None]  # called after each commit: wakes the uplink
+    judging: Callable[[], AbstractContextManager[Sequence[Check]]]  # the seal's check; it holds until the commit
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,14 +230,16 @@ class Attendant:
             self._identify_by_pin(punch, request)
         self._show(phase=Phase.CHECKING, hint=None, ask=None)
         punch.add(*self._around.place())
-        draft = punch.decide()
-        try:
-            recorded = self._journal.append(draft.kind, draft.body)
-        except (JournalFull, JournalFailed) as error:
-            log.error("punch_not_recorded", reason=str(error))
-            code = "disk_full" if isinstance(error, JournalFull) else "journal_failed"
-            punch.not_recorded(code)
-            return self._unrecorded(request, punch, code)
+        with self._around.judging() as seals:  # no opening comes between this verdict and its place in the chain
+            punch.add(*seals)
+            draft = punch.decide()
+            try:
+                recorded = self._journal.append(draft.kind, draft.body)
+            except (JournalFull, JournalFailed) as error:
+                log.error("punch_not_recorded", reason=str(error))
+                code = "disk_full" if isinstance(error, JournalFull) else "journal_failed"
+                punch.not_recorded(code)
+                return self._unrecorded(request, punch, code)
         punch.recorded(recorded.seq)
         self._around.recorded()
         return Result(
@@ -260,6 +265,9 @@ class Attendant:
             return None
 
     def _identify_by_face(self, punch: Punch) -> None:
+        if self._gallery.locked:
+            punch.identified(punch.tap.badge, None, _face_not_run(_LOCKED))
+            return
         if self._new_session is None or self._eyes is None or not self._face_works():
             part = self._eyes.state if self._eyes is not None else Part(state="absent", reason="camera_failed: none")
             punch.identified(punch.tap.badge, None, _face_not_run(part.reason or "camera_failed: no picture"))
@@ -338,6 +346,7 @@ class Attendant:
             self._new_session is not None
             and self._eyes is not None
             and self._policy.face is not None
+            and not self._gallery.locked
             and self._eyes.state.state in ("working", "degraded")
         )
 

@@ -63,6 +63,18 @@ class JournalBusy(JournalFailed):
     code = "journal_busy"
 
 
+class OpeningStands(JournalError):
+    """An opened enclosure was not cleared: nothing verified is signed. Nothing was written."""
+
+    code = "enclosure_opened"
+
+
+class NotCleared(KioskError):
+    """The opened enclosure stays uncleared; the message says what to do."""
+
+    code = "not_cleared"
+
+
 class UplinkError(KioskError):
     """The way to the collector is closed for now."""
 

@@ -1,7 +1,8 @@
 """The terminal's keys on disk: the one that signs, and the one that encrypts the gallery.
 
 Made at first start, mode 0600, on disk before they are used. A file that others may read is refused: whoever read it
-can sign as this terminal. A TPM takes the signing key's place later.
+can sign as this terminal. Once the enclosure was opened, the signing key is in memory only while it signs. A TPM takes
+its place later.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from evidence.errors import InvalidKey
-from evidence.keys import Ed25519Key
+from evidence.keys import Ed25519Key, PublicKey
 from kiosk.errors import KeyFileExposed, KeyFileUnreadable
 
 GALLERY_KEY_BYTES = 32  # AES-256
@@ -33,6 +34,52 @@ def load_or_create(path: Path) -> Ed25519Key:
         raise KeyFileUnreadable(
             f"{path}: {error}; restore the file, or move it away and enrol this terminal again"
         ) from error
+
+
+class FileKey:
+    """The signing key in a file: held in memory, or once dropped read for each signature and let go again.
+
+    Made where there is none. Raises KeyFileExposed or KeyFileUnreadable. Safe from several threads.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._held: Ed25519Key | None = load_or_create(path)
+        self._public = self._held.public
+
+    @property
+    def public(self) -> PublicKey:
+        """The public half."""
+        return self._public
+
+    @property
+    def held(self) -> bool:
+        """True while the key stays in memory between two signatures."""
+        return self._held is not None
+
+    def sign(self, message: bytes) -> bytes:
+        """Sign `message` (RFC 8032). A dropped key whose file is gone raises KeyFileExposed or KeyFileUnreadable."""
+        return (self._held or self._load()).sign(message)
+
+    def drop(self) -> None:
+        """Keep the key in memory no longer than one signature takes; OpenSSL wipes what it frees."""
+        self._held = None
+
+    def hold(self) -> None:
+        """Keep the key in memory again. Raises as `sign`."""
+        self._held = self._load()
+
+    def _load(self) -> Ed25519Key:
+        """Read the key; unlike at the start, none is made, and another one is none."""
+        try:
+            key = Ed25519Key.from_pem(_read(self._path))
+        except OSError as error:
+            raise KeyFileUnreadable(f"{self._path}: {error.strerror or error}; restore the file") from error
+        except InvalidKey as error:
+            raise KeyFileUnreadable(f"{self._path}: {error}; restore the file") from error
+        if key.public != self._public:
+            raise KeyFileUnreadable(f"{self._path} holds another key than at the start; restore the file")
+        return key
 
 
 def load_or_create_gallery_key(path: Path) -> bytes:

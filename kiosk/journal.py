@@ -2,6 +2,7 @@
 
 SQLite in WAL mode with `synchronous=FULL`: what `append` returned survives a power cut. One process, one connection,
 any thread. A row stays until a receipt signed by the collector covers it, and for the retention period after that.
+While an opened enclosure is not cleared, no verified punch is signed here, whoever asks.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ import structlog
 from evidence.chain import Head, follow
 from evidence.envelope import EVENT_TYPE, MAX_ENVELOPE_BYTES, sign
 from evidence.errors import ChainError, EvidenceError, TooLarge
-from evidence.events import DeviceEnrolledBody, Event, Fact, Kind, parse_body
+from evidence.events import DeviceEnrolledBody, Event, Fact, Kind, PunchBody, Verdict, parse_body
 from evidence.keys import PublicKey, SigningKey
 from evidence.receipt import PunchReceipt, Receipt, covers, verify_receipt
 from evidence.status import Part
 from kiosk import journal_file
 from kiosk.clock import Clock, format_time, parse_time
-from kiosk.errors import JournalFailed, JournalFull
+from kiosk.errors import JournalFailed, JournalFull, OpeningStands
 from kiosk.health import free_bytes
 from kiosk.identity import sync_folder
 from kiosk.version import software
@@ -95,6 +96,7 @@ class Journal:
         self._bad_receipt: str | None = None  # why the last receipt was refused, until a good one comes
         self._in_doubt = False  # the last commit failed: ask the file, not the memory, where the chain stands
         self._head: Head | None = None
+        self._opening: int | None = None
         self._released = -1
         self._database: sqlite3.Connection | None = None
         self._holding: int | None = journal_file.hold(path)
@@ -103,6 +105,7 @@ class Journal:
                 self._database = journal_file.connect(path, max_pages)
                 journal_file.check_format(self._database, path)
                 self._head = journal_file.read_head(self._database, path, device, self._key)
+                self._opening = journal_file.read_opening(self._database, path, device, self._key)
                 self._released = journal_file.read_released(self._database, path, self._head)
             except (sqlite3.Error, OSError) as error:
                 raise self._refused(error) from error
@@ -117,14 +120,16 @@ class Journal:
         """Sign the next event of the chain, commit it, and only then return it.
 
         `answers`: the counter of a taken command, which counts as answered in the same commit.
-        Raises JournalFull or JournalFailed, after which the chain stands where it stood, and an EvidenceError for a
-        body that does not fit its kind or has no canonical form.
+        Raises JournalFull or JournalFailed, after which the chain stands where it stood, OpeningStands for a verified
+        punch while an opened enclosure is not cleared, and an EvidenceError for a body that does not fit its kind or
+        has no canonical form.
         """
         with self._lock:
             self._settle()
             event, row, head = self._sign_next(kind, body)
             self._commit(row, answers)
             self._head = head
+            self._opening = journal_file.opening_after(self._opening, event)
             return Recorded(row.seq, row.hash, event, row.envelope)
 
     def unsent(self, after_seq: int, limit: int) -> list[tuple[int, bytes]]:
@@ -207,6 +212,7 @@ class Journal:
     def prune(self, now: str) -> int:
         """Remove rows whose receipt is older than the retention period, never the head; return how many.
 
+        The newest opening of the enclosure and its clear stay too: whether a punch can be verified follows from them.
         Age counts from the receipt's time, which is the collector's clock: this terminal's own may have been wrong.
         """
         oldest_kept = format_time(parse_time(now) - int(self._retention.total_seconds() * 1e9))
@@ -216,9 +222,7 @@ class Journal:
             if upto is None:
                 return 0
             with self._writing() as database:
-                removed = database.execute(
-                    "DELETE FROM events WHERE seq <= ? AND seq < ?", (upto, self.head.seq)
-                ).rowcount
+                removed = database.execute(journal_file.PRUNE, (upto, self.head.seq)).rowcount
                 database.execute("DELETE FROM receipts WHERE upto < ?", (upto,))
             return removed
 
@@ -247,6 +251,11 @@ class Journal:
         """The last committed event."""
         assert self._head is not None  # set before the constructor returns
         return self._head
+
+    @property
+    def opening(self) -> int | None:
+        """The seq of the newest `enclosure.opened` that no `enclosure.cleared` answers; None where all is clear."""
+        return self._opening
 
     @property
     def released(self) -> int:
@@ -306,7 +315,9 @@ class Journal:
             nonce=secrets.token_hex(16),
             body=body.model_dump(mode="json") if isinstance(body, Fact) else body,
         )
-        parse_body(event)  # a body that the collector would dead-letter is a fault here, not there
+        fact = parse_body(event)  # a body that the collector would dead-letter is a fault here, not there
+        if self._opening is not None and isinstance(fact, PunchBody) and fact.verdict is Verdict.VERIFIED:
+            raise OpeningStands(f"nothing is verified since the enclosure was opened (seq {self._opening}); clear it")
         envelope = sign(EVENT_TYPE, event.payload(), self._signer)
         digest, data = envelope.hash, envelope.encode()
         if len(data) > MAX_ENVELOPE_BYTES:
@@ -334,6 +345,7 @@ class Journal:
         if self._in_doubt:
             with self._reading() as database:
                 self._head = journal_file.read_head(database, self.path, self.device, self._key) or self._head
+                self._opening = journal_file.read_opening(database, self.path, self.device, self._key)
             self._in_doubt = False
 
     @contextmanager

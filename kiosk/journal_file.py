@@ -13,6 +13,7 @@ from pathlib import Path
 
 from evidence.chain import Head, follow, read_event
 from evidence.errors import EvidenceError
+from evidence.events import EnclosureClearedBody, Event, Kind, parse_body
 from evidence.keys import PublicKey
 from kiosk.errors import JournalBusy, JournalDamaged, JournalFailed, JournalFull
 from kiosk.health import free_bytes
@@ -36,6 +37,13 @@ CREATE TABLE receipts (upto INTEGER PRIMARY KEY, head TEXT NOT NULL, time TEXT N
 CREATE TABLE spent (authorisation TEXT PRIMARY KEY, time TEXT NOT NULL) STRICT;
 CREATE TABLE probe (id INTEGER PRIMARY KEY, filler BLOB NOT NULL) STRICT;
 """
+
+_KEPT = f"('{Kind.ENCLOSURE_OPENED}', '{Kind.ENCLOSURE_CLEARED}')"  # the newest of each: state is derived from them
+# Rows up to a seq and below the head.
+PRUNE = f"""
+DELETE FROM events WHERE seq <= ? AND seq < ?
+  AND seq NOT IN (SELECT max(seq) FROM events WHERE kind IN {_KEPT} GROUP BY kind)
+"""  # noqa: S608  # two constants
 
 
 def hold(path: Path) -> int:
@@ -97,10 +105,17 @@ def read_head(database: sqlite3.Connection, path: Path, device: str, key: Public
 
     Raises JournalDamaged or sqlite3.Error.
     """
-    rows = database.execute("SELECT seq, hash, envelope FROM events ORDER BY seq DESC LIMIT 2").fetchall()
+    rows = database.execute(
+        "SELECT seq, hash, envelope FROM events WHERE seq >= (SELECT max(seq) FROM events) - 1 ORDER BY seq"
+    ).fetchall()
+    if len(rows) == 1:  # the event before was pruned, and then all below it but what PRUNE keeps
+        query = f"SELECT count(*) FROM events WHERE seq < ? AND kind NOT IN {_KEPT}"  # noqa: S608  # constants
+        (left,) = database.execute(query, rows[0][:1]).fetchone()
+        if left:
+            raise _damaged(path, f"event {rows[0][0] - 1} is missing")
     head: Head | None = None
     try:
-        for seq, digest, data in reversed(rows):
+        for seq, digest, data in rows:
             event, envelope = read_event(data, {device: key})
             if (event.seq, envelope.hash) != (seq, digest):
                 raise _damaged(path, f"row {seq} holds another event than it says")
@@ -111,6 +126,39 @@ def read_head(database: sqlite3.Connection, path: Path, device: str, key: Public
     except EvidenceError as error:
         raise _damaged(path, f"it does not end in this terminal's chain: {error}") from error
     return head
+
+
+def read_opening(database: sqlite3.Connection, path: Path, device: str, key: PublicKey) -> int | None:
+    """Return the seq of the newest opening of the enclosure without a later clear that names it; None without one.
+
+    Both are checked against the terminal's key. Raises JournalDamaged or sqlite3.Error.
+    """
+    opening: int | None = None
+    for kind in (Kind.ENCLOSURE_OPENED, Kind.ENCLOSURE_CLEARED):
+        row = database.execute(
+            "SELECT seq, envelope FROM events WHERE kind = ? ORDER BY seq DESC LIMIT 1", (kind,)
+        ).fetchone()
+        if row is None:
+            continue
+        try:
+            event, _ = read_event(row[1], {device: key})
+            if (event.seq, event.kind) != (row[0], kind):
+                raise _damaged(path, f"row {row[0]} holds another event than it says")
+            opening = opening_after(opening, event)
+        except EvidenceError as error:
+            raise _damaged(path, f"row {row[0]} is not this terminal's: {error}") from error
+    return opening
+
+
+def opening_after(opening: int | None, event: Event) -> int | None:
+    """Return which opening stands after `event`: a new one, none where the event clears this one, else `opening`."""
+    if event.kind == Kind.ENCLOSURE_OPENED:
+        return event.seq
+    if event.kind == Kind.ENCLOSURE_CLEARED:
+        body = parse_body(event)
+        if isinstance(body, EnclosureClearedBody) and body.opening == opening:
+            return None
+    return opening
 
 
 def read_released(database: sqlite3.Connection, path: Path, head: Head | None) -> int:

@@ -2,8 +2,9 @@
 
 The rule (docs/protocol.md, "Verdict"):
 - refused: a required check failed;
-- review: a required check did not run, or any other check failed, or the policy sends this method to review;
-- verified: every required check passed and none failed. An optional check that did not run changes nothing.
+- review: a required check did not run, or any other check failed, or the policy sends this method to review, or a
+  seal did not pass;
+- verified: every required check and seal passed and none failed. An optional check that did not run changes nothing.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pydantic import Field, JsonValue, model_validator
 from evidence.canonical import canonical
 from evidence.events import Check, Fact, Method, Outcome, Verdict
 
+ENCLOSURE_CHECK = "enclosure"
 FACE_CHECKS = ("face_quality", "challenge", "planarity", "continuity", "face_match")
 
 
@@ -43,6 +45,7 @@ class Policy(Fact):
     badge_pin: Demand | None = None
     supervisor: Demand | None = None
     review_methods: tuple[Method, ...] = (Method.SUPERVISOR,)  # always looked at by a person
+    seals: tuple[str, ...] = ()  # checks of the terminal itself: unless each passed nothing is verified, by any method
     attempt_limit_s: Annotated[int, Field(ge=5, le=120)] = 20  # tap to verdict at most; then the attempt ends, recorded
 
     def demand(self, method: Method) -> Demand | None:
@@ -58,6 +61,10 @@ class Policy(Fact):
         """The methods that this site offers."""
         return tuple(method for method in Method if self.demand(method) is not None)
 
+    def sealed(self) -> Policy:
+        """This policy for a terminal whose enclosure is watched: without a passed `enclosure` nothing is verified."""
+        return self.model_copy(update={"seals": (ENCLOSURE_CHECK,)})
+
     def document(self) -> dict[str, JsonValue]:
         """The policy as JSON, as `config.applied` carries it."""
         document: dict[str, JsonValue] = self.model_dump(mode="json")
@@ -69,10 +76,10 @@ class Policy(Fact):
         return hashlib.sha256(canonical(self.document())).hexdigest()
 
 
-def complete(checks: Sequence[Check], demand: Demand) -> tuple[Check, ...]:
+def complete(checks: Sequence[Check], demand: Demand, seals: Sequence[str] = ()) -> tuple[Check, ...]:
     """Add a `not_run` check for everything demanded that nobody reported, so that no path can drop one."""
     reported = {check.name for check in checks}
-    missing = [name for name in demand.required + demand.optional if name not in reported]
+    missing = [name for name in (*demand.required, *demand.optional, *seals) if name not in reported]
     return (
         *checks,
         *(
@@ -98,6 +105,8 @@ def judge(checks: Sequence[Check], policy: Policy, method: Method) -> Verdict:
         return Verdict.REFUSED
     if any(Outcome.FAILED in found for found in outcomes.values()):
         return Verdict.REVIEW
+    # A seal caps and never refuses: who stands before an opened terminal did not open it.
+    required += [outcomes.get(name, {Outcome.NOT_RUN}) for name in policy.seals]
     if any(found != {Outcome.PASSED} for found in required) or method in policy.review_methods:
         return Verdict.REVIEW
     return Verdict.VERIFIED

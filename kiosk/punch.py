@@ -130,7 +130,7 @@ class Punch:
         self._move(Step.DECIDED)
         demand = self.policy.demand(self.tap.method)
         assert demand is not None
-        checks = complete(self._checks, demand)
+        checks = complete(self._checks, demand, self.policy.seals)
         verdict = judge(checks, self.policy, self.tap.method)
         body = PunchBody(
             worker=self.worker,

@@ -57,6 +57,27 @@ class FenceSettings(BaseModel):
         return round(self.longitude * 10_000_000)
 
 
+Gpio = Annotated[int, Field(ge=2, le=27)]  # BCM numbers on the 40-pin header; 0 and 1 belong to HATs
+
+
+class EnclosureSettings(BaseModel):
+    """GPIO pins of what is built into the case; each may be left out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tamper_pin: Gpio | None = None  # a loop to ground, closed while the case is closed
+    green_pin: Gpio | None = None
+    red_pin: Gpio | None = None
+    buzzer_pin: Gpio | None = None
+
+    @model_validator(mode="after")
+    def _one_thing_a_pin(self) -> Self:
+        pins = [pin for pin in (self.tamper_pin, self.green_pin, self.red_pin, self.buzzer_pin) if pin is not None]
+        if len(set(pins)) != len(pins):
+            raise ValueError("each pin serves one thing")
+        return self
+
+
 class KioskSettings(BaseSettings):
     """Everything that differs from terminal to terminal."""
 
@@ -87,6 +108,7 @@ class KioskSettings(BaseSettings):
     anchors: Texts = ()  # beacon ids that stand at this site
     fence: FenceSettings | None = None
     landmark_bundle: Path | None = None  # a face_landmarker.task of one's own
+    enclosure: EnclosureSettings = EnclosureSettings()
 
     # What is demanded
     profile: Literal["outdoor", "indoor", "badge-only", "demo"] = "indoor"
@@ -272,13 +294,16 @@ def _guess(key: str, known: Iterable[str], prefix: str = "") -> str:
     return f"{written}: no such setting; did you mean {prefix + (near[0].upper() if prefix else near[0])}?"
 
 
+_TABLES: dict[str, type[BaseModel]] = {"fence": FenceSettings, "enclosure": EnclosureSettings}
+
+
 def _named(error: ValidationError, known: Iterable[str]) -> list[str]:
     lines = []
     for one in error.errors(include_url=False, include_input=False):
         where = ".".join(str(part) for part in one["loc"])
         if one["type"] == "extra_forbidden":
-            model = FenceSettings.model_fields if len(one["loc"]) > 1 else known
-            lines.append(_guess(str(one["loc"][-1]), model))
+            table = _TABLES.get(str(one["loc"][0])) if len(one["loc"]) > 1 else None
+            lines.append(_guess(str(one["loc"][-1]), table.model_fields if table is not None else known))
         else:
             lines.append(f"{where or 'settings'}: {one['msg'].removeprefix('Value error, ')}")
     return lines

@@ -47,3 +47,17 @@ class DeviceStatus(SQLModel, table=True):
     last_activity: str | None = None
     health: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
     health_at: str | None = None
+
+
+class SignedClearance(SQLModel, table=True):
+    """A permission that the collector signed: one opening of one terminal's enclosure is cleared."""
+
+    __tablename__ = "clearances"
+
+    id: str = Field(primary_key=True)
+    device: str = Field(foreign_key="devices.name", index=True)
+    chain: str
+    opening: int  # seq of the enclosure.opened
+    authorised_by: str
+    expires: str
+    signed_at: str

@@ -43,3 +43,15 @@ class RecordingUnreadable(SensorError):
     """A recording of advertisements is not in the documented format; the message names the line."""
 
     code = "recording_unreadable"
+
+
+class LoopUnreadable(SensorError):
+    """Nobody can say whether the enclosure is closed."""
+
+    code = "enclosure_unreadable"
+
+
+class BadgeReaderFailed(SensorError):
+    """The badge reader is not there, or another program has it."""
+
+    code = "no_badge_reader"

@@ -162,7 +162,27 @@ REASONS: dict[str, Reason] = {
     "scene_moved": _r("摄像头被移动过", _CALL_ZH, "The camera was moved", _CALL_EN),
     "scene_unknown": _r("摄像头看到的地方变了", _CALL_ZH, "The camera sees another place", _CALL_EN),
     "scene_unreadable": _r("现场画面资料已损坏", _CALL_ZH, "The stored scene cannot be read", _CALL_EN),
-    "enclosure_opened": _r("机箱被打开过", _CALL_ZH, "The case was opened", _CALL_EN),
+    "enclosure_opened": _r(
+        "机箱被打开过，打卡需核实",
+        "照常打卡即可；请告诉现场管理员。",
+        "The case was opened: punches are checked",
+        "Punch as always, and tell the site manager.",
+    ),
+    "enclosure_unreadable": _r(
+        "机箱检测不可用，打卡需核实",
+        "照常打卡即可；请告诉现场管理员。",
+        "The case cannot be watched: punches are checked",
+        "Punch as always, and tell the site manager.",
+    ),
+    "no_badge_reader": _r(
+        "读卡器未连接", "请在屏幕上输入工号。", "The badge reader is missing", "Type your badge number on the screen."
+    ),
+    "badge_unknown": _r(
+        "不认识这张工牌",
+        "请输入工号，并告诉现场管理员。",
+        "This badge is not known here",
+        "Type your badge number, and tell the site manager.",
+    ),
     # any
     "ok": _r("正常", "您不用做什么。", "All is well", "Nothing to do."),
     "timeout": _r("超时了", "请再试一次。", "Time ran out", "Try again."),

@@ -45,7 +45,9 @@ create table if not exists template (
 
 
 class GalleryError(VerifyError):
-    """Base of what can be wrong with the gallery."""
+    """Base of what can be wrong with the gallery; `code` stands in the reason of a check."""
+
+    code = "error"
 
 
 class WrongGalleryKey(GalleryError):
@@ -54,6 +56,12 @@ class WrongGalleryKey(GalleryError):
 
 class GalleryTampered(GalleryError):
     """A row was changed or belongs to another worker or model."""
+
+
+class GalleryLocked(GalleryError):
+    """The key was dropped from memory, for the enclosure was opened; it comes back with a signed clear."""
+
+    code = "enclosure_opened"
 
 
 class GalleryUnreadable(GalleryError):
@@ -81,15 +89,13 @@ class Template:
 
 
 class Gallery:
-    """Opens or makes the file. `key`: 32 bytes. Safe from several threads.
+    """Opens or makes the file. `key`: 32 bytes; None opens it locked. Safe from several threads.
 
     Raises ValueError for a key of another length, WrongGalleryKey, GalleryUnreadable.
     """
 
-    def __init__(self, path: Path, key: bytes) -> None:
-        if len(key) != KEY_BYTES:
-            raise ValueError(f"the gallery's key has {KEY_BYTES} bytes, not {len(key)}")
-        self._cipher = AESGCM(key)
+    def __init__(self, path: Path, key: bytes | None) -> None:
+        self._cipher = None if key is None else _cipher(key)
         self._lock = threading.Lock()
         _touch_private(path)
         self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
@@ -106,6 +112,10 @@ class Gallery:
         for pragma in ("journal_mode=delete", "synchronous=full", "secure_delete=on", "foreign_keys=on"):
             self._database.execute(f"pragma {pragma}")
         self._database.executescript(_SCHEMA)
+        if self._cipher is not None:
+            self._check_mark()
+
+    def _check_mark(self) -> None:
         row = self._database.execute("select sealed from mark").fetchone()
         if row is None:
             self._database.execute("insert into mark values (1, ?)", (self._seal(b"zaigang", "mark"),))
@@ -189,7 +199,27 @@ class Gallery:
                     self._keep_person(worker, held[0], record)
             return check
         except GalleryError as error:
-            return Check(name=CHECK_NAME, outcome=Outcome.NOT_RUN, reason=f"error: {error}"[:400])
+            return Check(name=CHECK_NAME, outcome=Outcome.NOT_RUN, reason=f"{error.code}: {error}"[:400])
+
+    @property
+    def locked(self) -> bool:
+        """True while nothing sealed can be read or written."""
+        return self._cipher is None
+
+    def lock(self) -> None:
+        """Drop the key from memory: from now on everything sealed raises GalleryLocked. OpenSSL wipes what it frees."""
+        with self._lock:
+            self._cipher = None
+
+    def unlock(self, key: bytes) -> None:
+        """Take the key again. Raises as the constructor; a wrong key leaves the gallery locked."""
+        with self._reading():
+            self._cipher = _cipher(key)
+            try:
+                self._check_mark()
+            except BaseException:
+                self._cipher = None
+                raise
 
     def close(self) -> None:
         """Close the file."""
@@ -224,13 +254,19 @@ class Gallery:
 
     def _seal(self, plain: bytes, *bound_to: str) -> bytes:
         nonce = os.urandom(NONCE_BYTES)
-        return nonce + self._cipher.encrypt(nonce, plain, _associated(bound_to))
+        return nonce + self._opened_cipher.encrypt(nonce, plain, _associated(bound_to))
 
     def _unseal(self, sealed: bytes, *bound_to: str) -> bytes:
         try:
-            return self._cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _associated(bound_to))
+            return self._opened_cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _associated(bound_to))
         except (InvalidTag, ValueError, TypeError) as error:
             raise GalleryTampered(f"the row {'/'.join(bound_to)} was changed; erase it and enrol again") from error
+
+    @property
+    def _opened_cipher(self) -> AESGCM:
+        if self._cipher is None:
+            raise GalleryLocked("the gallery's key is not in memory since the enclosure was opened; it needs a clear")
+        return self._cipher
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -252,6 +288,12 @@ class Gallery:
                 if self._database.in_transaction:
                     self._database.execute("rollback")
                 raise
+
+
+def _cipher(key: bytes) -> AESGCM:
+    if len(key) != KEY_BYTES:
+        raise ValueError(f"the gallery's key has {KEY_BYTES} bytes, not {len(key)}")
+    return AESGCM(key)
 
 
 def _associated(parts: tuple[str, ...]) -> bytes:

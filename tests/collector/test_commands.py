@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from evidence.authorisation import verify_authorisation
+from evidence.clearance import verify_clearance
 from evidence.keys import Ed25519Key, PublicKey
 from tests.collector.conftest import Bench
 from tests.collector.process import command
@@ -33,6 +34,37 @@ def test_from_nothing_to_a_signed_authorisation(tmp_path: Path) -> None:
     assert (permit.worker, permit.name) == ("E001", "王小明")
     again = command("device", "add", "gate-1", "--site", "east", "--key", key, data=data, check=False)
     assert again.returncode == 1 and "already" in again.stderr and "Traceback" not in again.stderr
+
+
+def test_an_opening_that_arrived_is_cleared_by_a_signed_paper_and_only_once(
+    bench: Bench, terminal: Terminal, tmp_path: Path
+) -> None:
+    data, paper = bench.settings.data, tmp_path / "clear"
+    bench.offer(terminal, terminal.enrol())
+    asked = ("device", "clear-enclosure", terminal.device)
+    none = command(*asked, data=data, check=False)
+    assert none.returncode == 1 and "no opening" in none.stderr
+    for _ in range(2):  # the newest is the one that stands
+        seen = {"found": "running", "seen_at": "2026-11-22T00:00:00.000Z"}
+        bench.offer(terminal, terminal.append("enclosure.opened", seen))
+    assert terminal.head is not None
+    opening = terminal.head.seq
+    command(*asked, "--by", "boss", "--out", str(paper), data=data)
+    key = bench.keys.command.public
+    proof = base64.b64decode(paper.read_text())
+    one = verify_clearance(proof, key, terminal.device, terminal.site, terminal.chain, "2026-01-01T00:00:00.000Z")
+    assert (one.opening, one.authorised_by) == (opening, "boss")
+    done = {
+        "opening": opening,
+        "authorised_by": "boss",
+        "authorisation": one.id,
+        "clearance": paper.read_text().strip(),
+    }
+    bench.offer(terminal, terminal.append("enclosure.cleared", done))
+    again = command(*asked, data=data, check=False)
+    assert again.returncode == 1 and "was cleared at" in again.stderr
+    late = command(*asked, "--hours", "1000", data=data, check=False)
+    assert late.returncode == 1 and "at most 7 days" in late.stderr
 
 
 def test_keys_and_database_are_for_the_owner_alone(bench: Bench) -> None:

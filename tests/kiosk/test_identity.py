@@ -12,7 +12,7 @@ import pytest
 
 from evidence.keys import Ed25519Key
 from kiosk.errors import IdentityError, KeyFileExposed, KeyFileUnreadable
-from kiosk.identity import load_or_create, load_or_create_gallery_key
+from kiosk.identity import FileKey, load_or_create, load_or_create_gallery_key
 
 
 def test_a_key_is_made_at_first_start_and_found_again(tmp_path: Path) -> None:
@@ -104,3 +104,30 @@ def test_processes_that_start_together_use_one_key(tmp_path: Path) -> None:
     assert len(found) == 8
     assert len(set(found)) == 1
     assert isinstance(load_or_create(path), Ed25519Key)
+
+
+def test_a_dropped_key_signs_from_its_file_and_stays_out_of_memory(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    key = FileKey(path)
+    assert key.held
+    key.drop()
+    key.public.verify(key.sign(b"statement"), b"statement")
+    assert not key.held
+    key.hold()
+    assert key.held
+
+
+def test_a_dropped_key_is_neither_made_anew_nor_exchanged(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    key = FileKey(path)
+    key.drop()
+    path.rename(tmp_path / "aside")
+    with pytest.raises(KeyFileUnreadable):
+        key.sign(b"statement")
+    assert not path.exists()
+    load_or_create(path)
+    with pytest.raises(KeyFileUnreadable, match="another key"):
+        key.sign(b"statement")
+    path.chmod(0o644)
+    with pytest.raises(KeyFileExposed):
+        key.sign(b"statement")

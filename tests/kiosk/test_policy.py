@@ -118,3 +118,39 @@ def test_the_hash_changes_with_every_demand() -> None:
     assert base.hash == site().hash
     assert base.hash != base.model_copy(update={"attempt_limit_s": 21}).hash
     assert base.hash != site(review=(Method.FACE,)).hash
+
+
+@pytest.mark.parametrize("name", list(PROFILES))
+@pytest.mark.parametrize("method", list(Method))
+@pytest.mark.parametrize("seal", [Outcome.FAILED, Outcome.NOT_RUN, None])
+def test_without_a_passed_seal_no_method_of_any_profile_is_verified_and_none_is_refused_for_it(
+    name: str, method: Method, seal: Outcome | None
+) -> None:
+    policy = PROFILES[name].sealed()
+    demand = policy.demand(method)
+    if demand is None:
+        return
+    passed = [check(one, Outcome.PASSED) for one in demand.required + demand.optional]
+    reported = [*passed, check("enclosure", seal)] if seal else passed
+    assert judge(reported, policy, method) is Verdict.REVIEW
+    whole = judge([*passed, check("enclosure", Outcome.PASSED)], policy, method)
+    assert whole is (Verdict.REVIEW if method in policy.review_methods else Verdict.VERIFIED)
+
+
+@given(st.dictionaries(st.sampled_from(["a", "b", "c", "enclosure"]), OUTCOMES))
+def test_a_seal_only_ever_caps(outcomes: dict[str, Outcome]) -> None:
+    checks = [check(name, outcome) for name, outcome in outcomes.items()]
+    sealed, open_ = judge(checks, site().sealed(), Method.FACE), judge(checks, site(), Method.FACE)
+    assert (sealed is Verdict.REFUSED) == (open_ is Verdict.REFUSED)
+    if sealed is Verdict.VERIFIED:
+        assert open_ is Verdict.VERIFIED and outcomes.get("enclosure") is Outcome.PASSED
+
+
+def test_a_seal_that_nobody_reported_is_completed_as_not_run() -> None:
+    checks = complete([], Demand(required=("a",)), ("enclosure",))
+    assert [(one.name, one.outcome) for one in checks] == [("a", Outcome.NOT_RUN), ("enclosure", Outcome.NOT_RUN)]
+
+
+def test_the_policy_in_force_says_whether_the_enclosure_is_watched() -> None:
+    assert site().sealed().hash != site().hash
+    assert site().sealed().document()["seals"] == ["enclosure"]

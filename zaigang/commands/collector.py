@@ -249,6 +249,28 @@ def device_approve(
         Console().print(f"{name}: approved {', '.join(chains)}", highlight=False, soft_wrap=True)
 
 
+@device.command("clear-enclosure")
+def device_clear_enclosure(
+    name: str,
+    hours: Annotated[float, typer.Option(help="How long it holds.")] = 24,
+    out: Annotated[Path | None, typer.Option(help="File to write; standard output otherwise.")] = None,
+    by: Annotated[str, typer.Option(help="Who has looked at the terminal and answers for it.")] = "",
+    config: ConfigOption = None,
+    data: DataOption = None,
+) -> None:
+    """Sign a clear of this terminal's newest opening, for `zaigang kiosk clear-enclosure`; one line to hand over."""
+    with _opened(config, data) as held:
+        clearance, envelope = held.services.clearances.sign(name, by or getpass.getuser(), hours)
+    line = base64.b64encode(envelope).decode() + "\n"
+    if out is None:
+        sys.stdout.write(line)
+    else:
+        out.write_text(line)
+    Console(stderr=True).print(
+        f"opening {clearance.opening} of {name} may be cleared until {clearance.expires}", highlight=False
+    )
+
+
 def _show_devices(devices: Sequence[DeviceView], as_json: bool) -> None:
     if as_json:
         from collector.devices.api import (

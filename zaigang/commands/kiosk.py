@@ -96,3 +96,23 @@ def enrol(
         kiosk.stop()
     how = f"from {done.frames} frames" if done.frames else "with badge and PIN only"
     console.print(f"enrolled {done.worker} ({done.name}) {how}; signed as seq {done.seq}")
+
+
+@app.command("clear-enclosure")
+def clear_enclosure(
+    clearance: Annotated[
+        Path,
+        typer.Argument(help="The file that `zaigang collector device clear-enclosure` wrote.", metavar="AUTHORISATION"),
+    ],
+    config: Config = None,
+) -> None:
+    """Let a terminal whose case was opened verify again; needs its service to be stopped and the case to be closed."""
+    from kiosk.app import Kiosk
+    from kiosk.settings import KioskSettings
+
+    kiosk = Kiosk(KioskSettings.load(config), screen=False)
+    try:
+        seq = kiosk.clear_enclosure(clearance.read_text())
+    finally:
+        kiosk.stop()
+    Console(stderr=True).print(f"the enclosure is cleared; signed as seq {seq}")

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from kiosk.verify.gallery import Gallery, GalleryTampered, GalleryUnreadable, WrongGalleryKey
+from evidence.events import Outcome
+from kiosk.verify.gallery import Gallery, GalleryLocked, GalleryTampered, GalleryUnreadable, WrongGalleryKey
 
 KEY = bytes(range(32))
 MODEL, OTHER_MODEL = "dlib-resnet-v1/0123456789ab/mp5.1", "sface/ba9876543210/mp5.1"
@@ -189,3 +190,39 @@ def test_a_pin_for_nobody_fails_and_a_broken_row_is_not_run(gallery: Gallery, pa
     raw.close()
     check = gallery.check_pin("E-17", "4711", boot=BOOT, mono_us=0)
     assert (check.outcome, check.reason.split(":")[0]) == ("not_run", "error")
+
+
+def test_a_locked_gallery_gives_nothing_takes_nothing_and_is_itself_again_with_its_key(
+    gallery: Gallery, path: Path
+) -> None:
+    gallery.enrol("E-17", "王芳", MODEL, face(1), pin="4711")
+    gallery.lock()
+    before = on_disk(path)
+    assert gallery.locked
+    for asked in (
+        lambda: gallery.get("E-17"),
+        lambda: gallery.template("E-17", MODEL),
+        lambda: gallery.templates(MODEL),
+        lambda: gallery.enrol("E-18", "x", MODEL, face(2)),
+    ):
+        with pytest.raises(GalleryLocked):
+            asked()
+    check = gallery.check_pin("E-17", "4711", boot=BOOT, mono_us=1)
+    assert (check.outcome, check.reason.partition(":")[0]) == (Outcome.NOT_RUN, "enclosure_opened")
+    assert on_disk(path) == before
+    with pytest.raises(WrongGalleryKey):
+        gallery.unlock(bytes(32))
+    assert gallery.locked
+    gallery.unlock(KEY)
+    assert gallery.check_pin("E-17", "4711", boot=BOOT, mono_us=1).outcome is Outcome.PASSED
+
+
+def test_a_gallery_opened_without_its_key_is_locked(gallery: Gallery, path: Path) -> None:
+    gallery.enrol("E-17", "王芳", MODEL, face(1), pin="4711")
+    locked = Gallery(path, None)
+    with pytest.raises(GalleryLocked):
+        locked.get("E-17")
+    assert locked.workers() == ("E-17",)  # codes lie open
+    locked.unlock(KEY)
+    assert locked.get("E-17") is not None
+    locked.close()

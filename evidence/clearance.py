@@ -1,0 +1,55 @@
+"""A signed permission from the collector: this opening of this terminal's enclosure is cleared, once, until then.
+
+It names the chain and the seq of the `enclosure.opened` that it answers, so that it clears no other opening, earlier
+or later. That the case is closed again, and that the opening is the newest one, is the terminal's part.
+"""
+
+from __future__ import annotations
+
+from pydantic import TypeAdapter, ValidationError
+
+from evidence.canonical import canonical, parse_canonical
+from evidence.envelope import CLEARANCE_TYPE, Envelope, sign
+from evidence.errors import AuthorisationError, AuthorisationExpired, AuthorisationMismatch
+from evidence.events import Counter, Fact, Hex128, Name, Text, UtcTime
+from evidence.keys import PublicKey, SigningKey
+
+_utc_time: TypeAdapter[str] = TypeAdapter(UtcTime)
+
+
+class Clearance(Fact):
+    """One opening of one terminal that an administrator has looked into."""
+
+    id: Hex128
+    device: Name
+    site: Name
+    chain: Hex128
+    opening: Counter  # seq of the enclosure.opened in that chain
+    authorised_by: Text
+    expires: UtcTime
+
+
+def sign_clearance(clearance: Clearance, key: SigningKey) -> bytes:
+    """Return the encoded envelope."""
+    return sign(CLEARANCE_TYPE, canonical(clearance.model_dump(mode="json")), key).encode()
+
+
+def verify_clearance(data: bytes, key: PublicKey, device: str, site: str, chain: str, now: str) -> Clearance:
+    """Read a clearance that holds for this terminal's chain at `now` (RFC 3339 UTC with milliseconds).
+
+    Raises an EncodingError, a SignatureError, AuthorisationMismatch or AuthorisationExpired; ValueError if `now` is
+    not in that form, for then it could not be compared.
+    """
+    _utc_time.validate_python(now)
+    payload = Envelope.decode(data).verify(key, CLEARANCE_TYPE)
+    try:
+        clearance = Clearance.model_validate(parse_canonical(payload))
+    except ValidationError as error:
+        raise AuthorisationError(f"the payload is not a clearance: {error.error_count()} field(s) wrong") from error
+    if (clearance.device, clearance.site) != (device, site):
+        raise AuthorisationMismatch(f"the clearance is for {clearance.site}/{clearance.device}")
+    if clearance.chain != chain:
+        raise AuthorisationMismatch("the clearance is for another chain of this terminal")
+    if clearance.expires <= now:  # the fixed-width UTC form sorts as time does
+        raise AuthorisationExpired(f"the clearance ended at {clearance.expires}; ask for a new one")
+    return clearance

@@ -1,0 +1,548 @@
+"""An opened case caps every punch until a signed clear, whatever is deleted, restarted or full.
+
+The whole terminal with real journal, gallery and keys; the pins are gpiozero's MockFactory with a wire behind them.
+"""
+
+from __future__ import annotations
+
+import base64
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evidence.authorisation import EnrolmentAuthorisation, sign_authorisation
+from evidence.chain import read_event, verify_chain
+from evidence.clearance import Clearance, sign_clearance, verify_clearance
+from evidence.envelope import Envelope
+from evidence.events import (
+    Check,
+    EnclosureClearedBody,
+    EnclosureOpenedBody,
+    Kind,
+    LogType,
+    Method,
+    Outcome,
+    PunchBody,
+    Verdict,
+    parse_body,
+)
+from evidence.keys import Ed25519Key
+from evidence.receipt import Receipt, sign_receipt
+from kiosk.app import Kiosk
+from kiosk.enclosure import READING_KEPT_S
+from kiosk.errors import JournalFull, NotCleared, OpeningStands
+from kiosk.journal import Journal
+from kiosk.settings import EnclosureSettings, KioskSettings
+from kiosk.terminal.view import Phase, Result
+from kiosk.verify.gallery import GalleryLocked
+from tests.support.gpio import Pins
+
+TAMPER = 17
+WORKER, PIN = "W-1", "246810"
+COLLECTOR, STRANGER = Ed25519Key.generate(), Ed25519Key.generate()
+PATIENCE_S = 30.0
+
+
+@contextmanager
+def terminal(folder: Path, pins: Pins, **changes: Any) -> Iterator[Kiosk]:
+    with Kiosk(settings(folder, **changes), pins=pins, screen=False) as kiosk:  # type: ignore[arg-type]
+        yield kiosk
+
+
+def settings(folder: Path, **changes: Any) -> KioskSettings:
+    given: dict[str, Any] = {
+        "device": "gate-1",
+        "site": "east",
+        "data_dir": folder / "terminal",
+        "broker": ("mqtt://127.0.0.1:9",),
+        "collector_keys": (COLLECTOR.public.text(),),
+        "enclosure": EnclosureSettings(tamper_pin=TAMPER),
+        "profile": "badge-only",
+    }
+    return KioskSettings(**(given | changes))
+
+
+def until(probe: Callable[[], Any], what: str) -> Any:
+    deadline = time.monotonic() + PATIENCE_S
+    while not (found := probe()):
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.01)
+    return found
+
+
+def _never(probe: Callable[[], Any]) -> None:
+    """Give what must not happen a moment in which it would happen at once."""
+    deadline = time.monotonic() + 0.3
+    while time.monotonic() < deadline:
+        assert not probe()
+        time.sleep(0.01)
+
+
+def enrol(kiosk: Kiosk) -> None:
+    permission = EnrolmentAuthorisation(
+        id="ab" * 16,
+        worker=WORKER,
+        name="王芳",
+        device="gate-1",
+        site="east",
+        authorised_by="HR",
+        expires="2099-01-01T00:00:00.000Z",
+    )
+    kiosk.enrol_pin(base64.b64encode(sign_authorisation(permission, COLLECTOR)).decode(), PIN)
+
+
+def punch(kiosk: Kiosk) -> Result:
+    until(lambda: kiosk.attendant.view().phase in (Phase.IDLE, Phase.RESULT, Phase.OUT_OF_ORDER), "an idle terminal")
+    kiosk.attendant.dismiss()
+    kiosk.attendant.badge_pin(LogType.IN, WORKER, PIN)
+    result: Result = until(lambda: kiosk.attendant.view().result, "a result")
+    return result
+
+
+def bodies(kiosk: Kiosk, kind: Kind) -> list[tuple[int, Any]]:
+    keys = {"gate-1": kiosk.key.public}
+    read = [read_event(envelope, keys)[0] for _, envelope in kiosk.journal.unsent(-1, 1000)]
+    return [(event.seq, parse_body(event)) for event in read if event.kind == kind]
+
+
+def enclosure_check(kiosk: Kiosk) -> Check:
+    _, body = bodies(kiosk, Kind.PUNCH_RECORDED)[-1]
+    assert isinstance(body, PunchBody)
+    return next(check for check in body.checks if check.name == "enclosure")
+
+
+def opened(kiosk: Kiosk) -> int:
+    """Wait until the opening is signed and return its seq."""
+    until(lambda: kiosk.journal.opening is not None and not kiosk.key.held, "a signed opening")
+    assert kiosk.journal.opening is not None
+    return kiosk.journal.opening
+
+
+def cut(kiosk: Kiosk, pins: Pins) -> int:
+    pins.pin(TAMPER).cut()
+    return opened(kiosk)
+
+
+def clearance(kiosk: Kiosk, opening: int, key: Ed25519Key = COLLECTOR, **changes: Any) -> str:
+    given: dict[str, Any] = {
+        "id": "cd" * 16,
+        "device": "gate-1",
+        "site": "east",
+        "chain": kiosk.journal.head.chain,
+        "opening": opening,
+        "authorised_by": "boss",
+        "expires": "2099-01-01T00:00:00.000Z",
+    }
+    return base64.b64encode(sign_clearance(Clearance(**(given | changes)), key)).decode()
+
+
+def clear(folder: Path, pins: Pins, text: Callable[[Kiosk], str]) -> int:
+    """As `zaigang kiosk clear-enclosure` does it: the service is stopped, another process opens the journal."""
+    kiosk = Kiosk(settings(folder), pins=pins, screen=False)  # type: ignore[arg-type]
+    try:
+        return kiosk.clear_enclosure(text(kiosk))
+    finally:
+        kiosk.stop()
+
+
+def test_a_closed_case_is_said_in_every_punch_and_verifies(tmp_path: Path) -> None:
+    with terminal(tmp_path, Pins()) as kiosk:
+        enrol(kiosk)
+        assert punch(kiosk).verdict is Verdict.VERIFIED
+        assert enclosure_check(kiosk).outcome is Outcome.PASSED
+        assert kiosk.parts()["enclosure"].state == "working"
+        (applied,) = bodies(kiosk, Kind.CONFIG_APPLIED)
+        assert applied[1].policy["seals"] == ["enclosure"]
+
+
+def test_an_opened_case_is_signed_first_then_the_keys_are_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[tuple[str, bool]] = []
+    append = Journal.append
+
+    def watched(self: Journal, kind: str, body: Any) -> Any:
+        order.append((kind, kiosk.key.held and not kiosk.gallery.locked))
+        return append(self, kind, body)
+
+    pins = Pins()
+    with terminal(tmp_path, pins) as kiosk:
+        enrol(kiosk)
+        monkeypatch.setattr(Journal, "append", watched)
+        seq = cut(kiosk, pins)
+        assert order == [(Kind.ENCLOSURE_OPENED, True)]
+        ((signed, body),) = bodies(kiosk, Kind.ENCLOSURE_OPENED)
+        assert (signed, isinstance(body, EnclosureOpenedBody) and body.found) == (seq, "running")
+        assert kiosk.gallery.locked and not kiosk.key.held
+        with pytest.raises(GalleryLocked):
+            kiosk.gallery.get(WORKER)
+
+
+def test_after_an_opening_punches_are_recorded_and_none_is_verified(tmp_path: Path) -> None:
+    pins = Pins()
+    with terminal(tmp_path, pins) as kiosk:
+        enrol(kiosk)
+        seq = cut(kiosk, pins)
+        pins.pin(TAMPER).mend()  # a case that is closed again was open all the same
+        result = punch(kiosk)
+        assert (result.verdict, result.reasons[0]) == (Verdict.REVIEW, "enclosure_opened")
+        assert result.receipt_qr is not None  # signed, by a key that is read for this one signature
+        check = enclosure_check(kiosk)
+        assert (check.outcome, check.observed) == (Outcome.FAILED, {"opening": seq})
+        assert kiosk.parts()["enclosure"].reason.startswith("enclosure_opened:")
+        assert "enclosure_opened" in kiosk.attendant.view().troubles
+        assert not kiosk.key.held
+        chain = [envelope for _, envelope in kiosk.journal.unsent(-1, 1000)]
+        assert verify_chain(chain, {"gate-1": kiosk.key.public}).ok
+
+
+def test_a_case_opened_while_an_attempt_runs_caps_that_attempt(tmp_path: Path) -> None:
+    pins = Pins()
+    with terminal(tmp_path, pins) as kiosk:
+        enrol(kiosk)
+        place = kiosk.attendant._around.place
+
+        def opening_meanwhile() -> Any:
+            pins.pin(TAMPER).cut()
+            return place()
+
+        object.__setattr__(kiosk.attendant._around, "place", opening_meanwhile)
+        assert punch(kiosk).verdict is Verdict.REVIEW
+        assert enclosure_check(kiosk).outcome is Outcome.FAILED
+        _, body = bodies(kiosk, Kind.PUNCH_RECORDED)[-1]
+        # The PIN was found right before the case was opened: only the seal stands against it.
+        assert [check.name for check in body.checks if check.outcome is Outcome.FAILED] == ["enclosure"]
+
+
+def test_no_opening_comes_between_a_verdict_and_its_place_in_the_chain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pins = Pins()
+    with terminal(tmp_path, pins) as kiosk:
+        enrol(kiosk)
+        append = Journal.append
+
+        def opening_at_the_commit(self: Journal, kind: str, body: Any) -> Any:
+            if kind == Kind.PUNCH_RECORDED:
+                pins.pin(TAMPER).cut()  # the verdict is made
+                _never(lambda: self.opening)  # the watch waits for the verdict's place
+            return append(self, kind, body)
+
+        monkeypatch.setattr(Journal, "append", opening_at_the_commit)
+        assert punch(kiosk).verdict is Verdict.VERIFIED
+        opened(kiosk)
+        kinds = [read_event(one, {"gate-1": kiosk.key.public})[0].kind for _, one in kiosk.journal.unsent(-1, 1000)]
+        assert kinds[-2:] == [Kind.PUNCH_RECORDED, Kind.ENCLOSURE_OPENED]
+
+
+@pytest.mark.parametrize("method", list(Method))
+def test_the_journal_signs_no_verified_punch_of_any_method_while_an_opening_stands(
+    tmp_path: Path, method: Method
+) -> None:
+    pins = Pins()
+    with terminal(tmp_path, pins) as kiosk:
+        cut(kiosk, pins)
+        head = kiosk.journal.head
+        body = PunchBody(
+            worker=WORKER,
+            log_type=LogType.IN,
+            method=method,
+            verdict=Verdict.VERIFIED,
+            checks=(),
+            policy="0" * 64,
+            receipt="01234567",
+            tapped_at="2026-01-01T00:00:00.000Z",
+        )
+        with pytest.raises(OpeningStands):
+            kiosk.journal.append(Kind.PUNCH_RECORDED, body)
+        assert kiosk.journal.head == head
+        kiosk.journal.append(Kind.PUNCH_RECORDED, body.model_copy(update={"verdict": Verdict.REVIEW}))
+
+
+def test_the_cap_outlives_a_restart_deleted_files_and_a_deleted_setting(tmp_path: Path) -> None:
+    pins = Pins()
+    with terminal(tmp_path, pins) as kiosk:
+        enrol(kiosk)
+        seq = cut(kiosk, pins)
+        pins.pin(TAMPER).mend()
+    for file in (tmp_path / "terminal").iterdir():
+        if file.name not in ("journal.db", "terminal.pem", "gallery.db", "gallery.key"):
+            file.unlink()
+    for changes in ({}, {"enclosure": EnclosureSettings()}):
+        with terminal(tmp_path, pins, **changes) as kiosk:
+            assert kiosk.journal.opening == seq
+            assert kiosk.gallery.locked and not kiosk.key.held
+            assert punch(kiosk).verdict is Verdict.REVIEW
+            assert enclosure_check(kiosk).outcome is Outcome.FAILED
+
+
+def test_a_loop_found_open_at_the_start_is_an_opening_and_one_that_stays_open_is_not_signed_twice(
+    tmp_path: Path,
+) -> None:
+    pins = Pins()
+    with terminal(tmp_path, pins) as kiosk:
+        enrol(kiosk)
+    pins.pin(TAMPER).cut()
+    with terminal(tmp_path, pins) as kiosk:
+        seq = opened(kiosk)
+        assert bodies(kiosk, Kind.ENCLOSURE_OPENED)[0][1].found == "start"
+        assert punch(kiosk).verdict is Verdict.REVIEW
+    with terminal(tmp_path, pins) as kiosk:
+        assert [one for one, _ in bodies(kiosk, Kind.ENCLOSURE_OPENED)] == [seq]
+
+
+def test_a_second_opening_within_the_same_minute_is_signed_at_the_end_of_the_process_at_the_latest(
+    tmp_path: Path,
+) -> None:
+    pins = Pins()
+    with terminal(tmp_path, pins) as kiosk:
+        cut(kiosk, pins)
+        pins.pin(TAMPER).mend()
+        until(lambda: kiosk.enclosure._closed, "the closed loop")
+        pins.pin(TAMPER).cut()  # within the minute in which a rattling loop signs once
+        until(lambda: kiosk.enclosure._seen, "the second opening")
+    with terminal(tmp_path, pins) as kiosk:
+        assert len(bodies(kiosk, Kind.ENCLOSURE_OPENED)) == 2
+
+
+@pytest.mark.parametrize("when", ["at the start", "later", "no library"])
+def test_a_loop_that_cannot_be_read_prevents_verified_and_comes_back(tmp_path: Path, when: str) -> None:
+    pins = Pins()
+    if when == "at the start":
+        pins.pin(TAMPER).broken = OSError("input/output error")
+    if when == "no library":
+        pins.failing = ModuleNotFoundError("No module named 'lgpio'")
+    with terminal(tmp_path, pins) as kiosk:
+        enrol(kiosk)
+        if when == "later":
+            assert punch(kiosk).verdict is Verdict.VERIFIED
+            pins.pin(TAMPER).broken = OSError("input/output error")
+        until(lambda: kiosk.parts()["enclosure"].state == "failed", "the failed loop")
+        assert kiosk.parts()["enclosure"].reason.startswith("enclosure_unreadable:")
+        assert punch(kiosk).verdict is Verdict.REVIEW
+        assert enclosure_check(kiosk).outcome is Outcome.NOT_RUN
+        assert kiosk.journal.opening is None  # nobody saw an opening
+        pins.pin(TAMPER).broken = pins.failing = None
+        until(lambda: kiosk.parts()["enclosure"].state == "working", "the loop again")
+        assert punch(kiosk).verdict is Verdict.VERIFIED
+
+
+def test_a_loop_that_hangs_is_told_within_ten_seconds_and_does_not_hang_the_punches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pins = Pins()
+    with terminal(tmp_path, pins) as kiosk:
+        enrol(kiosk)
+        hanging = until(lambda: kiosk.enclosure._loop, "the loop")
+        go_on = kiosk.enclosure._stopping.wait
+        monkeypatch.setattr(hanging, "closed", lambda: go_on())
+        started_s = time.monotonic()
+        until(lambda: kiosk.parts()["enclosure"].state == "failed", "the state to say so")
+        assert time.monotonic() - started_s > READING_KEPT_S - 1  # the last reading held for its time, and no longer
+        assert punch(kiosk).verdict is Verdict.REVIEW
+        assert enclosure_check(kiosk).outcome is Outcome.NOT_RUN
+
+
+def test_a_signed_clear_lets_the_terminal_verify_again_and_stands_in_the_chain(tmp_path: Path) -> None:
+    pins = Pins()
+    with terminal(tmp_path, pins) as kiosk:
+        enrol(kiosk)
+        seq = cut(kiosk, pins)
+    pins.pin(TAMPER).mend()
+    done = clear(tmp_path, pins, lambda kiosk: clearance(kiosk, seq))
+    with terminal(tmp_path, pins) as kiosk:
+        ((cleared, body),) = bodies(kiosk, Kind.ENCLOSURE_CLEARED)
+        assert isinstance(body, EnclosureClearedBody)
+        assert (cleared, body.opening, body.authorised_by) == (done, seq, "boss")
+        proof, chain = base64.b64decode(body.clearance), kiosk.journal.head.chain
+        assert verify_clearance(proof, COLLECTOR.public, "gate-1", "east", chain, "2026-01-01T00:00:00.000Z")
+        assert punch(kiosk).verdict is Verdict.VERIFIED
+        assert enclosure_check(kiosk).outcome is Outcome.PASSED
+        again = cut(kiosk, pins)  # and the next opening stands again
+        assert again > done
+        assert punch(kiosk).verdict is Verdict.REVIEW
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"key": STRANGER}, "registered is"),
+        ({"device": "gate-2"}, "gate-2"),
+        ({"site": "west"}, "west"),
+        ({"chain": "ef" * 16}, "another chain"),
+        ({"expires": "2026-01-01T00:00:00.000Z"}, "ended at"),
+        ({"opening": 0}, "for opening 0"),
+        ({"opening": 999}, "for opening 999"),
+    ],
+)
+def test_a_clear_that_is_not_for_this_opening_of_this_terminal_now_clears_nothing(
+    tmp_path: Path, changes: dict[str, Any], why: str
+) -> None:
+    pins = Pins()
+    with terminal(tmp_path, pins) as kiosk:
+        enrol(kiosk)
+        seq = cut(kiosk, pins)
+    pins.pin(TAMPER).mend()
+    with pytest.raises(NotCleared, match=why):
+        clear(tmp_path, pins, lambda kiosk: clearance(kiosk, **({"opening": seq} | changes)))
+    with terminal(tmp_path, pins) as kiosk:
+        assert kiosk.journal.opening == seq
+        assert punch(kiosk).verdict is Verdict.REVIEW
+
+
+def test_a_clear_is_used_once_and_not_for_an_older_opening(tmp_path: Path) -> None:
+    pins = Pins()
+    with terminal(tmp_path, pins) as kiosk:
+        first = cut(kiosk, pins)
+    pins.pin(TAMPER).mend()
+    paper = []
+    clear(tmp_path, pins, lambda kiosk: paper.append(clearance(kiosk, first)) or paper[0])
+    with pytest.raises(NotCleared, match="no opening waits"):
+        clear(tmp_path, pins, lambda _: paper[0])
+    with terminal(tmp_path, pins) as kiosk:
+        second = cut(kiosk, pins)
+    pins.pin(TAMPER).mend()
+    with pytest.raises(NotCleared, match=f"for opening {first}, the one that stands is {second}"):
+        clear(tmp_path, pins, lambda _: paper[0])
+    with pytest.raises(NotCleared, match="used before"):
+        clear(tmp_path, pins, lambda kiosk: clearance(kiosk, second))  # the same id for another opening
+    clear(tmp_path, pins, lambda kiosk: clearance(kiosk, second, id="ee" * 16))
+
+
+@pytest.mark.parametrize("text", ["", "not base64!", "AAAA", "{}"])
+def test_garbage_clears_nothing(tmp_path: Path, text: str) -> None:
+    pins = Pins()
+    with terminal(tmp_path, pins) as kiosk:
+        cut(kiosk, pins)
+    pins.pin(TAMPER).mend()
+    with pytest.raises(NotCleared):
+        clear(tmp_path, pins, lambda _: text)
+
+
+@pytest.mark.parametrize("state", ["open", "unreadable"])
+def test_nothing_is_cleared_while_the_case_is_open_or_nobody_can_say(tmp_path: Path, state: str) -> None:
+    pins = Pins()
+    with terminal(tmp_path, pins) as kiosk:
+        seq = cut(kiosk, pins)
+    if state == "unreadable":
+        pins.pin(TAMPER).mend()
+        pins.pin(TAMPER).broken = OSError("input/output error")
+    with pytest.raises(NotCleared, match="case is"):
+        clear(tmp_path, pins, lambda kiosk: clearance(kiosk, seq))
+    pins.pin(TAMPER).broken = None
+    pins.pin(TAMPER).mend()
+    clear(tmp_path, pins, lambda kiosk: clearance(kiosk, seq))  # the refusal did not use it up
+
+
+def test_with_a_full_journal_the_screen_says_so_nothing_is_verified_and_the_opening_is_signed_when_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pins = Pins()
+    monkeypatch.setattr("kiosk.enclosure.RETRY_S", 0.2)
+    with terminal(tmp_path, pins) as kiosk:
+        enrol(kiosk)
+        database = kiosk.journal._open_database
+        (pages,) = database.execute("PRAGMA page_count").fetchone()
+        database.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(JournalFull):
+            for _ in range(100):
+                kiosk.journal.append(Kind.CLOCK_STEPPED, {"from": "2026-01-01T00:00:00.000Z", "step_ms": 1})
+        pins.pin(TAMPER).cut()
+        until(lambda: not kiosk.key.held and kiosk.gallery.locked, "the dropped keys")
+        assert kiosk.journal.opening is None  # there was no room to say it
+        view = until(lambda: (v := kiosk.attendant.view()).phase is Phase.OUT_OF_ORDER and v, "the screen to say so")
+        assert {"disk_full", "enclosure_opened"} <= set(view.troubles)
+        assert kiosk.parts()["enclosure"].state == "failed"
+        head = kiosk.journal.head
+        with kiosk.enclosure.judging() as checks:
+            assert [(one.name, one.outcome) for one in checks] == [("enclosure", Outcome.FAILED)]
+        assert kiosk.journal.head == head
+        database.execute(f"PRAGMA max_page_count = {pages + 100}")
+        opened(kiosk)
+        assert kiosk.journal.probe()
+        assert punch(kiosk).verdict is Verdict.REVIEW
+
+
+def test_pruning_keeps_what_the_state_is_derived_from(tmp_path: Path) -> None:
+    pins = Pins()
+    with terminal(tmp_path, pins) as kiosk:
+        seq = cut(kiosk, pins)
+        for _ in range(5):
+            kiosk.journal.append(Kind.CLOCK_STEPPED, {"from": "2026-01-01T00:00:00.000Z", "step_ms": 1})
+        head = kiosk.journal.head
+        receipt = Receipt(
+            device="gate-1",
+            chain=head.chain,
+            upto=head.seq,
+            head=head.hash,
+            tree_size=1,
+            time="2020-01-01T00:00:00.000Z",
+        )
+        kiosk.journal.release(sign_receipt(receipt, COLLECTOR), COLLECTOR.public)
+        assert kiosk.journal.prune("2026-01-01T00:00:00.000Z") > 0
+        path = kiosk.journal.path
+    with sqlite3.connect(path) as database:
+        assert [row[0] for row in database.execute("SELECT seq FROM events ORDER BY seq")][:2] == [seq, head.seq]
+    with terminal(tmp_path, pins) as kiosk:
+        assert kiosk.journal.opening == seq
+
+
+def test_an_enclosure_row_that_was_exchanged_is_not_believed(tmp_path: Path) -> None:
+    pins = Pins()
+    with terminal(tmp_path, pins) as kiosk:
+        cut(kiosk, pins)
+        for _ in range(3):  # the head and the event before it are checked anyway
+            kiosk.journal.append(Kind.CLOCK_STEPPED, {"from": "2026-01-01T00:00:00.000Z", "step_ms": 1})
+        path = kiosk.journal.path
+        (_, other), *_ = kiosk.journal.unsent(-1, 1)
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE events SET envelope = ? WHERE kind = 'enclosure.opened'", (other,))
+    with pytest.raises(Exception, match="journal_damaged"), terminal(tmp_path, pins):
+        pass
+    assert Envelope.decode(other).payload  # the row itself was a good one, of another seq
+
+
+def test_a_terminal_without_a_loop_says_nothing_of_one(tmp_path: Path) -> None:
+    with terminal(tmp_path, Pins(), enclosure=EnclosureSettings()) as kiosk:
+        enrol(kiosk)
+        assert punch(kiosk).verdict is Verdict.VERIFIED
+        _, body = bodies(kiosk, Kind.PUNCH_RECORDED)[-1]
+        assert "enclosure" not in [check.name for check in body.checks]
+        assert kiosk.parts()["enclosure"].state == "absent"
+
+
+def test_the_command_clears_with_the_service_stopped_and_says_in_one_line_what_is_wrong(tmp_path: Path) -> None:
+    pins = Pins()
+    with terminal(tmp_path, pins) as kiosk:
+        enrol(kiosk)
+        seq = cut(kiosk, pins)
+        paper, wrong = tmp_path / "clear", tmp_path / "wrong"
+        paper.write_text(clearance(kiosk, seq) + "\n")
+        wrong.write_text(clearance(kiosk, seq, STRANGER))
+    # The machine of the test has no pins: the loop is left out, which leaves the opening standing all the same.
+    config = tmp_path / "kiosk.toml"
+    config.write_text(
+        f'device = "gate-1"\nsite = "east"\ndata_dir = "{tmp_path / "terminal"}"\nprofile = "badge-only"\n'
+        f'collector_keys = ["{COLLECTOR.public.text()}"]\n'
+    )
+
+    def run(file: Path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "zaigang.cli", "kiosk", "clear-enclosure", str(file), "--config", str(config)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    refused = run(wrong)
+    assert refused.returncode == 1 and "registered is" in refused.stderr and "Traceback" not in refused.stderr
+    done = run(paper)
+    assert (done.returncode, "cleared" in done.stderr) == (0, True), done.stderr
+    again = run(paper)
+    assert again.returncode == 1 and "no opening waits" in again.stderr
+    pins.pin(TAMPER).mend()
+    with terminal(tmp_path, pins) as kiosk:
+        assert punch(kiosk).verdict is Verdict.VERIFIED
