@@ -14,10 +14,11 @@ from typing import Self
 
 import structlog
 
-from evidence.events import Check, ConfigAppliedBody, Kind, Outcome
+from evidence.events import Check, ConfigAppliedBody, Kind, Outcome, PunchBody, parse_body
 from evidence.status import Part
 from kiosk.attendant import Attendant, Surroundings
-from kiosk.clock import Stamp, SystemClock, step_ms
+from kiosk.clock import Stamp, SystemClock, format_time, parse_time, step_ms
+from kiosk.eid_keys import load_eid_keys
 from kiosk.enrolment import Consent, Enrolled, EnrolmentDesk, EnrolmentError
 from kiosk.errors import JournalFailed, JournalFull
 from kiosk.health import clock_part, free_bytes, gather, troubles
@@ -28,6 +29,7 @@ from kiosk.policy import PROFILES
 from kiosk.sensors.beacons import BeaconSensor, BeaconSource, BeaconTracker
 from kiosk.sensors.bleak_beacons import BleakBeacons
 from kiosk.sensors.camera import Camera
+from kiosk.sensors.eddystone_eid import EidBook
 from kiosk.sensors.gps import Fence, FixTracker
 from kiosk.sensors.newest_frame import NewestFrame
 from kiosk.sensors.recorded_beacons import RecordedBeacons
@@ -40,11 +42,13 @@ from kiosk.uplink import Uplink
 from kiosk.verify.face import Face, open_face
 from kiosk.verify.gallery import Gallery
 from kiosk.verify.session import FaceSession
+from kiosk.worn_badges import WornBadges
 
 log = structlog.get_logger(__name__)
 
 HEALTH_EVERY_S = 5.0  # a console shows trouble within two of these
 PRUNE_EVERY_S = 3600.0
+LONGEST_EID_WINDOW_NS = 5 * (1 << 15) * 1_000_000_000  # five periods of the slowest rotation, 45 hours
 
 
 def open_camera(settings: KioskSettings) -> Camera:
@@ -91,6 +95,7 @@ class Kiosk:
         self.uplink = Uplink(self.journal, settings, self.clock)
         self._fence = _fence(settings)
         self._gps = _gps(settings, self._fence)
+        self._worn = _worn_badges(settings, self.journal, self.clock.stamp())
         self._beacons = _beacons(settings)
         self.eyes: NewestFrame | None = None
         self._face: Face | None = None
@@ -104,7 +109,15 @@ class Kiosk:
             gallery=self.gallery,
             eyes=self.eyes,
             new_session=self._new_session if self._face is not None else None,
-            surroundings=Surroundings(self.clock.stamp, self._place, self._troubles, self._online, self.uplink.wake),
+            surroundings=Surroundings(
+                self.clock.stamp,
+                self._place,
+                self._troubles,
+                self._online,
+                self.uplink.wake,
+                badge=self._badge,
+                punched=self._punched,
+            ),
             site=settings.title,
             device=settings.device,
             tz=settings.tz,
@@ -205,14 +218,28 @@ class Kiosk:
 
     def _place(self) -> list[Check]:
         gps = self._gps.reading() if self._gps is not None else None
-        # A scanner that has failed hears nothing, which says nothing about the anchors.
-        scans = self._beacons is not None and self._beacons.state.state in ("working", "degraded")
-        beacons = self._beacons.reading() if self._beacons is not None and scans else None
+        scanner = self._scanner()
+        beacons = scanner.reading() if scanner is not None else None
         return [
             gps_check(gps, self._fence),
             beacon_check(beacons, self.settings.anchors),
             clock_check(self.clock.stamp().clock),
         ]
+
+    def _scanner(self) -> BeaconSensor | None:
+        """The scanner while it scans: one that has failed hears nothing, which says nothing about any beacon."""
+        scans = self._beacons is not None and self._beacons.state.state in ("working", "degraded")
+        return self._beacons if scans else None
+
+    def _badge(self, worker: str | None) -> tuple[Check, ...]:
+        return self._worn.check(worker, self._scanner())
+
+    def _punched(self, body: PunchBody) -> None:
+        """After the commit of a punch; what goes wrong here must not make it look unrecorded."""
+        try:
+            self._worn.spend(body)
+        except Exception:
+            log.exception("punch_not_followed")
 
     def _troubles(self) -> tuple[str, ...]:
         # Network and clock are shown where they matter; asking the clock may cost a process, and a screen waits.
@@ -283,4 +310,20 @@ def _beacons(settings: KioskSettings) -> BeaconSensor | None:
         source = RecordedBeacons(Path(settings.beacons.removeprefix("file:")), loop=True)
     else:
         source = BleakBeacons()
-    return BeaconSensor(source, BeaconTracker(settings.anchors))
+    return BeaconSensor(
+        source,
+        BeaconTracker(settings.anchors),
+        badges=BeaconTracker(settings.badges) if settings.badges else None,
+        book=EidBook(load_eid_keys(settings.eid_keys)) if settings.eid_keys is not None else None,
+    )
+
+
+def _worn_badges(settings: KioskSettings, journal: Journal, now: Stamp) -> WornBadges:
+    """Whose badge is whose; identifiers that served a punch before this start stay used."""
+    worn = WornBadges(settings.badges)
+    since = format_time(parse_time(now.time) - LONGEST_EID_WINDOW_NS)
+    for event in journal.recent((Kind.PUNCH_RECORDED,), since) if settings.badges else ():
+        body = parse_body(event)
+        if isinstance(body, PunchBody):
+            worn.spend(body)
+    return worn

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from evidence.events import Check, LogType, Method, Outcome, Verdict
+from evidence.events import Check, LogType, Method, Outcome, PunchBody, Verdict
 from evidence.status import Part
 from kiosk.clock import Stamp
 from kiosk.errors import JournalFailed, JournalFull
@@ -78,6 +78,8 @@ class Surroundings:
     troubles: Callable[[], tuple[str, ...]]
     online: Callable[[], bool]
     recorded: Callable[[], None]  # called after each commit: wakes the uplink
+    badge: Callable[[str | None], Sequence[Check]] = lambda worker: ()  # whether this worker's badge is near
+    punched: Callable[[PunchBody], None] = lambda body: None  # told of each committed punch, refused ones too
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +222,7 @@ class Attendant:
         else:
             self._identify_by_pin(punch, request)
         self._show(phase=Phase.CHECKING, hint=None, ask=None)
-        punch.add(*self._around.place())
+        punch.add(*self._around.place(), *self._around.badge(punch.worker))
         draft = punch.decide()
         try:
             recorded = self._journal.append(draft.kind, draft.body)
@@ -231,6 +233,7 @@ class Attendant:
             return self._unrecorded(request, punch, code)
         punch.recorded(recorded.seq)
         self._around.recorded()
+        self._around.punched(draft.body)
         return Result(
             verdict=draft.body.verdict,
             method=request.method,

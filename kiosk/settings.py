@@ -28,12 +28,14 @@ from pydantic_settings import (
 )
 
 from evidence.errors import InvalidKey
-from evidence.events import Name
+from evidence.events import Name, WorkerCode
 from evidence.keys import PublicKey
+from kiosk.breaks import parse_break
 from kiosk.errors import SettingsError
 
 ENV_PREFIX = "ZAIGANG_KIOSK_"
 Texts = Annotated[tuple[str, ...], NoDecode]  # in the environment: separated by commas
+BEACON_KINDS = ("ibeacon:", "altbeacon:", "eddystone-uid:", "eddystone-url:", "eid:")  # what a badge may send
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -55,6 +57,22 @@ class FenceSettings(BaseModel):
     def longitude_e7(self) -> int:
         """Longitude in units of 1e-7 degrees."""
         return round(self.longitude * 10_000_000)
+
+
+class PresenceSettings(BaseModel):
+    """Presence by badge (docs/presence.md): when and how long a worker's badge is noted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_shift_hours: int = Field(default=12, ge=1, le=24)  # after IN; a forgotten OUT must not follow anybody home
+    breaks: tuple[str, ...] = ()  # "12:00-13:00", in the site's local time: nothing is noted then
+
+    @field_validator("breaks")
+    @classmethod
+    def _breaks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            parse_break(one)
+        return value
 
 
 class KioskSettings(BaseSettings):
@@ -85,6 +103,9 @@ class KioskSettings(BaseSettings):
     gps_baud: int = Field(default=9600, ge=1200, le=921_600)
     beacons: str | None = None  # "bleak", file:PATH, or none
     anchors: Texts = ()  # beacon ids that stand at this site
+    badges: dict[str, WorkerCode] = {}  # beacon id (or eid:NAME) worn, to the employee code of its worker
+    eid_keys: Path | None = None  # identity keys of Eddystone-EID beacons, mode 0600 (kiosk/eid_keys.py)
+    presence: PresenceSettings | None = None  # none: no presence is noted
     fence: FenceSettings | None = None
     landmark_bundle: Path | None = None  # a face_landmarker.task of one's own
 
@@ -192,6 +213,24 @@ class KioskSettings(BaseSettings):
             raise ValueError('beacons come from "bleak", file:PATH or "none"')
         return value
 
+    @field_validator("badges")
+    @classmethod
+    def _badges(cls, value: dict[str, str]) -> dict[str, str]:
+        for badge in value:
+            if not badge.startswith(BEACON_KINDS):
+                raise ValueError(f"a badge begins with one of {', '.join(BEACON_KINDS)}")
+        return value
+
+    @model_validator(mode="after")
+    def _badges_can_be_heard(self) -> Self:
+        if self.badges and self.beacons is None:
+            raise ValueError("badges need a scanner: set beacons")
+        if self.presence is not None and not self.badges:
+            raise ValueError("presence needs badges, and workers to whom they belong")
+        if self.eid_keys is None and any(one.startswith("eid:") for one in (*self.badges, *self.anchors)):
+            raise ValueError("eid:NAME needs eid_keys, the file with its key")
+        return self
+
     @model_validator(mode="after")
     def _certificate_pair(self) -> Self:
         if (self.broker_cert is None) != (self.broker_key is None):
@@ -267,8 +306,9 @@ def _named(error: ValidationError, known: Iterable[str]) -> list[str]:
     for one in error.errors(include_url=False, include_input=False):
         where = ".".join(str(part) for part in one["loc"])
         if one["type"] == "extra_forbidden":
-            model = FenceSettings.model_fields if len(one["loc"]) > 1 else known
-            lines.append(_guess(str(one["loc"][-1]), model))
+            tables = {"fence": FenceSettings.model_fields, "presence": PresenceSettings.model_fields}
+            keys = tables.get(str(one["loc"][0]), known) if len(one["loc"]) > 1 else known
+            lines.append(_guess(str(one["loc"][-1]), keys))
         else:
             lines.append(f"{where or 'settings'}: {one['msg'].removeprefix('Value error, ')}")
     return lines

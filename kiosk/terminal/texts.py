@@ -115,6 +115,11 @@ REASONS: dict[str, Reason] = {
     "stale": _r("位置数据已过时", _RECORDED_ZH, "The position data are too old", _RECORDED_EN),
     "not_heard": _r("没有收到现场信标", _CALL_ZH, "The site beacon was not heard", _CALL_EN),
     "no_scanner": _r("蓝牙未工作", _CALL_ZH, "Bluetooth is not working", _CALL_EN),
+    # the badge that a worker wears
+    "badge_not_heard": _r("没有收到您的工牌信号", "请把工牌戴在身上。", "Your badge was not heard", "Wear your badge."),
+    "eid_used": _r(
+        "工牌信号刚用过", "您不用做什么。", "Your badge's signal has served a punch already", "Nothing to do."
+    ),
     # badge and PIN
     "wrong_pin": _r(
         "工号或密码不对",
