@@ -17,6 +17,7 @@ import structlog
 from evidence.events import Check, ConfigAppliedBody, Kind, Outcome, PunchBody, parse_body
 from evidence.status import Part
 from kiosk.attendant import Attendant, Surroundings
+from kiosk.breaks import Breaks
 from kiosk.clock import Stamp, SystemClock, format_time, parse_time, step_ms
 from kiosk.eid_keys import load_eid_keys
 from kiosk.enrolment import Consent, Enrolled, EnrolmentDesk, EnrolmentError
@@ -26,7 +27,9 @@ from kiosk.identity import load_or_create, load_or_create_gallery_key
 from kiosk.journal import Journal
 from kiosk.place import beacon_check, clock_check, gps_check
 from kiosk.policy import PROFILES
-from kiosk.sensors.beacons import BeaconSensor, BeaconSource, BeaconTracker
+from kiosk.presence import Presence
+from kiosk.presence_keeper import PresenceKeeper
+from kiosk.sensors.beacons import BeaconSensor, BeaconSource, BeaconTracker, Sighting
 from kiosk.sensors.bleak_beacons import BleakBeacons
 from kiosk.sensors.camera import Camera
 from kiosk.sensors.eddystone_eid import EidBook
@@ -96,7 +99,8 @@ class Kiosk:
         self._fence = _fence(settings)
         self._gps = _gps(settings, self._fence)
         self._worn = _worn_badges(settings, self.journal, self.clock.stamp())
-        self._beacons = _beacons(settings)
+        self._presence = _presence(settings, self._worn, self.journal, self.clock, self.uplink.wake)
+        self._beacons = _beacons(settings, None if self._presence is None else self._presence.sighted)
         self.eyes: NewestFrame | None = None
         self._face: Face | None = None
         self._face_part = Part(state="absent", reason="no_face_path: this site's policy has none")
@@ -121,6 +125,7 @@ class Kiosk:
             site=settings.title,
             device=settings.device,
             tz=settings.tz,
+            presence=self._presence is not None,
         )
         self.screen: TerminalServer | None = None
         if screen:
@@ -132,7 +137,7 @@ class Kiosk:
         self._apply_policy()
         if self._face is not None:
             self._closing.callback(self._face.close)  # last of all: a running attempt still looks
-        for part in (self.eyes, self._gps, self._beacons, self.uplink, self.attendant, self.screen):
+        for part in (self.eyes, self._gps, self._presence, self._beacons, self.uplink, self.attendant, self.screen):
             if part is not None:
                 part.start()
                 self._closing.callback(part.stop)
@@ -238,6 +243,8 @@ class Kiosk:
         """After the commit of a punch; what goes wrong here must not make it look unrecorded."""
         try:
             self._worn.spend(body)
+            if self._presence is not None:
+                self._presence.punched(body)
         except Exception:
             log.exception("punch_not_followed")
 
@@ -302,7 +309,7 @@ def _gps(settings: KioskSettings, fence: Fence | None) -> SerialGps | None:
     return SerialGps(settings.gps_port, settings.gps_baud, FixTracker(fence))
 
 
-def _beacons(settings: KioskSettings) -> BeaconSensor | None:
+def _beacons(settings: KioskSettings, listener: Callable[[Sighting], None] | None) -> BeaconSensor | None:
     if settings.beacons is None:
         return None
     source: BeaconSource
@@ -315,7 +322,18 @@ def _beacons(settings: KioskSettings) -> BeaconSensor | None:
         BeaconTracker(settings.anchors),
         badges=BeaconTracker(settings.badges) if settings.badges else None,
         book=EidBook(load_eid_keys(settings.eid_keys)) if settings.eid_keys is not None else None,
+        listener=listener,
     )
+
+
+def _presence(
+    settings: KioskSettings, worn: WornBadges, journal: Journal, clock: SystemClock, wake: Callable[[], None]
+) -> PresenceKeeper | None:
+    if settings.presence is None:
+        return None
+    max_shift_us = settings.presence.max_shift_hours * 3_600_000_000
+    presence = Presence(breaks=Breaks(settings.presence.breaks, settings.tz), max_shift_us=max_shift_us)
+    return PresenceKeeper(presence, worn, journal, clock, settings.presence_file, max_shift_us=max_shift_us, wake=wake)
 
 
 def _worn_badges(settings: KioskSettings, journal: Journal, now: Stamp) -> WornBadges:

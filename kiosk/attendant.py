@@ -105,8 +105,12 @@ class Attendant:
         site: str,
         device: str,
         tz: str,
+        presence: bool = False,
     ) -> None:
-        """`new_session(badge, tapped_us)` makes a face session; None where this terminal has no face path."""
+        """`new_session(badge, tapped_us)` makes a face session; None where this terminal has no face path.
+
+        `presence`: this site notes workers' badges, and the screen says so.
+        """
         self._policy, self._journal, self._gallery = policy, journal, gallery
         self._eyes, self._new_session, self._around = eyes, new_session, surroundings
         self._lock = threading.Condition()
@@ -115,7 +119,9 @@ class Attendant:
         self._shown_s = 0.0  # when the result came up, by time.monotonic
         self._stopping = False
         self._tz = tz
-        self._view = TerminalView(version=1, phase=Phase.IDLE, site=site, device=device, face_available=False, tz=tz)
+        self._view = TerminalView(
+            version=1, phase=Phase.IDLE, site=site, device=device, face_available=False, tz=tz, presence=presence
+        )
         self._box: tuple[float, float, float, float] | None = None
         self._thread = threading.Thread(target=self._run, name="attendant", daemon=True)
 

@@ -263,6 +263,11 @@ class KioskSettings(BaseSettings):
         return self.data_dir / "gallery.db"
 
     @property
+    def presence_file(self) -> Path:
+        """Where the presence that is not yet signed lies."""
+        return self.data_dir / "presence.json"
+
+    @property
     def gallery_key_file(self) -> Path:
         """Where their key lies."""
         return self.data_dir / "gallery.key"

@@ -221,6 +221,10 @@ WORDS: dict[str, Words] = {
     "clear": Words("清除", "Clear"),
     "erase": Words("退格", "Erase"),
     "next": Words("下一项", "Next"),
+    "presence_notice": Words(
+        "本工地记录在场：上班到下班之间记录工牌信号，休息时间不记录。",
+        "Presence is noted here: from IN to OUT, when your badge is heard. Not in breaks.",
+    ),
     "method": Words("打卡方式", "How to punch"),
     "more_troubles": Words("另有 {count} 个问题", "{count} more"),
     "cancel": Words("取消", "Cancel"),

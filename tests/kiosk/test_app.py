@@ -20,7 +20,17 @@ import pytest
 
 from evidence.authorisation import EnrolmentAuthorisation, sign_authorisation
 from evidence.chain import read_event
-from evidence.events import Check, Kind, LogType, Method, Outcome, PunchBody, Verdict, parse_body
+from evidence.events import (
+    Check,
+    Kind,
+    LogType,
+    Method,
+    Outcome,
+    PresenceIntervalBody,
+    PunchBody,
+    Verdict,
+    parse_body,
+)
 from evidence.keys import Ed25519Key, PublicKey
 from evidence.receipt import PunchReceipt
 from kiosk.app import Kiosk
@@ -29,7 +39,7 @@ from kiosk.errors import JournalFull, KeyFileExposed
 from kiosk.sensors.camera import Camera, CameraStalled, Frame
 from kiosk.sensors.eddystone_eid import eid
 from kiosk.sensors.video_file import VideoFileCamera
-from kiosk.settings import FenceSettings, KioskSettings
+from kiosk.settings import FenceSettings, KioskSettings, PresenceSettings
 from kiosk.terminal.view import Phase, Result
 from kiosk.verify.pin import InvalidPin
 from zaigang.demo.scene import ANCHOR, Scene, beacon_recording
@@ -298,6 +308,41 @@ def test_a_badge_corroborates_one_punch_with_each_identifier_across_restarts(tmp
         assert last_punch(kiosk).verdict is Verdict.VERIFIED, "a badge corroborates and never accuses"
     with terminal(tmp_path, scene.open_camera, **given) as kiosk:
         until(lambda: "eid_used" in kiosk._badge(WORKER)[0].reason, "the badge, used before")
+
+
+def test_presence_is_announced_and_a_workers_badge_on_shift_becomes_a_signed_interval(
+    tmp_path: Path, scene: Scene
+) -> None:
+    air = tmp_path / "air.jsonl"
+    air.write_text(recording(("c0:ff:ee:00:00:17", b"\x00\xe7" + bytes(18))))
+    given: dict[str, Any] = {
+        "badges": {f"eddystone-uid:{'00' * 10}:{'00' * 6}": WORKER},
+        "presence": PresenceSettings(),
+        "beacons": f"file:{air}",
+        "profile": "badge-only",
+    }
+    with terminal(tmp_path, scene.open_camera, **given) as kiosk:
+        assert kiosk.attendant.view().presence
+        assert kiosk._presence is not None
+        kiosk.enrol_pin(authorisation(), PIN)
+        result_of(kiosk, None, lambda: kiosk.attendant.badge_pin(LogType.IN, WORKER, "000000"))
+        assert kiosk._presence.on_shift == ()
+        result_of(kiosk, None, lambda: kiosk.attendant.badge_pin(LogType.IN, WORKER, PIN))
+        assert kiosk._presence.on_shift == (WORKER,)
+        until(lambda: any(one.samples >= 3 for one in kiosk._presence._presence.unfinished()), "some sightings")
+        result_of(kiosk, None, lambda: kiosk.attendant.badge_pin(LogType.OUT, WORKER, PIN))
+        assert kiosk._presence.on_shift == ()
+        kiosk._presence.tick()
+        kind, interval = events(kiosk)[-1]
+        assert isinstance(interval, PresenceIntervalBody)
+        assert (kind, interval.state, interval.ended_by) == (Kind.PRESENCE_INTERVAL, "heard", "out")
+        assert (interval.worker, interval.median_rssi, interval.badge) == (WORKER, -50, "constant")
+
+
+def test_without_the_setting_no_badge_is_noted_and_nothing_announced(tmp_path: Path, scene: Scene) -> None:
+    with terminal(tmp_path, scene.open_camera) as kiosk:
+        assert kiosk._presence is None
+        assert not kiosk.attendant.view().presence
 
 
 def test_a_file_of_keys_that_others_can_read_stops_the_terminal(tmp_path: Path, scene: Scene) -> None:
