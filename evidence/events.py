@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 from pydantic_core import PydanticSerializationError
 
 from evidence.canonical import MAX_SAFE_INTEGER, canonical, parse_canonical
@@ -236,6 +236,35 @@ class EnclosureClearedBody(Fact):
     ]  # its whole envelope in base64: any reader can check who allowed it
 
 
+class PresenceIntervalBody(Fact):
+    """Body of presence.interval: what one terminal knows of a worker's badge between two moments of one boot.
+
+    heard: from the first sighting to the last. silent: the terminal listened without a hole and did not hear it. deaf:
+    the terminal heard nobody, which is no gap of the badge's. It proves where the badge is, not the person.
+    """
+
+    worker: WorkerCode
+    state: Literal["heard", "silent", "deaf"]
+    since: Annotated[UtcTime, Field(alias="from")]  # dump with by_alias
+    to: UtcTime
+    boot: Hex128  # the event's own, or an earlier one where the terminal had ended without a word
+    from_mono_us: Counter  # the same moments by the clock that nobody sets
+    to_mono_us: Counter
+    samples: Counter  # sightings counted; 0 unless heard
+    median_rssi: Annotated[int, Field(ge=-127, le=20, strict=True)] | None  # dBm; None unless heard
+    ended_by: Annotated[str, Field(pattern=r"^[a-z][a-z_]*$", max_length=32)]  # kiosk.presence.Ending
+    badge: Literal["rotating", "constant"]  # constant: any phone can copy it
+
+    @model_validator(mode="after")
+    def _one_story(self) -> PresenceIntervalBody:
+        if self.since > self.to or self.from_mono_us > self.to_mono_us:
+            raise ValueError("an interval does not end before it begins")
+        heard = self.state == "heard"
+        if heard != (self.samples > 0) or heard != (self.median_rssi is not None):
+            raise ValueError("exactly what was heard has samples and a median")
+        return self
+
+
 class ConfigAppliedBody(Fact):
     """Body of config.applied: the policy that verdicts refer to, in full."""
 
@@ -267,6 +296,7 @@ BODIES: dict[str, type[Fact]] = {
     Kind.DEVICE_ENROLLED: DeviceEnrolledBody,
     Kind.PUNCH_RECORDED: PunchBody,
     Kind.PUNCH_REFUSED: PunchBody,
+    Kind.PRESENCE_INTERVAL: PresenceIntervalBody,
     Kind.WORKER_ENROLLED: WorkerEnrolledBody,
     Kind.CONSENT_GIVEN: ConsentBody,
     Kind.CONSENT_WITHDRAWN: ConsentBody,

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from evidence.events import Check, LogType, Method, Outcome, Verdict
+from evidence.events import Check, LogType, Method, Outcome, PunchBody, Verdict
 from evidence.status import Part
 from kiosk.clock import Stamp
 from kiosk.errors import JournalFailed, JournalFull
@@ -81,6 +81,8 @@ class Surroundings:
     online: Callable[[], bool]
     recorded: Callable[[], None]  # called after each commit: wakes the uplink
     judging: Callable[[], AbstractContextManager[Sequence[Check]]]  # the seal's check; it holds until the commit
+    badge: Callable[[str | None], Sequence[Check]] = lambda worker: ()  # whether this worker's badge is near
+    punched: Callable[[PunchBody], None] = lambda body: None  # told of each committed punch, refused ones too
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +108,12 @@ class Attendant:
         site: str,
         device: str,
         tz: str,
+        presence: bool = False,
     ) -> None:
-        """`new_session(badge, tapped_us)` makes a face session; None where this terminal has no face path."""
+        """`new_session(badge, tapped_us)` makes a face session; None where this terminal has no face path.
+
+        `presence`: this site notes workers' badges, and the screen says so.
+        """
         self._policy, self._journal, self._gallery = policy, journal, gallery
         self._eyes, self._new_session, self._around = eyes, new_session, surroundings
         self._lock = threading.Condition()
@@ -116,7 +122,9 @@ class Attendant:
         self._shown_s = 0.0  # when the result came up, by time.monotonic
         self._stopping = False
         self._tz = tz
-        self._view = TerminalView(version=1, phase=Phase.IDLE, site=site, device=device, face_available=False, tz=tz)
+        self._view = TerminalView(
+            version=1, phase=Phase.IDLE, site=site, device=device, face_available=False, tz=tz, presence=presence
+        )
         self._box: tuple[float, float, float, float] | None = None
         self._thread = threading.Thread(target=self._run, name="attendant", daemon=True)
 
@@ -229,7 +237,7 @@ class Attendant:
         else:
             self._identify_by_pin(punch, request)
         self._show(phase=Phase.CHECKING, hint=None, ask=None)
-        punch.add(*self._around.place())
+        punch.add(*self._around.place(), *self._around.badge(punch.worker))
         with self._around.judging() as seals:  # no opening comes between this verdict and its place in the chain
             punch.add(*seals)
             draft = punch.decide()
@@ -242,6 +250,7 @@ class Attendant:
                 return self._unrecorded(request, punch, code)
         punch.recorded(recorded.seq)
         self._around.recorded()
+        self._around.punched(draft.body)
         return Result(
             verdict=draft.body.verdict,
             method=request.method,

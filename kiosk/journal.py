@@ -12,7 +12,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,9 +22,9 @@ from typing import Any
 import structlog
 
 from evidence.chain import Head, follow
-from evidence.envelope import EVENT_TYPE, MAX_ENVELOPE_BYTES, sign
+from evidence.envelope import EVENT_TYPE, MAX_ENVELOPE_BYTES, Envelope, sign
 from evidence.errors import ChainError, EvidenceError, TooLarge
-from evidence.events import DeviceEnrolledBody, Event, Fact, Kind, PunchBody, Verdict, parse_body
+from evidence.events import DeviceEnrolledBody, Event, Fact, Kind, PunchBody, Verdict, parse_body, parse_event
 from evidence.keys import PublicKey, SigningKey
 from evidence.receipt import PunchReceipt, Receipt, covers, verify_receipt
 from evidence.status import Part
@@ -140,6 +140,14 @@ class Journal:
                 (max(after_seq, self._released), limit),
             )
             return [(seq, envelope) for seq, envelope in rows]
+
+    def recent(self, kinds: Collection[str], since: str) -> list[Event]:
+        """Return this terminal's own events of `kinds` stamped at or after `since`, in order; pruned ones are gone."""
+        marks = ", ".join("?" * len(kinds))
+        query = f"SELECT envelope FROM events WHERE kind IN ({marks}) AND time >= ? ORDER BY seq"  # noqa: S608
+        with self._lock, self._reading() as database:
+            rows = database.execute(query, (*kinds, since)).fetchall()
+        return [parse_event(Envelope.decode(envelope).payload) for (envelope,) in rows]
 
     def release(self, receipt: bytes, collector_key: PublicKey) -> Receipt:
         """Let the rows go that a collector's receipt covers: they count as delivered and may be pruned in time.

@@ -28,12 +28,14 @@ from pydantic_settings import (
 )
 
 from evidence.errors import InvalidKey
-from evidence.events import Name
+from evidence.events import Name, WorkerCode
 from evidence.keys import PublicKey
+from kiosk.breaks import parse_break
 from kiosk.errors import SettingsError
 
 ENV_PREFIX = "ZAIGANG_KIOSK_"
 Texts = Annotated[tuple[str, ...], NoDecode]  # in the environment: separated by commas
+BEACON_KINDS = ("ibeacon:", "altbeacon:", "eddystone-uid:", "eddystone-url:", "eid:")  # what a badge may send
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -78,6 +80,22 @@ class EnclosureSettings(BaseModel):
         return self
 
 
+class PresenceSettings(BaseModel):
+    """Presence by badge (docs/presence.md): when and how long a worker's badge is noted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_shift_hours: int = Field(default=12, ge=1, le=24)  # after IN; a forgotten OUT must not follow anybody home
+    breaks: tuple[str, ...] = ()  # "12:00-13:00", in the site's local time: nothing is noted then
+
+    @field_validator("breaks")
+    @classmethod
+    def _breaks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            parse_break(one)
+        return value
+
+
 class KioskSettings(BaseSettings):
     """Everything that differs from terminal to terminal."""
 
@@ -106,6 +124,9 @@ class KioskSettings(BaseSettings):
     gps_baud: int = Field(default=9600, ge=1200, le=921_600)
     beacons: str | None = None  # "bleak", file:PATH, or none
     anchors: Texts = ()  # beacon ids that stand at this site
+    badges: dict[str, WorkerCode] = {}  # beacon id (or eid:NAME) worn, to the employee code of its worker
+    eid_keys: Path | None = None  # identity keys of Eddystone-EID beacons, mode 0600 (kiosk/eid_keys.py)
+    presence: PresenceSettings | None = None  # none: no presence is noted
     fence: FenceSettings | None = None
     landmark_bundle: Path | None = None  # a face_landmarker.task of one's own
     enclosure: EnclosureSettings = EnclosureSettings()
@@ -214,6 +235,24 @@ class KioskSettings(BaseSettings):
             raise ValueError('beacons come from "bleak", file:PATH or "none"')
         return value
 
+    @field_validator("badges")
+    @classmethod
+    def _badges(cls, value: dict[str, str]) -> dict[str, str]:
+        for badge in value:
+            if not badge.startswith(BEACON_KINDS):
+                raise ValueError(f"a badge begins with one of {', '.join(BEACON_KINDS)}")
+        return value
+
+    @model_validator(mode="after")
+    def _badges_can_be_heard(self) -> Self:
+        if self.badges and self.beacons is None:
+            raise ValueError("badges need a scanner: set beacons")
+        if self.presence is not None and not self.badges:
+            raise ValueError("presence needs badges, and workers to whom they belong")
+        if self.eid_keys is None and any(one.startswith("eid:") for one in (*self.badges, *self.anchors)):
+            raise ValueError("eid:NAME needs eid_keys, the file with its key")
+        return self
+
     @model_validator(mode="after")
     def _certificate_pair(self) -> Self:
         if (self.broker_cert is None) != (self.broker_key is None):
@@ -256,6 +295,11 @@ class KioskSettings(BaseSettings):
         return self.data_dir / "gallery.db"
 
     @property
+    def presence_file(self) -> Path:
+        """Where the presence that is not yet signed lies."""
+        return self.data_dir / "presence.json"
+
+    @property
     def gallery_key_file(self) -> Path:
         """Where their key lies."""
         return self.data_dir / "gallery.key"
@@ -294,7 +338,11 @@ def _guess(key: str, known: Iterable[str], prefix: str = "") -> str:
     return f"{written}: no such setting; did you mean {prefix + (near[0].upper() if prefix else near[0])}?"
 
 
-_TABLES: dict[str, type[BaseModel]] = {"fence": FenceSettings, "enclosure": EnclosureSettings}
+_TABLES: dict[str, type[BaseModel]] = {
+    "fence": FenceSettings,
+    "enclosure": EnclosureSettings,
+    "presence": PresenceSettings,
+}
 
 
 def _named(error: ValidationError, known: Iterable[str]) -> list[str]:

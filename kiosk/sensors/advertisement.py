@@ -1,7 +1,8 @@
-"""One Bluetooth advertisement and what it says: iBeacon, AltBeacon, Eddystone UID, URL and TLM. Pure.
+"""One Bluetooth advertisement and what it says: iBeacon, AltBeacon, Eddystone UID, URL, TLM and EID. Pure.
 
-Anyone may send anything: a frame is decoded only when its length is right, everything else is None. These ids are
-public constants that any phone can copy, so hearing one is corroboration, never proof.
+Anyone may send anything: a frame is decoded only when its length is right, everything else is None. All ids but an
+EID are public constants that any phone can copy, so hearing one is corroboration, never proof. Whose an EID is, only
+`eddystone_eid.EidBook` can say.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ EDDYSTONE_SHORT = "feaa"
 UID_LENGTHS = (18, 20)  # type, power, namespace 10, instance 6, and two reserved bytes that some omit
 URL_LENGTHS = range(4, 21)
 TLM_LENGTH = 14  # version 0; version 1 is encrypted and says nothing to us
+EID_LENGTH = 10  # type, power, identifier 8; the format forbids anything after them
 NO_TEMPERATURE = -32768  # 0x8000: the beacon has no thermometer
 
 _URL_SCHEMES = ("http://www.", "https://www.", "http://", "https://")
@@ -55,6 +57,7 @@ class Beacon:
     id: str
     power_dbm: int | None = None  # as the beacon claims: at 1 m (iBeacon, AltBeacon) or 0 m (Eddystone)
     telemetry: Telemetry | None = None
+    eid: bytes | None = None  # 8 bytes that rotate; `id` then says nothing about the sender until they are resolved
 
 
 def decode(advertisement: Advertisement) -> Beacon | None:
@@ -86,6 +89,8 @@ def _eddystone(data: bytes, address: str) -> Beacon | None:
     if data[:1] == b"\x10" and len(data) in URL_LENGTHS:
         url = _url(data[2:])
         return None if url is None else Beacon(f"eddystone-url:{url}", _signed(data[1]))
+    if data[:1] == b"\x30" and len(data) == EID_LENGTH:
+        return Beacon(f"eddystone-eid:{data[2:].hex()}", _signed(data[1]), eid=bytes(data[2:]))
     if data[:2] == b"\x20\x00" and len(data) == TLM_LENGTH:
         return Beacon(f"eddystone-tlm:{address.lower()}", telemetry=_telemetry(data))
     return None

@@ -1,4 +1,4 @@
-"""Which of a site's anchor beacons this terminal hears, and the sensor that joins a scanner with that rule.
+"""Which beacons this terminal hears near it (a site's anchors, workers' badges), and the sensor that asks a scanner.
 
 `BeaconTracker` is pure. The scanners are `bleak_beacons.BleakBeacons` and `recorded_beacons.RecordedBeacons`; both
 give advertisements to the same decoder. Silence of the whole air is `stale`, not absence: a scanner that hears nothing
@@ -17,6 +17,7 @@ from typing import Protocol
 
 from evidence.status import Part
 from kiosk.sensors.advertisement import Advertisement, Beacon, decode, decode_all
+from kiosk.sensors.eddystone_eid import EidBook
 
 __all__ = [
     "Advertisement",
@@ -25,8 +26,13 @@ __all__ = [
     "BeaconSensor",
     "BeaconSource",
     "BeaconTracker",
+    "Identified",
+    "Near",
+    "Sighting",
     "decode",
     "decode_all",
+    "normal_id",
+    "sighting_of",
 ]
 
 ENTER_DBM = -60  # at the gate; never metres: a body before the antenna costs 20 dB
@@ -50,6 +56,32 @@ class BeaconReading:
     advertisements: int  # of anybody, since the start
 
 
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """Whose frame it was: `id` as settings write it (`eid:NAME` for a resolved EID), and the EID itself."""
+
+    id: str
+    eid: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One advertisement as this terminal understood it. Of a stranger it holds no ids, and is a sign of life."""
+
+    mono_us: int
+    unix_ms: int  # the terminal's wall clock when it was heard
+    rssi: int | None  # dBm; None: not measured
+    beacons: tuple[Identified, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """A beacon in range now: its median in dBm, and the rotating identifier that it sent last."""
+
+    rssi: int
+    eid: bytes | None
+
+
 class BeaconSource(Protocol):
     """A scanner."""
 
@@ -69,6 +101,7 @@ class _Heard:
     samples: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=MOST_SAMPLES))  # mono_us, dBm
     median_dbm: float = WEAKEST_DBM
     in_range: bool = False
+    eid: bytes | None = None
 
     @property
     def last_us(self) -> int:
@@ -80,21 +113,31 @@ class BeaconTracker:
 
     def __init__(self, anchors: Iterable[str] = ()) -> None:
         # As decoded: as the site wrote it. Hexadecimal digits may be written in either case.
-        self._anchors = {_normal(anchor): anchor for anchor in anchors}
+        self._anchors = {normal_id(anchor): anchor for anchor in anchors}
         self._beacons: OrderedDict[str, _Heard] = OrderedDict()
         self._advertisements = 0
         self._last_us: int | None = None
 
     def feed(self, advertisement: Advertisement) -> None:
-        """Take one advertisement, whoever sent it and whatever is in it."""
+        """Take one advertisement, whoever sent it and whatever is in it; without keys no EID has a name."""
+        self.take(sighting_of(advertisement, None, 0))
+
+    def take(self, sighting: Sighting) -> None:
+        """Take one advertisement that was understood already."""
         self._advertisements += 1
-        self._last_us = max(self._last_us or 0, advertisement.mono_us)
-        rssi = advertisement.rssi
-        if rssi in NOT_MEASURED or not WEAKEST_DBM <= rssi <= STRONGEST_DBM:
+        self._last_us = max(self._last_us or 0, sighting.mono_us)
+        if sighting.rssi is None:
             return
-        for beacon in decode_all(advertisement):
-            if beacon.telemetry is None and (not self._anchors or beacon.id in self._anchors):
-                self._sample(beacon.id, rssi, advertisement.mono_us)
+        for beacon in sighting.beacons:
+            if not self._anchors or beacon.id in self._anchors:
+                self._sample(beacon, sighting.rssi, sighting.mono_us)
+
+    def near(self, ids: Iterable[str], mono_us: int) -> Near | None:
+        """Return the strongest of `ids` that is in range at `mono_us`."""
+        alive = [one for id_ in ids if (one := self._beacons.get(normal_id(id_))) and one.in_range]
+        alive = [one for one in alive if mono_us - one.last_us <= SILENT_AFTER_US]
+        best = max(alive, key=lambda one: one.median_dbm, default=None)
+        return None if best is None else Near(round(best.median_dbm), best.eid)
 
     def reading(self, mono_us: int) -> BeaconReading:
         """Say what is in range at `mono_us`, strongest first."""
@@ -107,14 +150,15 @@ class BeaconTracker:
             advertisements=self._advertisements,
         )
 
-    def _sample(self, id_: str, rssi: int, mono_us: int) -> None:
-        heard = self._beacons.setdefault(id_, _Heard())
-        self._beacons.move_to_end(id_)
+    def _sample(self, beacon: Identified, rssi: int, mono_us: int) -> None:
+        heard = self._beacons.setdefault(beacon.id, _Heard())
+        self._beacons.move_to_end(beacon.id)
         if len(self._beacons) > MOST_BEACONS:
             self._beacons.popitem(last=False)
         if heard.samples and mono_us - heard.last_us > SILENT_AFTER_US:
             heard.in_range = False  # it was away: it has to come near again
         heard.samples.append((mono_us, rssi))
+        heard.eid = beacon.eid
         while mono_us - heard.samples[0][0] > MEDIAN_OVER_US:
             heard.samples.popleft()
         heard.median_dbm = statistics.median(dbm for _, dbm in heard.samples)
@@ -122,11 +166,24 @@ class BeaconTracker:
 
 
 class BeaconSensor:
-    """A scanner with a tracker behind a lock: what a terminal asks."""
+    """A scanner with its trackers behind a lock: what a terminal asks.
 
-    def __init__(self, source: BeaconSource, tracker: BeaconTracker) -> None:
+    `badges` follows what workers wear, `book` resolves rotating identifiers, `listener` is told of every sighting in
+    the scanner's thread and must be quick.
+    """
+
+    def __init__(
+        self,
+        source: BeaconSource,
+        tracker: BeaconTracker,
+        *,
+        badges: BeaconTracker | None = None,
+        book: EidBook | None = None,
+        listener: Callable[[Sighting], None] | None = None,
+    ) -> None:
         self._source = source
-        self._tracker = tracker
+        self._tracker, self._badges = tracker, badges
+        self._book, self._listener = book, listener
         self._lock = threading.Lock()
 
     def start(self) -> None:
@@ -138,9 +195,14 @@ class BeaconSensor:
         self._source.stop()
 
     def reading(self) -> BeaconReading:
-        """Say what is in range now."""
+        """Say which anchors are in range now."""
         with self._lock:
             return self._tracker.reading(time.monotonic_ns() // 1000)
+
+    def near(self, ids: Iterable[str]) -> Near | None:
+        """Return the strongest of these badges that is in range now."""
+        with self._lock:
+            return None if self._badges is None else self._badges.near(ids, time.monotonic_ns() // 1000)
 
     @property
     def state(self) -> Part:
@@ -152,8 +214,32 @@ class BeaconSensor:
 
     def _feed(self, advertisement: Advertisement) -> None:
         with self._lock:
-            self._tracker.feed(advertisement)
+            sighting = sighting_of(advertisement, self._book, time.time_ns() // 1_000_000)
+            self._tracker.take(sighting)
+            if self._badges is not None:
+                self._badges.take(sighting)
+        if self._listener is not None:
+            self._listener(sighting)
 
 
-def _normal(anchor: str) -> str:
-    return anchor if anchor.startswith("eddystone-url:") else anchor.lower()
+def sighting_of(advertisement: Advertisement, book: EidBook | None, unix_ms: int) -> Sighting:
+    """Decode an advertisement and give its EIDs their names; telemetry names nobody."""
+    rssi = advertisement.rssi
+    measured = rssi not in NOT_MEASURED and WEAKEST_DBM <= rssi <= STRONGEST_DBM
+    frames = [frame for frame in decode_all(advertisement) if frame.telemetry is None]
+    return Sighting(
+        mono_us=advertisement.mono_us,
+        unix_ms=unix_ms,
+        rssi=rssi if measured else None,
+        beacons=tuple(_identified(frame, book, unix_ms) for frame in frames),
+    )
+
+
+def normal_id(written: str) -> str:
+    """Return an id as frames are decoded to it; hexadecimal digits may be written in either case."""
+    return written if written.startswith("eddystone-url:") else written.lower()
+
+
+def _identified(frame: Beacon, book: EidBook | None, unix_ms: int) -> Identified:
+    match = book.resolve(frame.eid, unix_ms / 1000) if book is not None and frame.eid is not None else None
+    return Identified(frame.id if match is None else f"eid:{match.name}", frame.eid)

@@ -25,9 +25,10 @@ class IdleScene:
         self.face_available = True
         self.troubles: tuple[str, ...] | None = None
         with block("idle"):
-            with block("choice"):
+            with block("choice") as self.choice:
                 self.banner = block("banner")
                 self.ways = {log_type: self._direction(log_type) for log_type in LogType}
+                self.presence = label("presence-notice", say("presence_notice", stage.language))
             with block("pad-side"):
                 with block("methods").props(f'role="group" aria-label="{say("method", stage.language)}"'):
                     self.methods = {
@@ -51,9 +52,12 @@ class IdleScene:
             self.face_available = view.face_available
             if not (entry.badge or entry.pin) or not self.face_available:
                 entry.choose(self._default, self.stage.now_s)
+        self.presence.set_visibility(view.presence)
         if view.troubles != self.troubles:
             self.troubles = view.troubles
             self._draw_troubles()
+        crowded = view.presence and bool(view.troubles)
+        self.choice.classes(add="crowded" if crowded else "", remove="" if crowded else "crowded")
         self._redraw()
 
     def tick(self) -> None:

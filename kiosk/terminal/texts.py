@@ -116,6 +116,11 @@ REASONS: dict[str, Reason] = {
     "stale": _r("位置数据已过时", _RECORDED_ZH, "The position data are too old", _RECORDED_EN),
     "not_heard": _r("没有收到现场信标", _CALL_ZH, "The site beacon was not heard", _CALL_EN),
     "no_scanner": _r("蓝牙未工作", _CALL_ZH, "Bluetooth is not working", _CALL_EN),
+    # the badge that a worker wears
+    "badge_not_heard": _r("没有收到您的工牌信号", "请把工牌戴在身上。", "Your badge was not heard", "Wear your badge."),
+    "eid_used": _r(
+        "工牌信号刚用过", "您不用做什么。", "Your badge's signal has served a punch already", "Nothing to do."
+    ),
     # badge and PIN
     "wrong_pin": _r(
         "工号或密码不对",
@@ -241,6 +246,10 @@ WORDS: dict[str, Words] = {
     "clear": Words("清除", "Clear"),
     "erase": Words("退格", "Erase"),
     "next": Words("下一项", "Next"),
+    "presence_notice": Words(
+        "本工地记录在场：上班到下班之间记录工牌信号，休息时间不记录。",
+        "Presence is noted here: from IN to OUT, when your badge is heard. Not in breaks.",
+    ),
     "method": Words("打卡方式", "How to punch"),
     "more_troubles": Words("另有 {count} 个问题", "{count} more"),
     "cancel": Words("取消", "Cancel"),

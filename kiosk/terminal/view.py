@@ -61,6 +61,7 @@ class TerminalView:
     troubles: tuple[str, ...] = ()  # codes such as disk_full, camera_stalled
     tz: str = "UTC"  # the site's IANA zone: the clock on the screen is the site's, not the browser's
     clock_synced: bool = True  # False: the screen says that its time may be wrong
+    presence: bool = False  # this site notes when a worker's badge is heard, and the idle screen announces it
     contact: str = ""  # whom to call when nothing works: a name and a number; empty: "the site manager"
 
 

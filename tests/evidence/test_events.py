@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from evidence.canonical import canonical, parse_canonical
 from evidence.errors import EncodingError, InvalidBody, InvalidEvent
-from evidence.events import Kind, PunchBody, UtcTime, WorkerCode, parse_body, parse_event
+from evidence.events import Kind, PresenceIntervalBody, PunchBody, UtcTime, WorkerCode, parse_body, parse_event
 from tests.evidence.chains import an_event, ed25519_key
 
 KEY = ed25519_key()
@@ -145,6 +145,58 @@ def test_a_failed_optional_check_goes_to_review_and_a_refusal_may_have_any() -> 
     failed = [{"name": "gps", "outcome": "failed", "reason": "outside: 900 m away"}]
     assert _body(verdict="review", checks=failed).verdict == "review"
     assert _body("punch.refused", verdict="refused", checks=failed).verdict == "refused"
+
+
+INTERVAL: dict[str, Any] = {
+    "worker": "E1001",
+    "state": "heard",
+    "from": "2026-03-01T08:00:00.000Z",
+    "to": "2026-03-01T08:30:00.000Z",
+    "boot": "ab" * 16,
+    "from_mono_us": 5,
+    "to_mono_us": 1_800_000_005,
+    "samples": 900,
+    "median_rssi": -71,
+    "ended_by": "cut",
+    "badge": "rotating",
+}
+
+
+def _interval(**changes: Any) -> Any:
+    return parse_body(an_event(1, "ab" * 32, KEY, kind="presence.interval", body={**INTERVAL, **changes}))
+
+
+def test_a_presence_interval_is_read_and_written_alike() -> None:
+    body = _interval()
+    assert isinstance(body, PresenceIntervalBody)
+    assert body.model_dump(mode="json", by_alias=True) == INTERVAL
+    for state in ("silent", "deaf"):
+        assert _interval(state=state, samples=0, median_rssi=None).state == state
+    assert _interval(ended_by="of_a_later_version").ended_by == "of_a_later_version"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"to": "2026-03-01T07:59:59.999Z"},
+        {"to_mono_us": 4},
+        {"samples": 0},
+        {"median_rssi": None},
+        {"state": "silent"},
+        {"state": "silent", "samples": 0},
+        {"state": "deaf", "median_rssi": None},
+        {"state": "away", "samples": 0, "median_rssi": None},
+        {"median_rssi": -71.5},
+        {"median_rssi": 90},
+        {"badge": "phone"},
+        {"boot": "x"},
+        {"worker": None},
+        {"ended_by": "Out!"},
+    ],
+)
+def test_an_interval_that_tells_two_stories_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(InvalidBody):
+        _interval(**changes)
 
 
 @pytest.mark.parametrize("kind", Kind)

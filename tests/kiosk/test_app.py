@@ -6,9 +6,11 @@ Real journal, gallery, models, GPS over a pseudo-terminal, recorded beacons; the
 from __future__ import annotations
 
 import base64
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +20,26 @@ import pytest
 
 from evidence.authorisation import EnrolmentAuthorisation, sign_authorisation
 from evidence.chain import read_event
-from evidence.events import Check, Kind, LogType, Method, Outcome, PunchBody, Verdict, parse_body
+from evidence.events import (
+    Check,
+    Kind,
+    LogType,
+    Method,
+    Outcome,
+    PresenceIntervalBody,
+    PunchBody,
+    Verdict,
+    parse_body,
+)
 from evidence.keys import Ed25519Key, PublicKey
 from evidence.receipt import PunchReceipt
 from kiosk.app import Kiosk
 from kiosk.enrolment import Consent, NotAuthorised
-from kiosk.errors import JournalFull
+from kiosk.errors import JournalFull, KeyFileExposed
 from kiosk.sensors.camera import Camera, CameraStalled, Frame
+from kiosk.sensors.eddystone_eid import eid
 from kiosk.sensors.video_file import VideoFileCamera
-from kiosk.settings import FenceSettings, KioskSettings
+from kiosk.settings import FenceSettings, KioskSettings, PresenceSettings
 from kiosk.terminal.view import Phase, Result
 from kiosk.verify.pin import InvalidPin
 from zaigang.demo.scene import ANCHOR, Scene, beacon_recording
@@ -272,6 +285,89 @@ def test_nobody_before_the_camera_is_refused_and_says_why(tmp_path: Path, scene:
         until(lambda: kiosk.attendant.view().face_available, "the camera")
         result = result_of(kiosk, scene, lambda: kiosk.attendant.tap(LogType.IN, None))
         assert (result.verdict, result.reasons[0]) == (Verdict.REFUSED, "no_face")
+
+
+def recording(*frames: tuple[str, bytes]) -> str:
+    """An anchor and badges by address, several times a second."""
+    lines = beacon_recording().splitlines()
+    for number in range(20):
+        for address, sent in frames:
+            lines.append(
+                json.dumps({"at_ms": number * 200, "address": address, "rssi": -50, "services": {"feaa": sent.hex()}})
+            )
+    return "\n".join(sorted(lines, key=lambda line: int(json.loads(line)["at_ms"]))) + "\n"
+
+
+def test_a_badge_corroborates_one_punch_with_each_identifier_across_restarts(tmp_path: Path, scene: Scene) -> None:
+    key, zero = bytes(range(16)), datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=100)
+    keys, air = tmp_path / "eid-keys.toml", tmp_path / "air.jsonl"
+    keys.write_text(f'[badge-17]\nkey = "{key.hex()}"\nexponent = 15\ncounter_zero = {zero.isoformat()}\n')
+    keys.chmod(0o600)
+    sent = b"\x30\xe7" + eid(key, 15, 100)
+    air.write_text(recording(("c0:ff:ee:00:00:17", sent)))
+    given: dict[str, Any] = {
+        "badges": {"eid:badge-17": WORKER},
+        "eid_keys": keys,
+        "beacons": f"file:{air}",
+        "profile": "badge-only",
+    }
+
+    def punch(kiosk: Kiosk) -> Check:
+        result_of(kiosk, None, lambda: kiosk.attendant.badge_pin(LogType.IN, WORKER, PIN))
+        return check(last_punch(kiosk), "badge_near")
+
+    with terminal(tmp_path, scene.open_camera, **given) as kiosk:
+        kiosk.enrol_pin(authorisation(), PIN)
+        until(lambda: kiosk._badge(WORKER)[0].outcome is Outcome.PASSED, "the badge")
+        first, second = punch(kiosk), punch(kiosk)
+        assert (first.outcome, second.outcome) == (Outcome.PASSED, Outcome.NOT_RUN)
+        assert second.reason.startswith("eid_used: ")
+        assert last_punch(kiosk).verdict is Verdict.VERIFIED, "a badge corroborates and never accuses"
+    with terminal(tmp_path, scene.open_camera, **given) as kiosk:
+        until(lambda: "eid_used" in kiosk._badge(WORKER)[0].reason, "the badge, used before")
+
+
+def test_presence_is_announced_and_a_workers_badge_on_shift_becomes_a_signed_interval(
+    tmp_path: Path, scene: Scene
+) -> None:
+    air = tmp_path / "air.jsonl"
+    air.write_text(recording(("c0:ff:ee:00:00:17", b"\x00\xe7" + bytes(18))))
+    given: dict[str, Any] = {
+        "badges": {f"eddystone-uid:{'00' * 10}:{'00' * 6}": WORKER},
+        "presence": PresenceSettings(),
+        "beacons": f"file:{air}",
+        "profile": "badge-only",
+    }
+    with terminal(tmp_path, scene.open_camera, **given) as kiosk:
+        assert kiosk.attendant.view().presence
+        assert kiosk._presence is not None
+        kiosk.enrol_pin(authorisation(), PIN)
+        result_of(kiosk, None, lambda: kiosk.attendant.badge_pin(LogType.IN, WORKER, "000000"))
+        assert kiosk._presence.on_shift == ()
+        result_of(kiosk, None, lambda: kiosk.attendant.badge_pin(LogType.IN, WORKER, PIN))
+        assert kiosk._presence.on_shift == (WORKER,)
+        until(lambda: any(one.samples >= 3 for one in kiosk._presence._presence.unfinished()), "some sightings")
+        result_of(kiosk, None, lambda: kiosk.attendant.badge_pin(LogType.OUT, WORKER, PIN))
+        assert kiosk._presence.on_shift == ()
+        kiosk._presence.tick()
+        kind, interval = events(kiosk)[-1]
+        assert isinstance(interval, PresenceIntervalBody)
+        assert (kind, interval.state, interval.ended_by) == (Kind.PRESENCE_INTERVAL, "heard", "out")
+        assert (interval.worker, interval.median_rssi, interval.badge) == (WORKER, -50, "constant")
+
+
+def test_without_the_setting_no_badge_is_noted_and_nothing_announced(tmp_path: Path, scene: Scene) -> None:
+    with terminal(tmp_path, scene.open_camera) as kiosk:
+        assert kiosk._presence is None
+        assert not kiosk.attendant.view().presence
+
+
+def test_a_file_of_keys_that_others_can_read_stops_the_terminal(tmp_path: Path, scene: Scene) -> None:
+    keys = tmp_path / "eid-keys.toml"
+    keys.write_text("")
+    keys.chmod(0o644)
+    with pytest.raises(KeyFileExposed), terminal(tmp_path, scene.open_camera, eid_keys=keys):
+        pass
 
 
 def test_a_permission_enrols_once(tmp_path: Path, scene: Scene) -> None:

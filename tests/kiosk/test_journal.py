@@ -80,6 +80,19 @@ def verify_file(path: Path) -> int:
     return report.events
 
 
+def test_recent_events_of_a_kind_are_read_back_in_order(tmp_path: Path) -> None:
+    clock = SetClock()
+    journal = open_journal(tmp_path, clock=clock)
+    kinds = (Kind.CLOCK_STEPPED, Kind.COVERAGE)
+    for day, kind in enumerate([Kind.CLOCK_STEPPED, Kind.SENSOR_CHANGED, Kind.COVERAGE, Kind.CLOCK_STEPPED], 1):
+        time_then = f"2026-05-0{day}T08:00:00.000Z"
+        clock.stamp_now = lambda real, then=time_then: replace(real, time=then)  # type: ignore[misc]
+        journal.append(kind, {"day": day})
+    assert [event.body["day"] for event in journal.recent(kinds, "2026-05-01T08:00:00.000Z")] == [1, 3, 4]
+    assert [event.body["day"] for event in journal.recent(kinds, "2026-05-01T08:00:00.001Z")] == [3, 4]
+    journal.close()
+
+
 def test_a_new_journal_starts_with_the_signed_enrolment_of_this_terminal(journal: Journal) -> None:
     ((seq, data),) = journal.unsent(-1, 10)
     event = parse_event(Envelope.decode(data).verify(KEY.public, EVENT_TYPE))

@@ -87,6 +87,14 @@ def test_settings_built_in_code_do_not_change_with_the_environment(monkeypatch: 
         ("fence = {latitude = 91, longitude = 2, radius_m = 3}", "fence.latitude: "),
         ('broker_cert = "/x"', "broker_cert and broker_key come together"),
         ("window = [", "is not TOML"),
+        ('badges = {"aa:bb" = "W-1"}', "badges: a badge begins with one of ibeacon:"),
+        ('badges = {"ibeacon:x:1:1" = "W 1/2"}', "badges."),
+        ('badges = {"ibeacon:x:1:1" = "W-1"}', "badges need a scanner"),
+        ('beacons = "bleak"\nbadges = {"eid:one" = "W-1"}', "eid:NAME needs eid_keys"),
+        ('beacons = "bleak"\nanchors = ["eid:one"]', "eid:NAME needs eid_keys"),
+        ("presence = {}", "presence needs badges"),
+        ("presence = {max_shift = 3}", "max_shift: no such setting; did you mean max_shift_hours?"),
+        ('presence = {breaks = ["noon"]}', "presence.breaks: a break is written 12:00-13:00"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, line: str, message: str) -> None:
@@ -122,6 +130,14 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_one_text_serves_where_a_list_may_stand(tmp_path: Path) -> None:
     assert load(tmp_path, LEAST + 'anchors = "ibeacon:x:1:1"').anchors == ("ibeacon:x:1:1",)
     assert load(tmp_path, LEAST + 'beacons = "none"').beacons is None
+
+
+def test_presence_is_off_until_a_site_writes_it_down(tmp_path: Path) -> None:
+    badges = 'beacons = "bleak"\nbadges = {"ibeacon:x:1:1" = "W-1"}\n'
+    assert load(tmp_path, LEAST + badges).presence is None
+    on = load(tmp_path, LEAST + badges + 'presence = {breaks = ["12:00-13:00"]}').presence
+    assert on is not None
+    assert (on.max_shift_hours, on.breaks) == (12, ("12:00-13:00",))
 
 
 def test_the_example_is_plain_toml() -> None:

@@ -62,6 +62,13 @@ def test_telemetry_is_read_and_carries_its_senders_address() -> None:
     assert beacon.telemetry.uptime_s == 100.0
 
 
+def test_an_eddystone_eid_is_eight_bytes_of_which_nobody_knows_the_sender() -> None:
+    beacon = decode(eddystone(bytes.fromhex("30e7 a9b76a71c5f89290")))
+    assert beacon is not None
+    assert (beacon.id, beacon.eid) == ("eddystone-eid:a9b76a71c5f89290", bytes.fromhex("a9b76a71c5f89290"))
+    assert beacon.power_dbm == -25
+
+
 def test_what_a_beacon_does_not_measure_is_none() -> None:
     beacon = decode(eddystone(bytes.fromhex("2000 0000 8000 00000064 000003e8")))
     assert beacon is not None
@@ -95,7 +102,9 @@ def test_all_that_one_address_sends_is_decoded() -> None:
         eddystone(b"\x10\x00\x03" + b"a" * 18),
         eddystone(TLM[:-1]),
         eddystone(b"\x20\x01" + b"\x00" * 16),
-        eddystone(b"\x30" + b"\x00" * 9),
+        eddystone(b"\x30" + b"\x00" * 8),
+        eddystone(b"\x30" + b"\x00" * 10),
+        eddystone(b"\x30"),
         eddystone(eddystone_uid(), "0000180f-0000-1000-8000-00805f9b34fb"),
     ],
 )

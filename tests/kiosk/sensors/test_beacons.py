@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kiosk.sensors.advertisement import APPLE, Advertisement
-from kiosk.sensors.beacons import MOST_BEACONS, BeaconReading, BeaconTracker
+from kiosk.sensors.beacons import MOST_BEACONS, BeaconReading, BeaconTracker, Near, Sighting, sighting_of
+from kiosk.sensors.eddystone_eid import EidBeacon, EidBook, eid
 from tests.kiosk.sensors.frames import FEAA, SITE, eddystone_uid, heard, ibeacon
 
 ANCHOR = f"ibeacon:{SITE}:1:2"
@@ -101,6 +102,34 @@ def test_a_sender_that_changes_its_id_with_each_packet_does_not_fill_the_memory(
     for minor in range(MOST_BEACONS * 3):
         tracker.feed(heard(minor, minor=minor))
     assert len(tracker._beacons) == MOST_BEACONS
+
+
+BADGE = EidBeacon("badge-17", bytes(range(16)), 10, 1_790_000_000)
+SENT = eid(BADGE.key, BADGE.exponent, 5000)
+
+
+def wearing(sent: bytes, mono_us: int, rssi: int = -50) -> Sighting:
+    advertisement = Advertisement("AA", rssi, mono_us, {}, {FEAA: b"\x30\xe7" + sent})
+    return sighting_of(advertisement, EidBook([BADGE]), (BADGE.zero_s + 5000) * 1000)
+
+
+def test_a_badge_with_a_rotating_identifier_is_near_under_its_name() -> None:
+    tracker = BeaconTracker(["eid:badge-17", "eid:badge-18"])
+    for second in range(3):
+        tracker.take(wearing(SENT, second * SECOND))
+    assert tracker.near(["eid:badge-17"], 3 * SECOND) == Near(-50, SENT)
+    assert tracker.near(["eid:badge-18"], 3 * SECOND) is None
+    assert tracker.near(["eid:badge-18", "eid:badge-17"], 13 * SECOND) is None, "it has been silent"
+
+
+def test_a_badge_beyond_the_gate_is_not_near() -> None:
+    tracker = BeaconTracker(["eid:badge-17"])
+    tracker.take(wearing(SENT, 0, rssi=-70))
+    assert tracker.near(["eid:badge-17"], 0) is None
+
+
+def test_an_identifier_that_no_key_explains_keeps_its_own_name() -> None:
+    assert wearing(bytes(8), 0).beacons[0].id == "eddystone-eid:0000000000000000"
 
 
 @given(

@@ -53,6 +53,10 @@ STATES: dict[str, TerminalView] = {
     "idle_offline": replace(IDLE, online=False, unsent=12345),
     "idle_no_face": replace(IDLE, face_available=False, troubles=("camera_stalled",)),
     "idle_troubles": replace(IDLE, troubles=("disk_full", "enclosure_opened", "no_receiver"), clock_synced=False),
+    "idle_presence": replace(IDLE, presence=True),
+    "idle_presence_troubles": replace(
+        IDLE, presence=True, troubles=("disk_full", "enclosure_opened", "no_receiver"), clock_synced=False
+    ),
     "looking": _live(Phase.LOOKING, seconds_left=14),
     **{f"hint_{hint}": _live(Phase.LOOKING, hint=hint, seconds_left=12) for hint in HINTS},
     "hold": _live(Phase.HOLD, seconds_left=9),

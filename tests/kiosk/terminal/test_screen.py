@@ -57,6 +57,18 @@ def pixels(page: Page, what: str) -> np.ndarray:
 # choosing
 
 
+def test_the_idle_screen_announces_presence_where_it_is_noted_and_only_there(
+    page: Page, terminal: ServedTerminal
+) -> None:
+    notice = page.locator(".presence-notice")
+    drawn(page, terminal.show(STATES["idle"]))
+    expect(notice).to_be_hidden()
+    drawn(page, terminal.show(STATES["idle_presence"]))
+    expect(notice).to_contain_text("休息时间不记录")
+    tap(page, '[data-act="language"]')
+    expect(notice).to_contain_text("Presence is noted here")
+
+
 def test_a_tap_on_in_starts_the_face_path_without_a_badge(page: Page, terminal: ServedTerminal) -> None:
     tap(page, '[data-direction="IN"]')
     calls_come(terminal, page, [["tap", "IN", None]])

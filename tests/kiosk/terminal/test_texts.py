@@ -22,6 +22,7 @@ wrong_pin locked no_pin disk_full journal_failed camera_stalled camera_ended cam
 ok timeout cancelled error not_reached
 points_lost still low_space bad_receipt models_missing clock_unsynced
 enclosure_opened enclosure_unreadable no_badge_reader badge_unknown
+badge_not_heard eid_used
 """
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
