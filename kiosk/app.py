@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -14,15 +14,19 @@ from typing import Self
 
 import structlog
 
-from evidence.events import Check, ConfigAppliedBody, Kind, Outcome
+from evidence.events import Ask, Check, ConfigAppliedBody, Kind, Outcome
 from evidence.status import Part
 from kiosk.attendant import Attendant, Surroundings
 from kiosk.clock import Stamp, SystemClock, step_ms
-from kiosk.enrolment import Consent, Enrolled, EnrolmentDesk, EnrolmentError
-from kiosk.errors import JournalFailed, JournalFull
+from kiosk.control import ControlServer
+from kiosk.enrolment import Consent, Enrolled
+from kiosk.errors import JournalError, JournalFailed, JournalFull
+from kiosk.gallery_key import gallery_key, keys_part
 from kiosk.health import clock_part, free_bytes, gather, troubles
-from kiosk.identity import load_or_create, load_or_create_gallery_key
+from kiosk.identity import load_or_create
 from kiosk.journal import Journal
+from kiosk.operations import Enrolment, Operations
+from kiosk.owed import Owed
 from kiosk.place import beacon_check, clock_check, gps_check
 from kiosk.policy import PROFILES
 from kiosk.sensors.beacons import BeaconSensor, BeaconSource, BeaconTracker
@@ -38,7 +42,7 @@ from kiosk.settings import KioskSettings
 from kiosk.terminal.serve import TerminalServer
 from kiosk.uplink import Uplink
 from kiosk.verify.face import Face, open_face
-from kiosk.verify.gallery import Gallery
+from kiosk.verify.gallery import Gallery, GalleryError
 from kiosk.verify.session import FaceSession
 
 log = structlog.get_logger(__name__)
@@ -86,8 +90,11 @@ class Kiosk:
             max_pages=settings.journal_max_pages,
         )
         self._closing.callback(self.journal.close)
-        self.gallery = Gallery(settings.gallery_file, load_or_create_gallery_key(settings.gallery_key_file))
+        keeper = gallery_key(settings.gallery_key_file)
+        self._keys_part = keys_part(keeper)
+        self.gallery = Gallery(settings.gallery_file, keeper.load())
         self._closing.callback(self.gallery.close)
+        self._owed = Owed(self.gallery, self.journal)
         self.uplink = Uplink(self.journal, settings, self.clock)
         self._fence = _fence(settings)
         self._gps = _gps(settings, self._fence)
@@ -112,14 +119,17 @@ class Kiosk:
         self.screen: TerminalServer | None = None
         if screen:
             self.screen = TerminalServer(self.attendant, settings.language, settings.screen_host, settings.screen_port)
+        # Operators reach a program that serves workers; one without a screen was started by an operator's own command.
+        self._control = ControlServer(settings.data_dir, self.operations) if screen else None
         self._keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
 
     def start(self) -> None:
         """Start every part; the screen comes last, when there is something behind it."""
         self._apply_policy()
+        self._sign_owed()
         if self._face is not None:
             self._closing.callback(self._face.close)  # last of all: a running attempt still looks
-        for part in (self.eyes, self._gps, self._beacons, self.uplink, self.attendant, self.screen):
+        for part in (self.eyes, self._gps, self._beacons, self.uplink, self.attendant, self.screen, self._control):
             if part is not None:
                 part.start()
                 self._closing.callback(part.stop)
@@ -136,6 +146,14 @@ class Kiosk:
             self._policy_applied = True
         except (JournalFailed, JournalFull) as error:
             log.error("policy_not_signed", reason=str(error))
+
+    def _sign_owed(self) -> None:
+        """Sign what an interrupted erasure or enrolment still owes; what cannot be signed now is tried again."""
+        try:
+            if self._owed.sign():
+                self.uplink.wake()
+        except (JournalError, GalleryError) as error:
+            log.error("owed_not_signed", reason=str(error))
 
     def stop(self) -> None:
         """Stop every part, last started first."""
@@ -155,31 +173,39 @@ class Kiosk:
         """Stop."""
         self.stop()
 
+    @property
+    def operations(self) -> Operations:
+        """What an operator can ask of this terminal."""
+        return Operations(
+            settings=self.settings,
+            clock=self.clock,
+            journal=self.journal,
+            gallery=self.gallery,
+            owed=self._owed,
+            attendant=self.attendant,
+            eyes=self.eyes,
+            face=self._face,
+            face_part=self._face_part,
+            parts=self.parts,
+            wake=self.uplink.wake,
+        )
+
     def enrol_face(
-        self, authorisation: str, consent: Consent, *, pin: str | None = None, say: Callable[[str], None] = print
+        self,
+        authorisation: str,
+        consent: Consent,
+        *,
+        pin: str | None = None,
+        say: Callable[[str], None] = print,
+        excused: Sequence[Ask] = (),
     ) -> Enrolled:
         """Enrol the worker before the camera. Raises an EnrolmentError, a JournalError or a VerifyError."""
-        if self._face is None or self.eyes is None:
-            raise EnrolmentError(f"this terminal has no face path: {self._face_part.reason}")
-        enrolled = self._desk().enrol_face(authorisation, consent, eyes=self.eyes, face=self._face, pin=pin, say=say)
-        self.uplink.wake()
-        return enrolled
+        wanted = Enrolment(authorisation=authorisation, consent=consent, pin=pin, excused=tuple(excused))
+        return self.operations.enrol(wanted, say)
 
     def enrol_pin(self, authorisation: str, pin: str) -> Enrolled:
         """Enrol badge and PIN without a face. Raises an EnrolmentError, a JournalError or a VerifyError."""
-        enrolled = self._desk().enrol_pin(authorisation, pin)
-        self.uplink.wake()
-        return enrolled
-
-    def _desk(self) -> EnrolmentDesk:
-        return EnrolmentDesk(
-            device=self.settings.device,
-            site=self.settings.site,
-            collector_keys=self.settings.pinned_keys,
-            now=lambda: self.clock.stamp().time,
-            journal=self.journal,
-            gallery=self.gallery,
-        )
+        return self.operations.enrol(Enrolment(authorisation=authorisation, pin=pin), lambda _: None)
 
     def placed(self) -> bool:
         """True when no check of the place is waiting for its sensor to warm up."""
@@ -187,7 +213,12 @@ class Kiosk:
 
     def parts(self) -> dict[str, Part]:
         """How each part is, now."""
-        return {**self._local_parts(), "network": self.uplink.state, "clock": clock_part(self.clock.stamp())}
+        return {
+            **self._local_parts(),
+            "network": self.uplink.state,
+            "clock": clock_part(self.clock.stamp()),
+            "keys": self._keys_part,
+        }
 
     def _local_parts(self) -> dict[str, Part]:
         absent = Part(state="absent")
@@ -238,6 +269,7 @@ class Kiosk:
                     continue  # nothing below can be written; the step is found again when there is room
                 if not self._policy_applied:
                     self._apply_policy()
+                self._sign_owed()
                 if (step := step_ms(last, now)) is not None:
                     self.journal.append(Kind.CLOCK_STEPPED, {"from": last.time, "step_ms": step})
                     self.uplink.wake()
@@ -260,6 +292,8 @@ class Kiosk:
                 head_seq=self.journal.head.seq,
                 disk_free_bytes=free_bytes(self.settings.data_dir),
                 parts=self.parts(),
+                punches=self.attendant.rate.punches,
+                confirmed=self.attendant.rate.confirmed,
             )
         )
 

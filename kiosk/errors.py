@@ -63,6 +63,24 @@ class JournalBusy(JournalFailed):
     code = "journal_busy"
 
 
+class TerminalBusy(KioskError):
+    """Somebody is being served; one at a time stands before the camera."""
+
+    code = "terminal_busy"
+
+
+class ControlError(KioskError):
+    """An operator's request did not get through."""
+
+    code = "control"
+
+
+class NotAnswering(ControlError):
+    """No service listens in this data folder."""
+
+    code = "not_answering"
+
+
 class UplinkError(KioskError):
     """The way to the collector is closed for now."""
 

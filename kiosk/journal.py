@@ -11,7 +11,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -113,8 +113,8 @@ class Journal:
             self.close()
             raise
 
-    def append(self, kind: str, body: Fact | dict[str, Any]) -> Recorded:
-        """Sign the next event of the chain, commit it, and only then return it.
+    def append(self, kind: str, body: Fact | dict[str, Any], token: str | None = None) -> Recorded:
+        """Sign the next event of the chain, commit it, with `token` in one transaction, and only then return it.
 
         Raises JournalFull or JournalFailed, after which the chain stands where it stood, and an EvidenceError for a
         body that does not fit its kind or has no canonical form.
@@ -122,9 +122,31 @@ class Journal:
         with self._lock:
             self._settle()
             event, row, head = self._sign_next(kind, body)
-            self._commit(row)
+            self._commit(row, token)
             self._head = head
             return Recorded(row.seq, row.hash, event, row.envelope)
+
+    def append_once(self, token: str, kind: str, body: Fact | dict[str, Any]) -> Recorded | None:
+        """As `append`, but only if nothing was appended under `token` before; None if something was.
+
+        Event and token reach the disk in one transaction: whoever is not sure whether he signed asks again.
+        """
+        with self._lock:
+            self._settle()
+            with self._reading() as database:
+                if database.execute("SELECT 1 FROM spent WHERE authorisation = ?", (token,)).fetchone():
+                    return None
+            return self.append(kind, body, token)
+
+    def newest(self, kinds: Collection[str], limit: int) -> list[bytes]:
+        """Return the newest `limit` envelopes of these kinds, newest first."""
+        marks = ", ".join("?" for _ in kinds)
+        with self._lock, self._reading() as database:
+            rows = database.execute(
+                f"SELECT envelope FROM events WHERE kind IN ({marks}) ORDER BY seq DESC LIMIT ?",  # noqa: S608
+                (*kinds, limit),
+            )
+            return [row[0] for row in rows]
 
     def unsent(self, after_seq: int, limit: int) -> list[tuple[int, bytes]]:
         """Return at most `limit` (seq, envelope) without a receipt beyond `after_seq`, in order."""
@@ -286,13 +308,22 @@ class Journal:
             raise JournalFailed(f"journal_failed: {error}; restart the machine") from error
         return event, Row(event.seq, event.chain, digest, event.kind, event.time, data), after
 
-    def _commit(self, row: Row) -> None:
-        """Write one row and wait until it is on disk. Raises JournalFull or JournalFailed."""
+    def _commit(self, row: Row, token: str | None = None) -> None:
+        """Write one row, and a token with it, and wait until both are on disk. Raises JournalFull or JournalFailed."""
         with self._writing() as database:
-            database.execute(
-                "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)",
-                (row.seq, row.chain, row.hash, row.kind, row.time, row.envelope),
-            )
+            values = (row.seq, row.chain, row.hash, row.kind, row.time, row.envelope)
+            if token is None:
+                database.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", values)
+            else:
+                database.execute("BEGIN IMMEDIATE")
+                try:
+                    database.execute("INSERT INTO spent VALUES (?, ?)", (token, row.time))
+                    database.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", values)
+                    database.execute("COMMIT")
+                except BaseException:
+                    if database.in_transaction:
+                        database.execute("ROLLBACK")
+                    raise
         self._trouble = None
 
     def _settle(self) -> None:
