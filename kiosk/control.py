@@ -23,7 +23,7 @@ from pydantic import ValidationError
 
 from evidence.errors import EvidenceError
 from kiosk.enrolment import Consent
-from kiosk.errors import ControlError, KioskError, NotAnswering
+from kiosk.errors import BadRequest, ControlError, KioskError, NotAnswering
 from kiosk.operations import Enrolment, Operations
 from kiosk.verify.errors import VerifyError
 
@@ -110,9 +110,6 @@ class ControlServer:
             return {"done": answer(self._operations, json.loads(request), say)}
         except (KioskError, VerifyError, EvidenceError) as error:
             return _error(getattr(error, "code", "error"), str(error))
-        except ValidationError as error:
-            one = error.errors(include_url=False, include_input=False)[0]
-            return _error("bad_request", str(one["msg"]).removeprefix("Value error, "))
         except (json.JSONDecodeError, UnicodeDecodeError, KeyError):
             return _error("bad_request", "the request cannot be read; update zaigang")
         except BrokenPipeError:
@@ -127,7 +124,16 @@ def _error(code: str, message: str) -> dict[str, Any]:
 
 
 def answer(operations: Operations, request: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
-    """Do what one request asks. Raises the errors of `Operations`, ValidationError or KeyError for a bad request."""
+    """Do what one request asks. Raises BadRequest, and the errors of `Operations`."""
+    try:
+        return _answer(operations, request, say)
+    except ValidationError as error:
+        one = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in one["loc"])
+        raise BadRequest(f"{where or 'request'}: {str(one['msg']).removeprefix('Value error, ')}") from error
+
+
+def _answer(operations: Operations, request: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
     match request["do"]:
         case "status":
             return operations.status()
@@ -141,8 +147,8 @@ def answer(operations: Operations, request: dict[str, Any], say: Callable[[str],
         case "agree":
             consent = Consent.model_validate(request["consent"])
             return operations.agree(str(request["worker"]), str(request["scope"]), consent)
-        case _:
-            raise KeyError("do")
+        case unknown:
+            raise BadRequest(f"this version cannot do {unknown!r}; update zaigang")
 
 
 class Asked(ControlError):

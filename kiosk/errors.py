@@ -75,6 +75,12 @@ class ControlError(KioskError):
     code = "control"
 
 
+class BadRequest(ControlError):
+    """The request lacks something or contradicts itself; the message says what."""
+
+    code = "bad_request"
+
+
 class NotAnswering(ControlError):
     """No service listens in this data folder."""
 

@@ -29,6 +29,7 @@ from kiosk.enrolment import (
     NotAuthorised,
 )
 from kiosk.erasure import ErasureDesk
+from kiosk.errors import BadRequest
 from kiosk.journal import Journal
 from kiosk.owed import Owed
 from kiosk.sensors.newest_frame import NewestFrame
@@ -110,13 +111,13 @@ class Operations:
     def withdraw(self, worker: str, scope: str) -> dict[str, Any]:
         """Take a consent back. Raises an ErasureError or a GalleryError."""
         if scope not in ("face", "transfer", "clip"):
-            raise EnrolmentError("a consent has the scope face, transfer or clip")
+            raise BadRequest("a consent has the scope face, transfer or clip")
         return self._done(asdict(self._erasures().withdraw(worker, scope)))  # type: ignore[arg-type]  # just narrowed
 
     def agree(self, worker: str, scope: str, consent: Consent) -> dict[str, Any]:
         """Keep and sign a further consent. Raises an ErasureError or a GalleryError."""
         if scope not in ("transfer", "clip"):
-            raise EnrolmentError("further consents are transfer and clip; a face is agreed to when it is enrolled")
+            raise BadRequest("further consents are transfer and clip; a face is agreed to when it is enrolled")
         desk = self._erasures()
         return self._done(asdict(desk.agree(worker, scope, consent.text_version, consent.language)))  # type: ignore[arg-type]  # just narrowed
 
