@@ -328,7 +328,7 @@ class Attendant:
             clock_synced=recorded.event.clock.synced,
             receipt_code=punch.receipt,
             receipt_qr=self._journal.punch_receipt(recorded),
-            reasons=(*_reasons(draft.body.checks), *(("confirmed",) if punch.confirmed_by else ())),
+            reasons=(*(("confirmed",) if punch.confirmed_by else ()), *_reasons(draft.body.checks)),
             other_methods=self._other_methods(request.method, draft.body.verdict),
         )
 

@@ -62,6 +62,9 @@ class ScriptedService:
     def badge_pin(self, log_type: LogType, badge: str, pin: str) -> None:
         self._called("badge_pin", log_type.value, badge, pin)
 
+    def confirm(self, log_type: LogType, badge: str, supervisor: str, pin: str | None) -> None:
+        self._called("confirm", log_type.value, badge, supervisor, pin)
+
     def cancel(self) -> None:
         self._called("cancel")
         self.set(dataclasses.replace(IDLE, troubles=self._view.troubles))
