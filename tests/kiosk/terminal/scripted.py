@@ -67,11 +67,15 @@ class ScriptedService:
 
     def cancel(self) -> None:
         self._called("cancel")
-        self.set(dataclasses.replace(IDLE, troubles=self._view.troubles))
+        self._idle()
 
     def dismiss(self) -> None:
         self._called("dismiss")
-        self.set(dataclasses.replace(IDLE, troubles=self._view.troubles))
+        self._idle()
+
+    def _idle(self) -> None:
+        held = self._view
+        self.set(dataclasses.replace(IDLE, troubles=held.troubles, supervisor_available=held.supervisor_available))
 
     def picture(self) -> bytes | None:
         live = self._view.phase in (Phase.LOOKING, Phase.HOLD, Phase.PROMPT)

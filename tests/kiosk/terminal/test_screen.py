@@ -371,7 +371,6 @@ def test_a_refusal_leads_to_the_supervisor_with_the_number_already_typed(page: P
     drawn(page, terminal.show(replace(SUPERVISED, phase=Phase.RESULT, result=result)))
     tap(page, '[data-other="supervisor"]')
     calls_come(terminal, page, [["dismiss"]])
-    terminal.show(SUPERVISED)
     expect(page.locator('[data-field="badge"] .field-value')).to_have_text("10086")
     expect(page.locator('[data-field="supervisor"]')).to_be_visible()
 
