@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from evidence.canonical import canonical, parse_canonical
 from evidence.envelope import AUTHORISATION_TYPE, Envelope, sign
 from evidence.errors import AuthorisationError, AuthorisationExpired, AuthorisationMismatch
-from evidence.events import Fact, Hex128, Name, Text, UtcTime, WorkerCode
+from evidence.events import Fact, Hex128, Name, Role, Text, UtcTime, WorkerCode
 from evidence.keys import PublicKey, SigningKey
 
 _utc_time: TypeAdapter[str] = TypeAdapter(UtcTime)
@@ -27,6 +27,7 @@ class EnrolmentAuthorisation(Fact):
     site: Name
     authorised_by: Text
     expires: UtcTime
+    role: Role = "worker"  # only the collector makes a supervisor; a terminal that does not know the field makes none
 
 
 def sign_authorisation(authorisation: EnrolmentAuthorisation, key: SigningKey) -> bytes:

@@ -171,6 +171,10 @@ class ChallengeRecord(Fact):
     """What was asked of the worker in this attempt."""
 
     prompts: tuple[PromptRecord, ...]
+    excused: tuple[Ask, ...] = ()  # what this worker is never asked, by an agreement made at enrolment
+
+
+Role = Literal["worker", "supervisor"]  # a supervisor may confirm and enrol others, never himself
 
 
 class PunchBody(Fact):
@@ -188,6 +192,7 @@ class PunchBody(Fact):
         str, Field(pattern=r"^[0-9A-HJKMNP-TV-Z]{8}$")
     ]  # short code shown to the worker (Crockford base 32)
     tapped_at: UtcTime  # the attempt's own time: the event's time is when it was signed
+    confirmed_by: WorkerCode | None = None  # method supervisor: who, identified on the spot, stood for the worker
 
 
 class DeviceEnrolledBody(Fact):
@@ -204,9 +209,23 @@ class WorkerEnrolledBody(Fact):
     worker: WorkerCode
     model: Text | None  # of the face template; None: badge and PIN without a face
     frames: Counter  # 0 without a face
-    authorised_by: Text
-    authorisation: Hex128  # id of the one-time authorisation
+    authorised_by: Text  # as the authorisation says, or `supervisor:CODE` for one who was identified on the spot
+    authorisation: Hex128  # id of the one-time authorisation; a supervisor's enrolment has a random one
     template: HexDigest | None  # salted commitment; the template itself never leaves
+    role: Role = "worker"
+    excused: tuple[Ask, ...] = ()  # prompts that this worker is never asked
+
+
+class WorkerErasedBody(Fact):
+    """Body of worker.erased: what an enrolment left on this terminal is gone from it.
+
+    No employee code: the enrolment's id leads to the worker only while worker.enrolled itself may be kept.
+    """
+
+    scope: Literal["face", "all"]  # face: the template went, badge and PIN stay
+    enrolment: Hex128 | None  # `authorisation` of worker.enrolled; None: the gallery was made before it kept this
+    template: HexDigest | None  # `template` of worker.enrolled; None: there was no face, or as above
+    reason: Literal["consent_withdrawn", "erased", "replaced"]
 
 
 class ConsentBody(Fact):
@@ -298,6 +317,7 @@ BODIES: dict[str, type[Fact]] = {
     Kind.PUNCH_REFUSED: PunchBody,
     Kind.PRESENCE_INTERVAL: PresenceIntervalBody,
     Kind.WORKER_ENROLLED: WorkerEnrolledBody,
+    Kind.WORKER_ERASED: WorkerErasedBody,
     Kind.CONSENT_GIVEN: ConsentBody,
     Kind.CONSENT_WITHDRAWN: ConsentBody,
     Kind.CONFIG_APPLIED: ConfigAppliedBody,
@@ -337,7 +357,17 @@ def parse_body(event: Event) -> Fact | None:
             raise InvalidBody("exactly a refused verdict makes punch.refused")
         if body.verdict is Verdict.VERIFIED and any(check.outcome is Outcome.FAILED for check in body.checks):
             raise InvalidBody("a punch with a failed check is not verified")
+        _require_confirmation(body)
     return body
+
+
+def _require_confirmation(body: PunchBody) -> None:
+    if body.confirmed_by is not None and body.method is not Method.SUPERVISOR:
+        raise InvalidBody("only a supervisor's confirmation names who confirmed")
+    if body.confirmed_by is not None and body.confirmed_by == body.worker:
+        raise InvalidBody("nobody confirms himself")
+    if body.method is Method.SUPERVISOR and body.verdict is not Verdict.REFUSED and body.confirmed_by is None:
+        raise InvalidBody("a confirmation names the supervisor who made it")
 
 
 def _first(error: ValidationError) -> str:

@@ -6,7 +6,7 @@ import functools
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -15,18 +15,22 @@ from typing import TYPE_CHECKING, Self
 
 import structlog
 
-from evidence.events import Check, ConfigAppliedBody, Kind, Outcome, PunchBody, SensorChangedBody, parse_body
+from evidence.events import Ask, Check, ConfigAppliedBody, Kind, Outcome, PunchBody, SensorChangedBody, parse_body
 from evidence.status import Part
 from kiosk.attendant import Attendant, Surroundings
 from kiosk.breaks import Breaks
 from kiosk.clock import Stamp, SystemClock, format_time, parse_time, step_ms
+from kiosk.control import ControlServer
 from kiosk.eid_keys import load_eid_keys
 from kiosk.enclosure import Enclosure, Keys
-from kiosk.enrolment import Consent, Enrolled, EnrolmentDesk, EnrolmentError
-from kiosk.errors import JournalFailed, JournalFull
+from kiosk.enrolment import Consent, Enrolled
+from kiosk.errors import JournalError, JournalFailed, JournalFull
+from kiosk.gallery_key import gallery_key, keys_part
 from kiosk.health import clock_part, free_bytes, gather, troubles
-from kiosk.identity import FileKey, load_or_create_gallery_key
+from kiosk.identity import FileKey
 from kiosk.journal import Journal
+from kiosk.operations import Enrolment, Operations
+from kiosk.owed import Owed
 from kiosk.place import beacon_check, clock_check, gps_check
 from kiosk.policy import PROFILES
 from kiosk.presence import Presence
@@ -48,7 +52,7 @@ from kiosk.settings import KioskSettings
 from kiosk.terminal.serve import TerminalServer
 from kiosk.uplink import Uplink
 from kiosk.verify.face import Face, open_face
-from kiosk.verify.gallery import Gallery
+from kiosk.verify.gallery import Gallery, GalleryError
 from kiosk.verify.session import FaceSession
 from kiosk.worn_badges import WornBadges
 
@@ -110,8 +114,11 @@ class Kiosk:
         watched = loop is not None or self.journal.opening is not None
         self.policy = PROFILES[settings.profile].sealed() if watched else PROFILES[settings.profile]
         opened = self.journal.opening is not None
-        self.gallery = Gallery(settings.gallery_file, None if opened else self._gallery_key())
+        self._gallery_keeper = gallery_key(settings.gallery_key_file)
+        self._keys_part = keys_part(self._gallery_keeper)
+        self.gallery = Gallery(settings.gallery_file, None if opened else self._gallery_keeper.load())
         self._closing.callback(self.gallery.close)
+        self._owed = Owed(self.gallery, self.journal)
         self.uplink = Uplink(self.journal, settings, self.clock)
         self.enclosure = Enclosure(
             GpioTamperLoop(loop, self._pins) if loop is not None else None,
@@ -158,15 +165,19 @@ class Kiosk:
         self.screen: TerminalServer | None = None
         if screen:
             self.screen = TerminalServer(self.attendant, settings.language, settings.screen_host, settings.screen_port)
+        # Operators reach a program that serves workers; one without a screen was started by an operator's own command.
+        self._control = ControlServer(settings.data_dir, self.operations) if screen else None
         self._keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
 
     def start(self) -> None:
         """Start every part; the screen comes last, when there is something behind it."""
         self._apply_policy()
+        self._sign_owed()
         if self._face is not None:
             self._closing.callback(self._face.close)  # last of all: a running attempt still looks
         self.enclosure.start()  # first of all: it is not there only for punches
-        for part in (self.eyes, self._gps, self._presence, self._beacons, self.uplink, self.attendant, self.screen):
+        parts = (self.eyes, self._gps, self._presence, self._beacons, self.uplink)
+        for part in (*parts, self.attendant, self.screen, self._control):
             if part is not None:
                 part.start()
                 self._closing.callback(part.stop)
@@ -183,6 +194,14 @@ class Kiosk:
             self._policy_applied = True
         except (JournalFailed, JournalFull) as error:
             log.error("policy_not_signed", reason=str(error))
+
+    def _sign_owed(self) -> None:
+        """Sign what an interrupted erasure or enrolment still owes; what cannot be signed now is tried again."""
+        try:
+            if self._owed.sign():
+                self.uplink.wake()
+        except (JournalError, GalleryError) as error:
+            log.error("owed_not_signed", reason=str(error))
 
     def stop(self) -> None:
         """Stop every part, last started first."""
@@ -202,46 +221,51 @@ class Kiosk:
         """Stop."""
         self.stop()
 
+    @property
+    def operations(self) -> Operations:
+        """What an operator can ask of this terminal."""
+        return Operations(
+            settings=self.settings,
+            clock=self.clock,
+            journal=self.journal,
+            gallery=self.gallery,
+            owed=self._owed,
+            attendant=self.attendant,
+            eyes=self.eyes,
+            face=self._face,
+            face_part=self._face_part,
+            parts=self.parts,
+            wake=self.uplink.wake,
+        )
+
     def enrol_face(
-        self, authorisation: str, consent: Consent, *, pin: str | None = None, say: Callable[[str], None] = print
+        self,
+        authorisation: str,
+        consent: Consent,
+        *,
+        pin: str | None = None,
+        say: Callable[[str], None] = print,
+        excused: Sequence[Ask] = (),
     ) -> Enrolled:
         """Enrol the worker before the camera. Raises an EnrolmentError, a JournalError or a VerifyError."""
-        if self._face is None or self.eyes is None:
-            raise EnrolmentError(f"this terminal has no face path: {self._face_part.reason}")
-        enrolled = self._desk().enrol_face(authorisation, consent, eyes=self.eyes, face=self._face, pin=pin, say=say)
-        self.uplink.wake()
-        return enrolled
+        wanted = Enrolment(authorisation=authorisation, consent=consent, pin=pin, excused=tuple(excused))
+        return self.operations.enrol(wanted, say)
 
     def enrol_pin(self, authorisation: str, pin: str) -> Enrolled:
         """Enrol badge and PIN without a face. Raises an EnrolmentError, a JournalError or a VerifyError."""
-        enrolled = self._desk().enrol_pin(authorisation, pin)
-        self.uplink.wake()
-        return enrolled
+        return self.operations.enrol(Enrolment(authorisation=authorisation, pin=pin), lambda _: None)
 
     def clear_enclosure(self, clearance: str) -> int:
         """Clear the opened enclosure; return the seq of the event that says so. Raises NotCleared or a JournalError."""
         return self.enclosure.clear(clearance, keys=self.settings.pinned_keys, site=self.settings.site)
-
-    def _gallery_key(self) -> bytes:
-        return load_or_create_gallery_key(self.settings.gallery_key_file)
 
     def _drop_keys(self) -> None:
         self.gallery.lock()
         self.key.drop()
 
     def _restore_keys(self) -> None:
-        self.gallery.unlock(self._gallery_key())
+        self.gallery.unlock(self._gallery_keeper.load())
         self.key.hold()
-
-    def _desk(self) -> EnrolmentDesk:
-        return EnrolmentDesk(
-            device=self.settings.device,
-            site=self.settings.site,
-            collector_keys=self.settings.pinned_keys,
-            now=lambda: self.clock.stamp().time,
-            journal=self.journal,
-            gallery=self.gallery,
-        )
 
     def placed(self) -> bool:
         """True when no check of the place is waiting for its sensor to warm up."""
@@ -249,7 +273,12 @@ class Kiosk:
 
     def parts(self) -> dict[str, Part]:
         """How each part is, now."""
-        return {**self._local_parts(), "network": self.uplink.state, "clock": clock_part(self.clock.stamp())}
+        return {
+            **self._local_parts(),
+            "network": self.uplink.state,
+            "clock": clock_part(self.clock.stamp()),
+            "keys": self._keys_part,
+        }
 
     def _local_parts(self) -> dict[str, Part]:
         absent = Part(state="absent")
@@ -321,6 +350,7 @@ class Kiosk:
                     continue  # nothing below can be written; the step is found again when there is room
                 if not self._policy_applied:
                     self._apply_policy()
+                self._sign_owed()
                 if (step := step_ms(last, now)) is not None:
                     self.journal.append(Kind.CLOCK_STEPPED, {"from": last.time, "step_ms": step})
                     self.uplink.wake()
@@ -364,6 +394,8 @@ class Kiosk:
                 head_seq=self.journal.head.seq,
                 disk_free_bytes=free_bytes(self.settings.data_dir),
                 parts=self.parts(),
+                punches=self.attendant.rate.punches,
+                confirmed=self.attendant.rate.confirmed,
             )
         )
 

@@ -10,31 +10,36 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 import structlog
 
-from evidence.events import Check, LogType, Method, Outcome, PunchBody, Verdict
+from evidence.events import Check, Kind, LogType, Method, Outcome, PunchBody, Verdict
 from evidence.status import Part
 from kiosk.clock import Stamp
-from kiosk.errors import JournalFailed, JournalFull
+from kiosk.confirmation import COUNTED, ConfirmationRate, confirmation, objection
+from kiosk.errors import JournalFailed, JournalFull, TerminalBusy
 from kiosk.journal import Journal, Recorded
 from kiosk.policy import FACE_CHECKS, Policy
 from kiosk.punch import Punch, Step, Tap
 from kiosk.sensors.camera import Frame
 from kiosk.terminal.picture import privacy_jpeg
-from kiosk.terminal.view import Phase, Result, TerminalView
-from kiosk.verify.gallery import Gallery
+from kiosk.terminal.view import Phase, Purpose, Result, TerminalView
+from kiosk.verify.attempts import FACE_BY_BADGE, FACE_OF_ANYONE, Moment, confirmations
+from kiosk.verify.gallery import Gallery, GalleryError
 from kiosk.verify.session import FacePhase, FaceProgress, FaceResult, FaceSession
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 FRAME_TIMEOUT_S = 0.5  # how long one wait for a frame lasts before the attempt looks at the clock again
 RESULT_LASTS_S = 60.0  # the page closes it much earlier; without a browser it closes all the same
+LEND_PATIENCE_S = 30.0  # an attempt lasts 20 s at most; then the terminal is free, or in use all the time
 RECEIPT_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford base 32: no I, L, O, U to misread aloud
 _LOCKED = "enclosure_opened: nobody can be recognised, for the faces' key left the memory when the case was opened"
 _STEPS = {
@@ -91,6 +96,7 @@ class _Request:
     log_type: LogType
     badge: str | None
     pin: str | None
+    supervisor: str | None = None  # who is to confirm, by the PIN above or else by face
 
 
 class Attendant:
@@ -118,6 +124,8 @@ class Attendant:
         self._eyes, self._new_session, self._around = eyes, new_session, surroundings
         self._lock = threading.Condition()
         self._request: _Request | None = None
+        self._errand: Callable[[], None] | None = None
+        self._rate = ConfirmationRate.of(reversed(journal.newest([Kind.PUNCH_RECORDED], COUNTED)))
         self._cancelled = threading.Event()
         self._shown_s = 0.0  # when the result came up, by time.monotonic
         self._stopping = False
@@ -157,6 +165,7 @@ class Attendant:
             self._show(
                 phase=phase,
                 face_available=self._face_works(),
+                supervisor_available=self._supervisor_works(),
                 unsent=unsent,
                 online=online,
                 troubles=troubles,
@@ -177,6 +186,10 @@ class Attendant:
         """Punch without a face."""
         self._ask(_Request(Method.BADGE_PIN, log_type, badge, pin))
 
+    def confirm(self, log_type: LogType, badge: str, supervisor: str, pin: str | None) -> None:
+        """Let a supervisor stand for the worker; without a PIN the camera looks at the supervisor."""
+        self._ask(_Request(Method.SUPERVISOR, log_type, badge, pin, supervisor))
+
     def cancel(self) -> None:
         """Give up the running attempt; it is kept."""
         self._cancelled.set()
@@ -195,27 +208,90 @@ class Attendant:
         frame = self._eyes.newest if looking and self._eyes is not None else None
         return None if frame is None else privacy_jpeg(frame.image, box)
 
+    # What operators ask
+
+    @property
+    def rate(self) -> ConfirmationRate:
+        """How many of the newest punches a supervisor confirmed."""
+        return self._rate
+
+    @property
+    def cancelled(self) -> bool:
+        """True when whoever stands there, or the end of the program, has ended what is going on."""
+        return self._cancelled.is_set()
+
+    def lend(self, work: Callable[[], T], patience_s: float = LEND_PATIENCE_S) -> T:
+        """Run `work` on the attendant's own thread, with the camera, the detector and the screen to itself.
+
+        Raises TerminalBusy where workers are served all the time, and whatever `work` raises.
+        """
+        future: Future[T] = Future()
+
+        def errand() -> None:
+            try:
+                future.set_result(work())
+            except BaseException as error:
+                future.set_exception(error)
+
+        with self._lock:
+            if not self._lock.wait_for(lambda: self._free or self._stopping, patience_s) or self._stopping:
+                raise TerminalBusy("the terminal is serving workers; try again in a moment")
+            self._cancelled.clear()
+            self._errand = errand
+            self._show(phase=Phase.LOOKING, purpose=Purpose.ENROL, result=None, log_type=None, hint=None, ask=None)
+            self._lock.notify_all()
+        return future.result()
+
+    def guide(
+        self, hint: str | None, box: tuple[float, float, float, float] | None, step: tuple[int, int] = (0, 0)
+    ) -> None:
+        """Tell whoever is being enrolled what keeps the camera from seeing well, and how many frames are taken."""
+        with self._lock:
+            self._box = box
+            self._show(phase=Phase.LOOKING, hint=hint, ask=None, prompt_step=step, seconds_left=None)
+
+    def identify(self, badge: str) -> Sequence[Check]:
+        """Look at a face and compare it with the one enrolled under `badge`; only for work that was lent the thread."""
+        stamp = self._around.stamp()
+        return self._look(badge, stamp.mono_us, None).checks
+
     # The attempt
+
+    @property
+    def _free(self) -> bool:
+        idle = self._view.phase in (Phase.IDLE, Phase.RESULT)
+        return self._request is None and self._errand is None and idle
 
     def _ask(self, request: _Request) -> None:
         with self._lock:
-            if self._request is not None or self._view.phase not in (Phase.IDLE, Phase.RESULT):
+            if not self._free:
                 return  # one worker at a time: the screen shows no button that leads here
             if self._policy.demand(request.method) is None:
                 return
             self._cancelled.clear()
             self._request = request
-            first = Phase.LOOKING if request.method is Method.FACE else Phase.CHECKING
-            self._show(phase=first, result=None, log_type=request.log_type, hint=None, ask=None)
+            looks = request.method is not Method.BADGE_PIN and request.pin is None
+            self._show(
+                phase=Phase.LOOKING if looks else Phase.CHECKING,
+                purpose=Purpose.CONFIRM if request.method is Method.SUPERVISOR else Purpose.PUNCH,
+                result=None,
+                log_type=request.log_type,
+                hint=None,
+                ask=None,
+            )
             self._lock.notify_all()
 
     def _run(self) -> None:
         while True:
             with self._lock:
-                self._lock.wait_for(lambda: self._request is not None or self._stopping)
-                request = self._request
-                if request is None:
+                self._lock.wait_for(lambda: self._request is not None or self._errand is not None or self._stopping)
+                request, errand = self._request, self._errand
+                if request is None and errand is None:
                     return
+            if request is None:
+                assert errand is not None
+                self._run_errand(errand)
+                continue
             try:
                 result = self._serve(request)
             except Exception:
@@ -228,12 +304,21 @@ class Attendant:
             # Only now does anyone see it; the line is what a crash test holds the journal against.
             log.info("punch_shown", verdict=result.verdict, receipt=result.receipt_code)
 
+    def _run_errand(self, errand: Callable[[], None]) -> None:
+        errand()
+        with self._lock:
+            self._errand, self._box = None, None
+            self._show(phase=Phase.IDLE, purpose=Purpose.PUNCH, hint=None, ask=None, prompt_step=(0, 0))
+            self._lock.notify_all()
+
     def _serve(self, request: _Request) -> Result:
         stamp = self._around.stamp()
         tap = Tap(request.method, request.log_type, request.badge, stamp.time, stamp.mono_us)
         punch = Punch(tap, self._policy, "".join(secrets.choice(RECEIPT_ALPHABET) for _ in range(8)))
         if request.method is Method.FACE:
             self._identify_by_face(punch)
+        elif request.method is Method.SUPERVISOR:
+            self._identify_by_supervisor(punch, request)
         else:
             self._identify_by_pin(punch, request)
         self._show(phase=Phase.CHECKING, hint=None, ask=None)
@@ -249,6 +334,8 @@ class Attendant:
                 punch.not_recorded(code)
                 return self._unrecorded(request, punch, code)
         punch.recorded(recorded.seq)
+        if draft.kind == Kind.PUNCH_RECORDED:
+            self._rate.note(draft.body)
         self._around.recorded()
         self._around.punched(draft.body)
         return Result(
@@ -261,7 +348,7 @@ class Attendant:
             clock_synced=recorded.event.clock.synced,
             receipt_code=punch.receipt,
             receipt_qr=self._receipt_qr(recorded),
-            reasons=_reasons(draft.body.checks),
+            reasons=(*(("confirmed",) if punch.confirmed_by else ()), *_reasons(draft.body.checks)),
             other_methods=self._other_methods(request.method, draft.body.verdict),
         )
 
@@ -274,14 +361,40 @@ class Attendant:
             return None
 
     def _identify_by_face(self, punch: Punch) -> None:
+        result = self._look(punch.tap.badge, punch.tap.mono_us, punch)
+        # Unrecognised, the attempt stands under the code that was typed: whoever reviews it must find it.
+        punch.identified(result.worker or punch.tap.badge, result.name, result.checks, result.challenge)
+
+    def _look(self, badge: str | None, since_us: int, punch: Punch | None) -> FaceResult:
+        """Run one face attempt, counted against the badge (or against all who have none) until it is known to be fair.
+
+        The count is on disk before the camera looks, so that pulling the plug buys no attempt.
+        """
         if self._gallery.locked:
-            punch.identified(punch.tap.badge, None, _face_not_run(_LOCKED))
-            return
+            return _no_face(_LOCKED)
+        stamp = self._around.stamp()
+        limit, subject = (FACE_OF_ANYONE, "") if badge is None else (FACE_BY_BADGE, badge)
+        now = Moment(stamp.boot, stamp.mono_us)
+        try:
+            if self._gallery.limited(limit, subject, now):
+                return _no_face("face_locked: too many attempts with this face; use another way, or wait ten minutes")
+            counted = badge is None or self._gallery.get(badge) is not None  # nothing to guess behind an unknown code
+            if counted:
+                self._gallery.count_attempt(limit, subject, now)
+            result = self._attempt(badge, since_us, punch)
+            if counted and not any(
+                one.outcome is Outcome.FAILED for one in result.checks if one.name != "face_quality"
+            ):
+                self._gallery.forgive(limit, subject, None if result.worker is not None else now)
+            return result
+        except GalleryError as error:
+            return _no_face(f"error: {error}")
+
+    def _attempt(self, badge: str | None, since_us: int, punch: Punch | None) -> FaceResult:
         if self._new_session is None or self._eyes is None or not self._face_works():
             part = self._eyes.state if self._eyes is not None else Part(state="absent", reason="camera_failed: none")
-            punch.identified(punch.tap.badge, None, _face_not_run(part.reason or "camera_failed: no picture"))
-            return
-        session = self._new_session(punch.tap.badge, punch.tap.mono_us)
+            return _no_face(part.reason or "camera_failed: no picture")
+        session = self._new_session(badge, since_us)
         newest = self._eyes.newest
         index = -1 if newest is None else newest.index  # frames from before the tap are not looked at
         while session.result is None:
@@ -289,25 +402,60 @@ class Attendant:
             now_us = time.monotonic_ns() // 1000
             if self._cancelled.is_set():
                 session.give_up(now_us, "cancelled: the worker ended the attempt")
-            elif punch.out_of_time(now_us):
+            elif punch.out_of_time(now_us) if punch is not None else self._left_s(since_us, now_us) < 0:
                 session.give_up(now_us, "timeout: the attempt took longer than the site allows")
             elif frame is not None:
                 index = frame.index
-                self._follow(punch, session.feed(frame.mono_us, frame.image))
+                self._follow(since_us, punch, session.feed(frame.mono_us, frame.image))
             elif self._eyes.state.state == "failed":
                 session.give_up(now_us, self._eyes.state.reason or "camera_failed: the camera delivers nothing")
-        result: FaceResult = session.result
-        # Unrecognised, the attempt stands under the code that was typed: whoever reviews it must find it.
-        punch.identified(result.worker or punch.tap.badge, result.name, result.checks, result.challenge)
+        return session.result
 
-    def _follow(self, punch: Punch, progress: FaceProgress) -> None:
-        punch.progress(_STEPS[progress.phase], hint=progress.hint, ask=progress.ask)
-        now_us = time.monotonic_ns() // 1000
-        left_s = max(0, self._policy.attempt_limit_s - (now_us - punch.tap.mono_us) // 1_000_000)
+    def _identify_by_supervisor(self, punch: Punch, request: _Request) -> None:
+        worker, code = request.badge, request.supervisor
+        assert worker is not None and code is not None
+        stamp = self._around.stamp()
+        now, limit = Moment(stamp.boot, stamp.mono_us), confirmations(self._policy.confirmations_an_hour)
+        try:
+            held, limited = self._gallery.get(code), self._gallery.limited(limit, code, now)
+            refused = objection(worker, code, held, limited=limited)
+            if refused is not None:
+                punch.identified(worker, None, [refused])
+                return
+            challenge = None
+            if request.pin is not None:
+                checks = [self._gallery.check_pin(code, request.pin, boot=stamp.boot, mono_us=stamp.mono_us)]
+            else:
+                seen = self._look(code, punch.tap.mono_us, punch)
+                checks, challenge = list(seen.checks), seen.challenge
+            judged = confirmation(code, checks, by_face=request.pin is None)
+            name = None
+            if judged.outcome is Outcome.PASSED:
+                self._gallery.count_attempt(limit, code, now)
+                punch.confirmed_by = code
+                # A name is told only to a supervisor who has proved to be one, so that he sees for whom he stands.
+                known = self._gallery.get(worker)
+                name = known.name if known else None
+            punch.identified(worker, name, [*checks, judged], challenge)
+        except GalleryError as error:
+            punch.confirmed_by = None
+            punch.identified(
+                worker, None, [Check(name="supervisor", outcome=Outcome.FAILED, reason=f"error: {error}"[:400])]
+            )
+
+    def _left_s(self, since_us: int, now_us: int) -> int:
+        """Whole seconds that an attempt may still last; negative: none."""
+        return (self._policy.attempt_limit_s * 1_000_000 - (now_us - since_us)) // 1_000_000
+
+    def _follow(self, since_us: int, punch: Punch | None, progress: FaceProgress) -> None:
+        step = _STEPS[progress.phase]
+        if punch is not None:
+            punch.progress(step, hint=progress.hint, ask=progress.ask)
+        left_s = max(0, self._left_s(since_us, time.monotonic_ns() // 1000))
         with self._lock:
             self._box = progress.box
             self._show(
-                phase=_PHASES[punch.step],
+                phase=_PHASES[step],
                 hint=progress.hint,
                 ask=progress.ask,
                 prompt_step=progress.step,
@@ -327,6 +475,7 @@ class Attendant:
         with self._lock:
             self._box, self._shown_s = None, time.monotonic()
             self._show(phase=Phase.RESULT, result=result, hint=None, ask=None, seconds_left=None)
+            self._lock.notify_all()
 
     def _unrecorded(self, request: _Request, punch: Punch | None, code: str) -> Result:
         stamp = self._around.stamp()
@@ -347,7 +496,8 @@ class Attendant:
     def _other_methods(self, used: Method, verdict: Verdict) -> tuple[Method, ...]:
         if verdict is Verdict.VERIFIED:
             return ()
-        offered = [method for method in self._policy.methods() if method is not Method.FACE or self._face_works()]
+        works = {Method.FACE: self._face_works(), Method.SUPERVISOR: self._supervisor_works()}
+        offered = [method for method in self._policy.methods() if works.get(method, True)]
         return tuple(sorted(offered, key=lambda method: method is used))  # another way first, then once more
 
     def _face_works(self) -> bool:
@@ -358,6 +508,13 @@ class Attendant:
             and not self._gallery.locked
             and self._eyes.state.state in ("working", "degraded")
         )
+
+    def _supervisor_works(self) -> bool:
+        """Offered where the policy has it and somebody here could do it."""
+        try:
+            return self._policy.supervisor is not None and bool(self._gallery.supervisors())
+        except GalleryError:
+            return False
 
     def _show(self, **changes: object) -> None:
         with self._lock:
@@ -378,5 +535,6 @@ def _local_time(utc: str, zone: str) -> str:
     return f"{datetime.fromisoformat(utc).astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M:%S}"
 
 
-def _face_not_run(reason: str) -> list[Check]:
-    return [Check(name=name, outcome=Outcome.NOT_RUN, reason=reason) for name in FACE_CHECKS]
+def _no_face(reason: str) -> FaceResult:
+    checks = tuple(Check(name=name, outcome=Outcome.NOT_RUN, reason=reason[:400]) for name in FACE_CHECKS)
+    return FaceResult(None, None, checks, None)

@@ -21,7 +21,7 @@ from evidence.errors import CommandExpired, CommandReplayed, EvidenceError, Unkn
 from evidence.events import CommandDoneBody, Kind
 from evidence.keys import PublicKey
 from kiosk.errors import JournalError
-from kiosk.journal import Journal
+from kiosk.journal import COMMAND_ANSWER, Journal
 
 log = structlog.get_logger(__name__)
 
@@ -89,7 +89,7 @@ class CommandDesk:
             log.exception("command_not_handled", bytes=len(data))
 
     def answer(self, command: Command, done: Done) -> None:
-        """Sign what came of a command. Raises a JournalError; the command then stays open until the next start."""
+        """Sign what came of a command, once. Raises a JournalError; it then stays open until the next start."""
         body = CommandDoneBody(
             command=command.id,
             counter=command.counter,
@@ -98,7 +98,8 @@ class CommandDesk:
             reason=done.reason[:400],
             result=dict(done.result),
         )
-        self._journal.append(Kind.COMMAND_DONE, body, answers=command.counter)
+        if self._journal.append_once(COMMAND_ANSWER + command.id, Kind.COMMAND_DONE, body) is None:
+            return  # answered before, by another thread or before a restart
         self._wake()
         log.info("command_done", action=command.action, outcome=done.outcome, reason=done.reason)
 

@@ -75,6 +75,30 @@ class NotCleared(KioskError):
     code = "not_cleared"
 
 
+class TerminalBusy(KioskError):
+    """Somebody is being served; one at a time stands before the camera."""
+
+    code = "terminal_busy"
+
+
+class ControlError(KioskError):
+    """An operator's request did not get through."""
+
+    code = "control"
+
+
+class BadRequest(ControlError):
+    """The request lacks something or contradicts itself; the message says what."""
+
+    code = "bad_request"
+
+
+class NotAnswering(ControlError):
+    """No service listens in this data folder."""
+
+    code = "not_answering"
+
+
 class UplinkError(KioskError):
     """The way to the collector is closed for now."""
 

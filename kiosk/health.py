@@ -31,6 +31,8 @@ def gather(
     head_seq: int | None,
     disk_free_bytes: int | None,
     parts: Mapping[str, Part],
+    punches: int = 0,
+    confirmed: int = 0,
 ) -> Health:
     """Put one health message together; pure. `started_mono_us`: monotonic microseconds at the program's start."""
     return Health(
@@ -44,6 +46,8 @@ def gather(
         head_seq=head_seq,
         disk_free_bytes=disk_free_bytes,
         parts=dict(parts),
+        punches=punches,
+        confirmed=confirmed,
     )
 
 

@@ -42,6 +42,9 @@ PROBE_BYTES = 16 * 1024  # more than a punch with twenty checks
 log = structlog.get_logger(__name__)
 
 
+COMMAND_ANSWER = "command:"  # before a command's id: the token under which its answer is appended once
+
+
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """An event that is on disk."""
@@ -116,10 +119,9 @@ class Journal:
             self.close()
             raise
 
-    def append(self, kind: str, body: Fact | dict[str, Any], *, answers: int | None = None) -> Recorded:
-        """Sign the next event of the chain, commit it, and only then return it.
+    def append(self, kind: str, body: Fact | dict[str, Any], token: str | None = None) -> Recorded:
+        """Sign the next event of the chain, commit it, with `token` in one transaction, and only then return it.
 
-        `answers`: the counter of a taken command, which counts as answered in the same commit.
         Raises JournalFull or JournalFailed, after which the chain stands where it stood, OpeningStands for a verified
         punch while an opened enclosure is not cleared, and an EvidenceError for a body that does not fit its kind or
         has no canonical form.
@@ -127,10 +129,32 @@ class Journal:
         with self._lock:
             self._settle()
             event, row, head = self._sign_next(kind, body)
-            self._commit(row, answers)
+            self._commit(row, token)
             self._head = head
             self._opening = journal_file.opening_after(self._opening, event)
             return Recorded(row.seq, row.hash, event, row.envelope)
+
+    def append_once(self, token: str, kind: str, body: Fact | dict[str, Any]) -> Recorded | None:
+        """As `append`, but only if nothing was appended under `token` before; None if something was.
+
+        Event and token reach the disk in one transaction: whoever is not sure whether he signed asks again.
+        """
+        with self._lock:
+            self._settle()
+            with self._reading() as database:
+                if database.execute("SELECT 1 FROM spent WHERE authorisation = ?", (token,)).fetchone():
+                    return None
+            return self.append(kind, body, token)
+
+    def newest(self, kinds: Collection[str], limit: int) -> list[bytes]:
+        """Return the newest `limit` envelopes of these kinds, newest first."""
+        marks = ", ".join("?" for _ in kinds)
+        with self._lock, self._reading() as database:
+            rows = database.execute(
+                f"SELECT envelope FROM events WHERE kind IN ({marks}) ORDER BY seq DESC LIMIT ?",  # noqa: S608
+                (*kinds, limit),
+            )
+            return [row[0] for row in rows]
 
     def unsent(self, after_seq: int, limit: int) -> list[tuple[int, bytes]]:
         """Return at most `limit` (seq, envelope) without a receipt beyond `after_seq`, in order."""
@@ -200,17 +224,17 @@ class Journal:
         Raises JournalFull or JournalFailed.
         """
         with self._lock, self._writing() as database:
-            done = database.execute(
-                "INSERT OR IGNORE INTO commands VALUES (?, ?, 0, ?)", (counter, command_id, envelope)
-            )
+            done = database.execute("INSERT OR IGNORE INTO commands VALUES (?, ?, ?)", (counter, command_id, envelope))
             return done.rowcount == 1
 
     def open_commands(self) -> list[bytes]:
         """Return the envelopes of commands that were taken and not answered, in order: a restart came between."""
+        query = """
+            SELECT envelope FROM commands
+            WHERE ? || id NOT IN (SELECT authorisation FROM spent) ORDER BY counter
+        """
         with self._lock, self._reading() as database:
-            return [
-                row[0] for row in database.execute("SELECT envelope FROM commands WHERE answered = 0 ORDER BY counter")
-            ]
+            return [row[0] for row in database.execute(query, (COMMAND_ANSWER,))]
 
     def knows_command(self, command_id: str) -> bool:
         """True for a command that was taken before."""
@@ -336,16 +360,22 @@ class Journal:
             raise JournalFailed(f"journal_failed: {error}; restart the machine") from error
         return event, Row(event.seq, event.chain, digest, event.kind, event.time, data), after
 
-    def _commit(self, row: Row, answers: int | None) -> None:
-        """Write one row and wait until it is on disk. Raises JournalFull or JournalFailed."""
-        values = (row.seq, row.chain, row.hash, row.kind, row.time, row.envelope)
+    def _commit(self, row: Row, token: str | None = None) -> None:
+        """Write one row, and a token with it, and wait until both are on disk. Raises JournalFull or JournalFailed."""
         with self._writing() as database:
-            if answers is None:
+            values = (row.seq, row.chain, row.hash, row.kind, row.time, row.envelope)
+            if token is None:
                 database.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", values)
             else:
-                with _together(database):
+                database.execute("BEGIN IMMEDIATE")
+                try:
+                    database.execute("INSERT INTO spent VALUES (?, ?)", (token, row.time))
                     database.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", values)
-                    database.execute("UPDATE commands SET answered = 1 WHERE counter = ?", (answers,))
+                    database.execute("COMMIT")
+                except BaseException:
+                    if database.in_transaction:
+                        database.execute("ROLLBACK")
+                    raise
         self._trouble = None
 
     def _settle(self) -> None:
@@ -388,19 +418,6 @@ class Journal:
         with self._reading() as database:
             row = database.execute("SELECT hash FROM events WHERE seq = ?", (seq,)).fetchone()
         return None if row is None else str(row[0])
-
-
-@contextmanager
-def _together(database: sqlite3.Connection) -> Iterator[None]:
-    """Commit several statements as one."""
-    database.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        database.execute("COMMIT")
-    except BaseException:
-        if database.in_transaction:
-            database.execute("ROLLBACK")
-        raise
 
 
 def _uuid7() -> str:

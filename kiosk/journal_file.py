@@ -24,7 +24,7 @@ BUSY_TIMEOUT_S = 2.0  # somebody's sqlite3 shell may hold the file for a moment;
 
 _COMMANDS = """
 CREATE TABLE commands (
-  counter INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, answered INTEGER NOT NULL, envelope BLOB NOT NULL
+  counter INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, envelope BLOB NOT NULL
 ) STRICT;
 """
 _TABLES = f"""

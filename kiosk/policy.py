@@ -46,6 +46,7 @@ class Policy(Fact):
     supervisor: Demand | None = None
     review_methods: tuple[Method, ...] = (Method.SUPERVISOR,)  # always looked at by a person
     seals: tuple[str, ...] = ()  # checks of the terminal itself: unless each passed nothing is verified, by any method
+    confirmations_an_hour: Annotated[int, Field(ge=1, le=1000)] = 30  # by one supervisor; a shift comes within the hour
     attempt_limit_s: Annotated[int, Field(ge=5, le=120)] = 20  # tap to verdict at most; then the attempt ends, recorded
 
     def demand(self, method: Method) -> Demand | None:
@@ -119,20 +120,24 @@ PROFILES = MappingProxyType(
             name="outdoor",
             face=Demand(required=(*FACE_CHECKS, "gps"), optional=("beacon", "clock")),
             badge_pin=Demand(required=("pin", "gps"), optional=("beacon", "clock")),
+            supervisor=Demand(required=("supervisor", "gps"), optional=("beacon", "clock")),
         ),
         "indoor": Policy(  # no GPS under a roof
             name="indoor",
             face=Demand(required=(*FACE_CHECKS, "beacon"), optional=("clock",)),
             badge_pin=Demand(required=("pin", "beacon"), optional=("clock",)),
+            supervisor=Demand(required=("supervisor", "beacon"), optional=("clock",)),
         ),
         "badge-only": Policy(  # no camera, or no consent to one
             name="badge-only",
             badge_pin=Demand(required=("pin",), optional=("gps", "beacon", "clock")),
+            supervisor=Demand(required=("supervisor",), optional=("gps", "beacon", "clock")),
         ),
         "demo": Policy(
             name="demo",
             face=Demand(required=(*FACE_CHECKS, "gps", "beacon"), optional=("clock",)),
             badge_pin=Demand(required=("pin", "gps", "beacon"), optional=("clock",)),
+            supervisor=Demand(required=("supervisor", "gps", "beacon"), optional=("clock",)),
         ),
     }
 )

@@ -88,6 +88,7 @@ class Punch:
     draft: Draft | None = None
     seq: int | None = None  # in the journal, once recorded
     lost: str | None = None  # why nothing was recorded
+    confirmed_by: str | None = None  # method supervisor: who was identified and stood for the worker
     _checks: list[Check] = field(default_factory=list)
     _challenge: ChallengeRecord | None = None
 
@@ -95,7 +96,7 @@ class Punch:
         """A site that does not offer the method has no such punch. Raises PunchError."""
         if self.policy.demand(self.tap.method) is None:
             raise PunchError(f"policy {self.policy.name!r} does not offer {self.tap.method}")
-        if self.tap.method is not Method.FACE:
+        if self.tap.method is Method.BADGE_PIN:  # a supervisor, too, may be looked at
             self.step = Step.CHECKING
 
     def progress(self, step: Step, *, hint: str | None = None, ask: Ask | None = None) -> None:
@@ -142,6 +143,7 @@ class Punch:
             policy=self.policy.hash,
             receipt=self.receipt,
             tapped_at=self.tap.time,
+            confirmed_by=self.confirmed_by,
         )
         kind = Kind.PUNCH_REFUSED if verdict is Verdict.REFUSED else Kind.PUNCH_RECORDED
         self.draft = Draft(kind, body)

@@ -30,7 +30,7 @@ class EnrolmentAnswer(BaseModel):
 
     device_id: str
     time: UtcText
-    model: str
+    model: Annotated[str, Field(description="Of the face template; empty: badge and PIN without a face.")]
     frames: int
     authorised_by: str
     authorisation: str

@@ -14,7 +14,7 @@ def enrolment_row(event: Event, body: WorkerEnrolledBody, leaf_index: int) -> di
         "worker": body.worker,
         "device": event.device,
         "time": event.time,
-        "model": body.model,
+        "model": body.model or "",  # badge and PIN without a face; the column takes no null
         "frames": body.frames,
         "authorised_by": body.authorised_by,
         "authorisation": body.authorisation,

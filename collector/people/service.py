@@ -15,7 +15,7 @@ from collector.errors import Conflict, Invalid, NotFound
 from collector.people.models import Authorisation, Enrolment, Worker
 from collector.timestamps import utc_now, utc_text
 from evidence.authorisation import EnrolmentAuthorisation, sign_authorisation
-from evidence.events import WorkerCode
+from evidence.events import Role, WorkerCode
 from evidence.keys import SigningKey
 
 MAX_AUTHORISATION = timedelta(days=31)  # an enrolment that has not happened within a month is decided afresh
@@ -89,9 +89,12 @@ class People:
             query = select(Enrolment).where(Enrolment.worker == code).order_by(col(Enrolment.leaf_index))
             return list(session.exec(query))
 
-    def authorise(self, code: str, device: str, by: str, hours: float) -> tuple[EnrolmentAuthorisation, bytes]:
+    def authorise(
+        self, code: str, device: str, by: str, hours: float, role: Role = "worker"
+    ) -> tuple[EnrolmentAuthorisation, bytes]:
         """Sign a permission to enrol this worker once at this terminal; return it and its encoded envelope.
 
+        Enrolled as `supervisor`, the worker may then confirm and enrol others there.
         Raises NotFound, Conflict for a worker who has left or a revoked terminal, Invalid for an odd time.
         """
         if not timedelta(0) < timedelta(hours=hours) <= MAX_AUTHORISATION:
@@ -111,6 +114,7 @@ class People:
                 site=terminal.site,
                 authorised_by=by,
                 expires=utc_text(now + timedelta(hours=hours)),
+                role=role,
             )
             row = permission.model_dump(include={"id", "worker", "device", "authorised_by", "expires"})
             session.add(Authorisation(**row, signed_at=utc_text(now)))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from nicegui import ui
 
 from evidence.events import Method, Verdict
+from kiosk.terminal.entry import MAX_BADGE
 from kiosk.terminal.qr import qr_svg
 from kiosk.terminal.texts import DIRECTIONS, METHODS, VERDICTS, reason, say
 from kiosk.terminal.view import Phase, Result, TerminalView
@@ -67,7 +68,7 @@ class ResultScene:
                     label("scan", say("scan", stage.language))
                 else:
                     self._reasons()
-                with block("result-keys"):
+                with block("result-keys" + (" many" if len(result.other_methods) > 2 else "")):
                     self._keys()
             self.bar = block("time-bar")
 
@@ -128,8 +129,6 @@ class ResultScene:
                     label("reason-what", text.what[language])
                     if not same_below:  # what to do is said once, below the last reason it answers
                         label("reason-do", text.do[language])
-            if Method.SUPERVISOR in result.other_methods:
-                label("supervisor", METHODS[Method.SUPERVISOR][language])
             if result.verdict is Verdict.REFUSED:
                 label("kept", say("refused_kept" if result.receipt_code else "refused_not_kept", language))
 
@@ -140,8 +139,7 @@ class ResultScene:
                 label("", say("done", language))
             return
         for method in result.other_methods:
-            if method is not Method.SUPERVISOR:  # a person, not a key: told among the reasons
-                self._way(method)
+            self._way(method)
         with button("quiet", self._dismiss).props('data-act="done"'):
             label("quiet-name", say("done", language))
 
@@ -159,6 +157,8 @@ class ResultScene:
             log_type = result.log_type
             stage.call(lambda: stage.service.tap(log_type, result.worker))
             return
+        if method is Method.SUPERVISOR and result.method is not Method.SUPERVISOR:
+            stage.entry.badge = (result.worker or "")[:MAX_BADGE]  # the number that was typed, not typed again
         stage.entry.choose(method, stage.now_s)
 
     def _tapped(self) -> None:
@@ -176,4 +176,4 @@ class ResultScene:
 
 
 _MARKS = {Verdict.VERIFIED: "passed", Verdict.REVIEW: "review", Verdict.REFUSED: "refused"}
-_METHOD_ICONS = {Method.FACE: "face", Method.BADGE_PIN: "badge"}
+_METHOD_ICONS = {Method.FACE: "face", Method.BADGE_PIN: "badge", Method.SUPERVISOR: "supervisor"}

@@ -38,6 +38,8 @@ _PATHS = {
     "again": '<path d="M4 12a8 8 0 0 1 13.700-5.600L20 8.500"/><path d="M20 3.500v5h-5"/>'
     '<path d="M20 12a8 8 0 0 1-13.700 5.600L4 15.500"/><path d="M4 20.500v-5h5"/>',
     "person": '<circle cx="12" cy="8" r="4.500"/><path d="M4 21c.8-8 15.200-8 16 0"/>',
+    "supervisor": '<circle cx="9" cy="8" r="3.800"/><path d="M2 20c.6-7 13.400-7 14 0"/>'
+    '<path d="m16 12.500 2 2 4-4.500"/>',
     "clock": '<circle cx="12" cy="12" r="9"/><path d="M12 7v5l3.500 2"/>',
     "camera": '<rect x="2" y="6" width="14" height="12" rx="2"/><path d="m16 10.500 6-3.500v10l-6-3.500"/>',
 }

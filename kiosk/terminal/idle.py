@@ -1,4 +1,4 @@
-"""IDLE: IN and OUT, the pad, and the choice between face and badge + PIN at the same distance from the thumb."""
+"""IDLE: IN and OUT, the pad, and the choice between the ways to punch, all at the same distance from the thumb."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from nicegui import ui
 from nicegui.events import KeyEventArguments
 
 from evidence.events import LogType, Method
-from kiosk.terminal.entry import FIELDS, ByFace, Field, Missing
+from kiosk.terminal.entry import FIELDS, OF_METHOD, ByFace, BySupervisor, Field, Missing
 from kiosk.terminal.texts import DIRECTIONS, METHODS, OTHER_TONGUE, reason, say
 from kiosk.terminal.view import TerminalView
 from kiosk.terminal.widgets import Stage, block, button, label, picture
 
 TROUBLES_SHOWN = 2  # what fits above the two buttons; the rest is counted
+METHOD_ICONS = {Method.FACE: "face", Method.BADGE_PIN: "badge", Method.SUPERVISOR: "supervisor"}
 PAD = ("1", "2", "3", "erase", "4", "5", "6", "other", "7", "8", "9", "0")
 
 
@@ -23,6 +24,7 @@ class IdleScene:
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
         self.face_available = True
+        self.supervisor_available: bool | None = None
         self.troubles: tuple[str, ...] | None = None
         with block("idle"):
             with block("choice") as self.choice:
@@ -30,12 +32,9 @@ class IdleScene:
                 self.ways = {log_type: self._direction(log_type) for log_type in LogType}
                 self.presence = label("presence-notice", say("presence_notice", stage.language))
             with block("pad-side"):
-                with block("methods").props(f'role="group" aria-label="{say("method", stage.language)}"'):
-                    self.methods = {
-                        method: self._method(method, name)
-                        for method, name in ((Method.FACE, "face"), (Method.BADGE_PIN, "badge"))
-                    }
-                with block("fields"):
+                with block("methods").props(f'role="group" aria-label="{say("method", stage.language)}"') as self.row:
+                    self.methods = {method: self._method(method, name) for method, name in METHOD_ICONS.items()}
+                with block("fields") as self.field_row:
                     self.fields: dict[Field, tuple[ui.element, ui.label, ui.label]] = {
                         which: self._field(which) for which in FIELDS
                     }
@@ -50,7 +49,14 @@ class IdleScene:
         entry = self.stage.entry
         if view.face_available != self.face_available:
             self.face_available = view.face_available
-            if not (entry.badge or entry.pin) or not self.face_available:
+            typed = entry.badge or entry.pin or entry.supervisor
+            if not typed or (not self.face_available and entry.method is Method.FACE):
+                entry.choose(self._default, self.stage.now_s)
+        if view.supervisor_available != self.supervisor_available:
+            self.supervisor_available = view.supervisor_available
+            self.methods[Method.SUPERVISOR].set_visibility(view.supervisor_available)
+            self.row.classes(add="three" if view.supervisor_available else "", remove="three")
+            if entry.method is Method.SUPERVISOR and not view.supervisor_available:
                 entry.choose(self._default, self.stage.now_s)
         self.presence.set_visibility(view.presence)
         if view.troubles != self.troubles:
@@ -121,20 +127,25 @@ class IdleScene:
 
     def _clear_or_next(self) -> None:
         entry = self.stage.entry
-        if entry.method is Method.BADGE_PIN and entry.field == "badge" and entry.badge:
-            entry.focus("pin", self.stage.now_s)
-        elif entry.field == "pin":
-            entry.pin = ""
-        else:
+        following = entry.next_field()
+        if following is not None:
+            entry.focus(following, self.stage.now_s)
+        elif entry.field == "badge":
             entry.clear()
+        else:
+            entry.clear_field()
 
     def _go(self, log_type: LogType) -> None:
-        wanted, service = self.stage.entry.submit(self.stage.now_s), self.stage.service
+        service = self.stage.service
+        wanted = self.stage.entry.submit(self.stage.now_s, face=self.face_available)
         self._redraw()
         if isinstance(wanted, Missing):
             return
         if isinstance(wanted, ByFace):
             self.stage.call(lambda: service.tap(log_type, wanted.badge))
+            return
+        if isinstance(wanted, BySupervisor):
+            self.stage.call(lambda: service.confirm(log_type, wanted.badge, wanted.supervisor, wanted.pin))
             return
         self.stage.call(lambda: service.badge_pin(log_type, wanted.badge, wanted.pin))
 
@@ -145,8 +156,8 @@ class IdleScene:
         entry, now_s, name = self.stage.entry, self.stage.now_s, str(event.key.name)
         if name == "Backspace":
             entry.erase(now_s)
-        elif name == "Enter" and entry.method is Method.BADGE_PIN and entry.badge:
-            entry.focus("pin", now_s)
+        elif name == "Enter" and (following := entry.next_field()) is not None:
+            entry.focus(following, now_s)
         elif len(name) == 1:
             entry.press(name, now_s)
         self._redraw()
@@ -168,7 +179,7 @@ class IdleScene:
 
     def _redraw(self) -> None:
         entry, language = self.stage.entry, self.stage.language
-        by_pin = entry.method is Method.BADGE_PIN
+        shown = OF_METHOD[entry.method]
         for method, one in self.methods.items():
             chosen = method is entry.method
             one.classes(add="chosen" if chosen else "", remove="" if chosen else "chosen")
@@ -182,15 +193,22 @@ class IdleScene:
             one.classes(add="active" if active else "", remove="" if active else "active")
             one.classes(add="missing" if missing else "", remove="" if missing else "missing")
             name.set_text(self._field_name(which))
-            value.set_text(entry.badge if which == "badge" else "●" * len(entry.pin))
-        self.fields["pin"][0].set_visibility(by_pin)
-        wants_next = by_pin and entry.field == "badge" and bool(entry.badge)
-        self.other_key.set_text(say("next" if wants_next else "clear", language))
+            value.set_text("●" * len(entry.pin) if which == "pin" else entry.value(which))
+            one.set_visibility(which in shown)
+        self.field_row.classes(add="three" if len(shown) > 2 else "", remove="" if len(shown) > 2 else "three")
+        self.other_key.set_text(say("next" if entry.next_field() else "clear", language))
 
     def _field_name(self, which: Field) -> str:
         entry, language = self.stage.entry, self.stage.language
         if entry.missing == which:
-            return say("type_badge" if which == "badge" else "type_pin", language)
-        if which == "pin":
-            return say("pin", language)
-        return say("badge" if entry.method is Method.BADGE_PIN else "badge_optional", language)
+            return say(_TYPE_IT[which], language)
+        if entry.method is Method.SUPERVISOR:
+            optional_pin = which == "pin" and self.face_available
+            return say("pin_or_face" if optional_pin else _THREE_NAMES[which], language)
+        if which == "badge" and entry.method is Method.FACE:
+            return say("badge_optional", language)
+        return say(which, language)
+
+
+_TYPE_IT = {"badge": "type_badge", "supervisor": "type_supervisor", "pin": "type_pin"}
+_THREE_NAMES = {"badge": "badge_of_worker", "supervisor": "supervisor", "pin": "pin"}

@@ -13,7 +13,7 @@ from nicegui import ui
 from evidence.events import Ask, Method
 from kiosk.terminal.stream import PICTURE_PATH
 from kiosk.terminal.texts import ASKS, DIRECTIONS, METHODS, PHASES, reason, say
-from kiosk.terminal.view import Phase, TerminalView
+from kiosk.terminal.view import Phase, Purpose, TerminalView
 from kiosk.terminal.widgets import Stage, block, button, label, picture
 
 ASK_ICONS = {
@@ -50,7 +50,7 @@ class LiveScene:
                     self.step = label("guide-step")
                     self.seconds = label("guide-seconds")
                 with block("guide-keys"):
-                    with button("quiet", self._by_pin).props('data-act="pin"'):
+                    with button("quiet", self._by_pin).props('data-act="pin"') as self.pin_key:
                         label("quiet-name", METHODS[Method.BADGE_PIN][language])
                     with button("quiet", self._cancel).props('data-act="cancel"'):
                         label("quiet-name", say("cancel", language))
@@ -60,12 +60,19 @@ class LiveScene:
     def show(self, view: TerminalView) -> None:
         """Change the words, the arrow and the counts; leave the picture alone."""
         language = self.stage.language
-        self.direction.set_text(DIRECTIONS[view.log_type][language] if view.log_type else "")
+        if view.purpose is Purpose.ENROL:
+            self.direction.set_text(say("enrolling", language))
+        else:
+            self.direction.set_text(DIRECTIONS[view.log_type][language] if view.log_type else "")
+        self.pin_key.set_visibility(view.purpose is Purpose.PUNCH)  # a supervisor and a newcomer have chosen already
         main, more = self._words(view)
         self.main.set_text(main)
         self.more.set_text(more)
         step, steps = view.prompt_step
-        self.step.set_text(say("step", language, step=step, steps=steps) if steps and view.ask else "")
+        if view.purpose is Purpose.ENROL and steps and view.ask is None:
+            self.step.set_text(say("pictures_taken", language, step=step, steps=steps))
+        else:
+            self.step.set_text(say("step", language, step=step, steps=steps) if steps and view.ask else "")
         left = view.seconds_left
         self.seconds.set_text("" if left is None else say("seconds_left", language, count=left))
         if view.phase is not self.phase:
@@ -87,6 +94,8 @@ class LiveScene:
         if view.phase is Phase.LOOKING and view.hint:
             texts = reason(view.hint)
             return texts.do[language], texts.what[language]
+        if view.phase is Phase.LOOKING and view.purpose is Purpose.CONFIRM:
+            return say("supervisor_looks", language), say("look_hint", language)
         more = "wait_for_prompt" if view.phase is Phase.HOLD else "look_hint"
         return PHASES[view.phase][language], say(more, language)
 

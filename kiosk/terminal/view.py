@@ -24,6 +24,14 @@ class Phase(StrEnum):
     OUT_OF_ORDER = "out_of_order"  # nothing can be recorded: `troubles` says why and whom to call
 
 
+class Purpose(StrEnum):
+    """What the camera is looking for."""
+
+    PUNCH = "punch"  # the worker himself
+    CONFIRM = "confirm"  # the supervisor who stands for a worker
+    ENROL = "enrol"  # somebody who is being enrolled, or the supervisor who permits it
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """The end of a punch as the worker sees it; shown only after the journal has committed it."""
@@ -50,6 +58,8 @@ class TerminalView:
     site: str
     device: str
     face_available: bool  # False: camera or models are down, only badge and PIN
+    supervisor_available: bool = False  # True: a supervisor is enrolled here and the site lets him confirm
+    purpose: Purpose = Purpose.PUNCH
     hint: str | None = None  # a quality code while LOOKING
     ask: Ask | None = None
     log_type: LogType | None = None
@@ -78,6 +88,10 @@ class TerminalService(Protocol):
 
     def badge_pin(self, log_type: LogType, badge: str, pin: str) -> None:
         """Punch without a face."""
+        ...
+
+    def confirm(self, log_type: LogType, badge: str, supervisor: str, pin: str | None) -> None:
+        """Let the supervisor of that code stand for a worker; without his PIN the camera looks at him."""
         ...
 
     def cancel(self) -> None:

@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from evidence.events import Ask
 from evidence.status import Part
 from kiosk.verify.challenge import Random, choose_asks
 from kiosk.verify.embedder import DlibEmbedder, Embedder
 from kiosk.verify.errors import VerifyError
-from kiosk.verify.gallery import Gallery, Template
+from kiosk.verify.gallery import Gallery, GalleryError, Template
 from kiosk.verify.landmarks import LandmarkDetector
 from kiosk.verify.matcher import Likeness, verify
 from kiosk.verify.models import face_embedding_model, landmark_bundle
@@ -31,6 +32,7 @@ class EnrolmentView:
 
     vector: NDArray[np.float32] | None
     hint: str | None
+    box: tuple[float, float, float, float] | None = None  # the face: x0, y0, x1, y1, normalised to the image
 
 
 class Face:
@@ -46,8 +48,9 @@ class Face:
 
     def session(self, badge: str | None, tapped_us: int, *, fps: float, rng: Random) -> FaceSession:
         """Begin one attempt; `badge` None recognises among the enrolled."""
-        asks, delays_ms = choose_asks(rng, fps)
-        request = FaceRequest(badge=badge, asks=asks, delays_ms=delays_ms, tapped_us=tapped_us)
+        excused = self._excused(badge)
+        asks, delays_ms = choose_asks(rng, fps, excused)
+        request = FaceRequest(badge=badge, asks=asks, delays_ms=delays_ms, tapped_us=tapped_us, excused=excused)
         return FaceSession(self._video, self.embedder, self._gallery, self._settings, request)
 
     def enrolment_view(self, mono_us: int, image_bgr: NDArray[np.uint8]) -> EnrolmentView:
@@ -56,13 +59,21 @@ class Face:
             self._image = LandmarkDetector(self._bundle, mode="image")
         quality = assess(self._image.detect(image_bgr, mono_us), image_bgr, ENROLMENT)
         if not quality.ok or quality.face is None:
-            return EnrolmentView(None, quality.code)
-        return EnrolmentView(self.embedder.embed(image_bgr, quality.face), None)
+            return EnrolmentView(None, quality.code, quality.box)
+        return EnrolmentView(self.embedder.embed(image_bgr, quality.face), None, quality.box)
 
     def same_person(self, vector: NDArray[np.float32], others: Sequence[NDArray[np.float32]]) -> bool:
         """True if a vector (128,) matches a template made of `others`."""
         template = Template("", "", self.embedder.model_id, np.stack(others))
         return verify(vector, template, self._settings.match_limits).likeness is Likeness.NEAR
+
+    def _excused(self, badge: str | None) -> tuple[Ask, ...]:
+        """What the worker of this badge is not asked; without a badge nobody knows whom to excuse."""
+        try:
+            held = self._gallery.get(badge) if badge is not None else None
+        except GalleryError:
+            return ()  # the match will say what is wrong with the gallery
+        return held.excused if held else ()
 
     def close(self) -> None:
         """Release the detectors."""

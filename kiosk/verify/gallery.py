@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,9 +23,12 @@ import numpy as np
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from evidence.events import Check, Outcome
+from evidence.events import Ask, Check, Outcome, Role
+from kiosk.verify import gallery_file, gallery_record
+from kiosk.verify.attempts import Limit, Moment, exhausted, recent
 from kiosk.verify.errors import VerifyError
-from kiosk.verify.pin import CHECK_NAME, PinRecord, new_pin, try_pin
+from kiosk.verify.gallery_record import Agreement, Pending, Person, Scope, Statement
+from kiosk.verify.pin import CHECK_NAME, new_pin, try_pin
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,16 +36,6 @@ if TYPE_CHECKING:
 KEY_BYTES = 32
 NONCE_BYTES = 12
 _VERSION = "zaigang-gallery-1"
-_SCHEMA = """
-create table if not exists mark (id integer primary key check (id = 1), sealed blob not null);
-create table if not exists person (worker text primary key, sealed blob not null);
-create table if not exists template (
-  worker text not null references person (worker) on delete cascade,
-  model text not null,
-  sealed blob not null,
-  primary key (worker, model)
-);
-"""
 
 
 class GalleryError(VerifyError):
@@ -76,6 +70,11 @@ class GalleryWorker:
     name: str
     models: tuple[str, ...]  # for which there is a face template; empty: badge and PIN only
     has_pin: bool
+    role: Role = "worker"
+    excused: tuple[Ask, ...] = ()  # prompts that are never asked
+    enrolment: str | None = None  # id of the authorisation under which this was enrolled, where it is known
+    commitment: str | None = None  # of the template, as worker.enrolled named it
+    consents: tuple[Agreement, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,11 +96,15 @@ class Gallery:
     def __init__(self, path: Path, key: bytes | None) -> None:
         self._cipher = None if key is None else _cipher(key)
         self._lock = threading.Lock()
-        _touch_private(path)
-        self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._supervisors: frozenset[str] | None = None  # read when first asked for
         try:
+            self._database = gallery_file.connect(path)
+        except OSError as error:
+            raise GalleryUnreadable(f"{path} cannot be opened: {error}") from error
+        try:
+            gallery_file.prepare(self._database)
             self._open()
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, gallery_file.UnknownFormat) as error:
             self._database.close()
             raise GalleryUnreadable(f"{path} cannot be used as a gallery: {error}") from error
         except WrongGalleryKey:
@@ -109,9 +112,6 @@ class Gallery:
             raise
 
     def _open(self) -> None:
-        for pragma in ("journal_mode=delete", "synchronous=full", "secure_delete=on", "foreign_keys=on"):
-            self._database.execute(f"pragma {pragma}")
-        self._database.executescript(_SCHEMA)
         if self._cipher is not None:
             self._check_mark()
 
@@ -126,23 +126,48 @@ class Gallery:
             raise WrongGalleryKey("this key does not open the gallery; restore the key that made it") from error
 
     def enrol(
-        self, worker: str, name: str, model_id: str, vectors: Sequence[NDArray[np.float32]], pin: str | None = None
-    ) -> None:
+        self,
+        worker: str,
+        name: str,
+        model_id: str,
+        vectors: Sequence[NDArray[np.float32]],
+        pin: str | None = None,
+        *,
+        role: Role = "worker",
+        excused: Sequence[Ask] = (),
+        enrolment: str | None = None,
+        commitment: str | None = None,
+        consent: Agreement | None = None,
+        owed: Sequence[Statement] = (),
+    ) -> str | None:
         """Keep a worker's face; an earlier template of this worker is replaced, whatever model made it.
 
-        Without vectors the worker has badge and PIN only. `pin` None keeps an earlier PIN. Raises InvalidPin,
-        ValueError for vectors of unequal length or not finite, GalleryError.
+        Without vectors the worker has badge and PIN only. `pin` None keeps an earlier PIN. `owed` has to be signed
+        because of this, and is kept with it in one transaction; the id under which it is pending is returned.
+        Raises InvalidPin, ValueError for vectors of unequal length or not finite, GalleryError.
         """
         packed = _pack(vectors) if vectors else None
         record = new_pin(pin) if pin is not None else None
         with self._writing():
-            if record is None and (held := self._person(worker)) is not None:
-                record = held[1]
-            self._keep_person(worker, name, record)
+            held = self._person(worker)
+            kept = tuple(one for one in held.consents if one.scope != "face") if held else ()
+            person = Person(
+                name=name,
+                pin=held.pin if record is None and held else record,
+                role=role,
+                excused=tuple(excused),
+                enrolment=enrolment,
+                commitment=commitment,
+                consents=(*kept, consent) if consent else kept,
+            )
+            self._keep_person(worker, person)
             self._database.execute("delete from template where worker = ?", (worker,))
             if packed is not None:
                 sealed = self._seal(packed, "template", worker, model_id)
                 self._database.execute("insert into template values (?, ?, ?)", (worker, model_id, sealed))
+            pending = self._owe(owed)
+        self._supervisors = None
+        return pending
 
     def get(self, worker: str) -> GalleryWorker | None:
         """Return an enrolled worker. Raises GalleryTampered."""
@@ -151,12 +176,31 @@ class Gallery:
             if held is None:
                 return None
             models = self._database.execute("select model from template where worker = ? order by model", (worker,))
-            return GalleryWorker(worker, held[0], tuple(row[0] for row in models), held[1] is not None)
+            return GalleryWorker(
+                worker=worker,
+                name=held.name,
+                models=tuple(row[0] for row in models),
+                has_pin=held.pin is not None,
+                role=held.role,
+                excused=held.excused,
+                enrolment=held.enrolment,
+                commitment=held.commitment,
+                consents=held.consents,
+            )
 
     def workers(self) -> tuple[str, ...]:
         """Employee codes of everyone enrolled, in order."""
         with self._reading():
             return tuple(row[0] for row in self._database.execute("select worker from person order by worker"))
+
+    def supervisors(self) -> frozenset[str]:
+        """Employee codes of the supervisors. A record that cannot be opened is nobody's. Raises GalleryUnreadable."""
+        known = self._supervisors
+        if known is None:
+            with self._reading():
+                codes = [row[0] for row in self._database.execute("select worker from person")]
+                known = self._supervisors = frozenset(code for code in codes if self._is_supervisor(code))
+        return known
 
     def template(self, worker: str, model_id: str) -> Template | None:
         """Return one worker's face under this model. Raises GalleryTampered."""
@@ -176,15 +220,91 @@ class Gallery:
         with self._reading():
             return tuple(row[0] for row in self._database.execute(query, (model_id,)))
 
-    def erase(self, worker: str) -> bool:
-        """Remove a worker so that no byte of the rows stays in the file. Say whether there was one."""
+    def erase(self, worker: str, owed: Sequence[Statement] = ()) -> bool:
+        """Remove a worker so that no byte of the rows stays in the file. Say whether there was one.
+
+        `owed` as in `enrol`; it is dropped where there was nobody to erase.
+        """
         with self._writing():
             self._database.execute("delete from template where worker = ?", (worker,))
+            self._database.execute("delete from attempt where subject = ?", (worker,))
             erased = self._database.execute("delete from person where worker = ?", (worker,)).rowcount > 0
-        with self._reading():
-            # secure_delete has zeroed the rows; SQLite may have moved cells between pages earlier: write the file anew.
-            self._database.execute("vacuum")
+            if erased:
+                self._owe(owed, cleaned=False)
+        self._supervisors = None
+        self.clean()
         return erased
+
+    def withdraw(self, worker: str, scope: Scope, owed: Sequence[Statement] = ()) -> bool:
+        """Take a consent back; with `face` goes the template, and badge and PIN stay. Say whether anything was there.
+
+        `owed` as in `erase`.
+        """
+        with self._writing():
+            held = self._person(worker)
+            if held is None:
+                return False
+            consents = tuple(one for one in held.consents if one.scope != scope)
+            changed = len(consents) != len(held.consents)
+            person = replace(held, consents=consents)
+            if scope == "face":
+                gone = self._database.execute("delete from template where worker = ?", (worker,)).rowcount
+                changed = changed or gone > 0
+                person = replace(person, commitment=None, excused=())
+            if not changed:
+                return False
+            self._keep_person(worker, person)
+            self._owe(owed, cleaned=False)
+        self.clean()
+        return True
+
+    def agree(self, worker: str, consent: Agreement, owed: Sequence[Statement] = ()) -> bool:
+        """Keep a further consent of an enrolled worker; False where nobody is enrolled under this code."""
+        with self._writing():
+            held = self._person(worker)
+            if held is None:
+                return False
+            others = tuple(one for one in held.consents if one.scope != consent.scope)
+            self._keep_person(worker, replace(held, consents=(*others, consent)))
+            self._owe(owed)
+            return True
+
+    def clean(self) -> None:
+        """Write the file anew and note it: secure_delete zeroed the rows, but SQLite may have moved cells before."""
+        with self._reading():
+            self._database.execute("vacuum")
+            self._database.execute("update owed set cleaned = 1 where cleaned = 0")
+
+    def pending(self) -> tuple[Pending, ...]:
+        """What has to be signed because of changes that are done, oldest first. Raises GalleryTampered."""
+        with self._reading():
+            rows = self._database.execute("select id, sealed, cleaned from owed order by place").fetchall()
+            return tuple(
+                Pending(one, gallery_record.unpack_statements(self._unseal(sealed, "owed", one)), bool(cleaned))
+                for one, sealed, cleaned in rows
+            )
+
+    def settle(self, pending_id: str) -> None:
+        """Forget statements that are signed."""
+        with self._writing():
+            self._database.execute("delete from owed where id = ?", (pending_id,))
+
+    def limited(self, limit: Limit, subject: str, now: Moment) -> bool:
+        """Say whether `subject` has no attempt left at `now`. Raises GalleryError."""
+        with self._reading():
+            return exhausted(self._moments(limit, subject), now, limit)
+
+    def count_attempt(self, limit: Limit, subject: str, now: Moment) -> None:
+        """Count one attempt; on disk when this returns. Raises GalleryError."""
+        with self._writing():
+            kept = recent((*recent(self._moments(limit, subject), now, limit), now), now, limit)
+            self._keep_moments(limit, subject, kept)
+
+    def forgive(self, limit: Limit, subject: str, attempt: Moment | None = None) -> None:
+        """Forget one counted attempt, or with None all of them. Raises GalleryError."""
+        with self._writing():
+            left = tuple(one for one in self._moments(limit, subject) if attempt is not None and one != attempt)
+            self._keep_moments(limit, subject, left)
 
     def check_pin(self, worker: str, pin: str, *, boot: str, mono_us: int) -> Check:
         """Try a PIN and keep the count of failures. `boot`, `mono_us`: as in clock.Stamp. A broken file is not_run.
@@ -194,9 +314,9 @@ class Gallery:
         try:
             with self._writing():
                 held = self._person(worker)
-                record, check = try_pin(held[1] if held else None, pin, boot, mono_us)
+                record, check = try_pin(held.pin if held else None, pin, boot, mono_us)
                 if held is not None and record is not None:
-                    self._keep_person(worker, held[0], record)
+                    self._keep_person(worker, replace(held, pin=record))
             return check
         except GalleryError as error:
             return Check(name=CHECK_NAME, outcome=Outcome.NOT_RUN, reason=f"{error.code}: {error}"[:400])
@@ -236,21 +356,49 @@ class Gallery:
         held = self._person(worker)
         if held is None:
             raise GalleryTampered(f"the template of {worker} has lost its worker; enrol again")
-        return Template(worker, held[0], model_id, vectors)
+        return Template(worker, held.name, model_id, vectors)
 
-    def _person(self, worker: str) -> tuple[str, PinRecord | None] | None:
+    def _person(self, worker: str) -> Person | None:
         row = self._database.execute("select sealed from person where worker = ?", (worker,)).fetchone()
-        if row is None:
-            return None
-        held = json.loads(self._unseal(row[0], "person", worker))
-        return held["name"], PinRecord(**held["pin"]) if held["pin"] else None
+        return None if row is None else Person.unpack(self._unseal(row[0], "person", worker))
 
-    def _keep_person(self, worker: str, name: str, record: PinRecord | None) -> None:
-        plain = json.dumps({"name": name, "pin": asdict(record) if record else None}).encode()
+    def _is_supervisor(self, worker: str) -> bool:
+        try:
+            held = self._person(worker)
+        except GalleryTampered:
+            return False
+        return held is not None and held.role == "supervisor"
+
+    def _keep_person(self, worker: str, person: Person) -> None:
         self._database.execute(
             "insert into person values (?, ?) on conflict (worker) do update set sealed = excluded.sealed",
-            (worker, self._seal(plain, "person", worker)),
+            (worker, self._seal(person.pack(), "person", worker)),
         )
+
+    def _owe(self, statements: Sequence[Statement], *, cleaned: bool = True) -> str | None:
+        if not statements:
+            return None
+        pending_id = secrets.token_hex(16)
+        sealed = self._seal(gallery_record.pack_statements(statements), "owed", pending_id)
+        self._database.execute(
+            "insert into owed (id, sealed, cleaned) values (?, ?, ?)", (pending_id, sealed, int(cleaned))
+        )
+        return pending_id
+
+    def _moments(self, limit: Limit, subject: str) -> tuple[Moment, ...]:
+        row = self._database.execute(
+            "select sealed from attempt where kind = ? and subject = ?", (limit.kind, subject)
+        ).fetchone()
+        if row is None:
+            return ()
+        return gallery_record.unpack_moments(self._unseal(row[0], "attempt", limit.kind, subject))
+
+    def _keep_moments(self, limit: Limit, subject: str, moments: Sequence[Moment]) -> None:
+        if not moments:
+            self._database.execute("delete from attempt where kind = ? and subject = ?", (limit.kind, subject))
+            return
+        sealed = self._seal(gallery_record.pack_moments(moments), "attempt", limit.kind, subject)
+        self._database.execute("insert or replace into attempt values (?, ?, ?)", (limit.kind, subject, sealed))
 
     def _seal(self, plain: bytes, *bound_to: str) -> bytes:
         nonce = os.urandom(NONCE_BYTES)
@@ -309,11 +457,3 @@ def _pack(vectors: Sequence[NDArray[np.float32]]) -> bytes:
 
 def _unpack(packed: bytes) -> NDArray[np.float32]:
     return np.frombuffer(packed[4:], "<f4").reshape(-1, int.from_bytes(packed[:4], "little"))
-
-
-def _touch_private(path: Path) -> None:
-    """Make the file readable by its owner only before anything is in it."""
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    except OSError as error:
-        raise GalleryUnreadable(f"{path} cannot be opened: {error}") from error

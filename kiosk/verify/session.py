@@ -63,6 +63,7 @@ class FaceRequest:
     asks: tuple[Ask, ...]  # from challenge.choose_asks
     delays_ms: tuple[int, ...]  # before each ask, counted from the moment the face is at rest
     tapped_us: int  # monotonic microseconds of the tap; the record's times count from it
+    excused: tuple[Ask, ...] = ()  # left out of `asks` by agreement with this worker; for the record
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,6 +314,8 @@ class FaceSession:
         worker = identity.worker if identity else None
         name = identity.name if identity else None
         record = self._challenge.record(self._request.tapped_us) if self._challenge else None
+        if record is not None and self._request.excused:
+            record = record.model_copy(update={"excused": self._request.excused})
         self.result = FaceResult(worker, name, checks, record)
         self._phase, self._hint, self._candidate, self._tracker = FacePhase.DONE, None, None, None
 

@@ -390,3 +390,19 @@ def test_a_transaction_that_fails_leaves_nothing_and_the_batch_can_be_tried_agai
         assert session.exec(select(Equivocation)).all() == []
     (receipt,) = bench.offer(terminal, *envelopes)
     assert receipt.upto == 1
+
+
+def test_an_enrolment_without_a_face_enters_the_ledger_and_what_follows_too(bench: Bench, terminal: Terminal) -> None:
+    enrolled = {
+        "worker": "E001",
+        "model": None,
+        "frames": 0,
+        "authorised_by": "boss",
+        "authorisation": "ab" * 16,
+        "template": None,
+    }
+    envelopes = [terminal.enrol(), terminal.append("worker.enrolled", enrolled), terminal.punch()]
+    bench.offer(terminal, *envelopes)
+    assert list(bench.services.ledger.envelopes(terminal.device, terminal.chain)) == envelopes
+    (row,) = bench.services.people.enrolments("E001")
+    assert (row.model, row.frames) == ("", 0)

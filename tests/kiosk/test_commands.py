@@ -169,11 +169,11 @@ def test_a_restart_before_the_answer_goes_on_with_the_command_and_answers_it_onc
 
 
 def test_answer_and_mark_are_one_commit(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Break the second statement: neither is there, and the next start answers."""
+    """Break the event's statement: the mark is not there either, and the next start answers."""
     terminal.says = None
     terminal.desk.receive(signed())
     with sqlite3.connect(terminal.journal.path) as other:
-        other.execute("CREATE TRIGGER no BEFORE UPDATE ON commands BEGIN SELECT RAISE(ABORT, 'no'); END")
+        other.execute("CREATE TRIGGER no BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'no'); END")
     other.close()
     head = terminal.journal.head
     with pytest.raises(Exception, match="no"):

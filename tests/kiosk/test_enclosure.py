@@ -259,6 +259,7 @@ def test_the_journal_signs_no_verified_punch_of_any_method_while_an_opening_stan
             policy="0" * 64,
             receipt="01234567",
             tapped_at="2026-01-01T00:00:00.000Z",
+            confirmed_by="W-0007" if method is Method.SUPERVISOR else None,
         )
         with pytest.raises(OpeningStands):
             kiosk.journal.append(Kind.PUNCH_RECORDED, body)

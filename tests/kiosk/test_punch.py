@@ -71,8 +71,9 @@ def test_a_journal_that_fails_ends_in_lost_with_its_reason() -> None:
 
 
 def test_a_method_that_the_site_does_not_offer_is_no_punch() -> None:
+    tap = Tap(Method.FACE, LogType.IN, "w-1", "2026-11-22T00:00:00.000Z", 1_000_000)
     with pytest.raises(PunchError):
-        punch(Method.SUPERVISOR)
+        Punch(tap, PROFILES["badge-only"], "0123ABCD")
 
 
 def test_an_attempt_has_a_limit() -> None:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -289,6 +290,13 @@ def _show_devices(devices: Sequence[DeviceView], as_json: bool) -> None:
 # --- sites and workers
 
 
+class EnrolledRole(StrEnum):
+    """As what a worker is enrolled."""
+
+    WORKER = "worker"
+    SUPERVISOR = "supervisor"
+
+
 @site.command("add")
 def site_add(
     name: str,
@@ -349,12 +357,17 @@ def worker_authorise(
     hours: Annotated[float, typer.Option(help="How long it holds.")] = 24,
     out: Annotated[Path | None, typer.Option(help="File to write; standard output otherwise.")] = None,
     by: Annotated[str, typer.Option(help="Who authorises.")] = "",
+    role: Annotated[
+        EnrolledRole, typer.Option(help="supervisor: may then confirm and enrol others at this terminal.")
+    ] = EnrolledRole.WORKER,
     config: ConfigOption = None,
     data: DataOption = None,
 ) -> None:
     """Sign a permission to enrol this worker's face once at this terminal; one line to hand over."""
     with _opened(config, data) as held:
-        permission, envelope = held.services.people.authorise(code, device_name, by or getpass.getuser(), hours)
+        permission, envelope = held.services.people.authorise(
+            code, device_name, by or getpass.getuser(), hours, role.value
+        )
     line = base64.b64encode(envelope).decode() + "\n"
     if out is None:
         sys.stdout.write(line)

@@ -1,16 +1,20 @@
-"""`zaigang kiosk`: run a terminal, enrol a worker on it, show its key."""
+"""`zaigang kiosk`: run a terminal, enrol and erase workers on it, show how it is and its key."""
 
 from __future__ import annotations
 
 import json
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from kiosk.settings import KioskSettings
 
 app = typer.Typer(help="The punch terminal.", no_args_is_help=True)
 Config = Annotated[
@@ -61,7 +65,9 @@ def key(
 
 @app.command()
 def enrol(
-    authorisation: Annotated[Path, typer.Option(help="The file that `zaigang collector worker authorise` wrote.")],
+    authorisation: Annotated[
+        Path | None, typer.Option(help="The file that `zaigang collector worker authorise` wrote.")
+    ] = None,
     config: Config = None,
     face: Annotated[
         bool, typer.Option("--face/--no-face", help="--no-face: badge and PIN only; the camera is not used.")
@@ -70,32 +76,146 @@ def enrol(
         str | None, typer.Option(help="Version of the consent text that the worker has read and agreed to.")
     ] = None,
     language: Annotated[str, typer.Option(help="Language in which the consent text was read: zh or en.")] = "zh",
+    excuse: Annotated[
+        list[str] | None,
+        typer.Option(help="A prompt that this worker is never asked: turn_left, turn_right, blink … Repeatable."),
+    ] = None,
+    supervisor: Annotated[
+        str | None, typer.Option(help="Code of a supervisor who stands here and permits it instead of a file.")
+    ] = None,
+    supervisor_pin: Annotated[
+        bool, typer.Option("--supervisor-pin", help="Ask for the supervisor's PIN; else the camera looks first.")
+    ] = False,
+    worker: Annotated[str | None, typer.Option(help="With --supervisor: the worker's employee code.")] = None,
+    name: Annotated[str | None, typer.Option(help="With --supervisor: the worker's name.")] = None,
     pin: Annotated[
         str,
         typer.Option(prompt="PIN (4–8 digits)", confirmation_prompt=True, hide_input=True, help="For badge and PIN."),
     ] = "",
 ) -> None:
-    """Enrol the worker who stands before the camera; needs the terminal's service to be stopped meanwhile."""
-    from kiosk.app import Kiosk
-    from kiosk.enrolment import Consent
-    from kiosk.settings import KioskSettings
-
+    """Enrol the worker who stands before the camera; a running service does it between two punches."""
     if face and consent is None:
         raise typer.BadParameter("a face is enrolled with consent: name the text with --consent, or use --no-face")
+    if (authorisation is None) == (supervisor is None):
+        raise typer.BadParameter("either --authorisation FILE, or --supervisor CODE with --worker and --name")
+    enrolment: dict[str, Any] = {"pin": pin, "excused": excuse or []}
+    if authorisation is not None:
+        enrolment["authorisation"] = authorisation.read_text()
+    else:
+        enrolment |= {"supervisor": supervisor, "newcomer": {"worker": worker, "name": name}}
+        if supervisor_pin:
+            enrolment["supervisor_pin"] = typer.prompt("the supervisor's PIN", hide_input=True, err=True)
+    if face:
+        enrolment["consent"] = {"text_version": consent, "language": language}
     console = Console(stderr=True)
-    kiosk = Kiosk(KioskSettings.load(config), screen=False)
+    with console.status("look at the camera  请看摄像头") as shown:
+        looks = face or (supervisor is not None and not supervisor_pin)
+        done = _ask(config, {"do": "enrol", "enrolment": enrolment}, shown.update, camera=looks)
+    how = f"from {done['frames']} frames" if done["frames"] else "with badge and PIN only"
+    console.print(f"enrolled {done['worker']} ({done['name']}) {how}; signed as seq {done['seq']}")
+
+
+@app.command()
+def erase(code: str, config: Config = None) -> None:
+    """Erase all that lies here of a worker: face, name, PIN, consents; signed without the employee code."""
+    _say_erased(_ask(config, {"do": "erase", "worker": code}), f"{code} is erased here")
+
+
+@app.command()
+def withdraw(
+    code: str,
+    scope: Annotated[str, typer.Option(help="What is no longer agreed to: face, transfer or clip.")] = "face",
+    config: Config = None,
+) -> None:
+    """Take a worker's consent back; with the face goes the template, badge and PIN stay."""
+    done = _ask(config, {"do": "withdraw", "worker": code, "scope": scope})
+    _say_erased(done, f"{code} no longer agrees to {scope}" + ("; the face is erased here" if scope == "face" else ""))
+
+
+@app.command()
+def agree(
+    code: str,
+    scope: Annotated[str, typer.Option(help="What is agreed to beside the face: transfer or clip.")],
+    consent: Annotated[str, typer.Option(help="Version of the consent text that the worker has read.")],
+    language: Annotated[str, typer.Option(help="Language in which it was read: zh or en.")] = "zh",
+    config: Config = None,
+) -> None:
+    """Keep and sign a further consent of an enrolled worker."""
+    given = {"text_version": consent, "language": language}
+    done = _ask(config, {"do": "agree", "worker": code, "scope": scope, "consent": given})
+    _say_erased(done, f"{code} agrees to {scope}")
+
+
+@app.command()
+def status(
+    config: Config = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+) -> None:
+    """Show how this terminal is; asked of the running service, else of its data."""
+    held = _ask(config, {"do": "status"})
+    if as_json:
+        typer.echo(json.dumps(held, ensure_ascii=False))
+        return
+    console = Console()
+    for part, one in held["parts"].items():
+        console.print(f"{part:<12} {one['state']:<9} {one['reason']}", highlight=False, soft_wrap=True)
+    again = ", ".join(held["enrol_again"]) or "nobody"
+    lines = {
+        "service": "running" if held["running"] else "not running",
+        "enrolled": f"{held['enrolled']}, of these {held['supervisors']} supervisor(s)",
+        "enrol again": f"{again} (the face was enrolled with another model)",
+        "confirmed": f"{held['confirmed']} of the newest {held['punches']} punches, by a supervisor",
+        "unsent": f"{held['unsent']} event(s); still to be signed: {held['owed']}",
+    }
+    for title, text in lines.items():
+        console.print(f"{title:<12} {text}", highlight=False, soft_wrap=True)
+
+
+def _say_erased(done: dict[str, Any], what: str) -> None:
+    seqs = ", ".join(str(seq) for seq in done["seqs"])
+    signed = f"signed as seq {seqs}" if seqs else "not signed yet; that follows when the journal takes it"
+    Console(stderr=True).print(f"{what}; {signed}", highlight=False)
+
+
+def _ask(
+    config: Path | None,
+    request: dict[str, Any],
+    say: Callable[[str], None] = lambda _: None,
+    *,
+    camera: bool = False,
+) -> dict[str, Any]:
+    """Ask the running service, or where none runs open the data and do it here. The journal's lock decides.
+
+    Raises a KioskError, a VerifyError or an EvidenceError.
+    """
+    from kiosk.control import ask
+    from kiosk.errors import NotAnswering
+    from kiosk.settings import KioskSettings
+
+    settings = KioskSettings.load(config)
     try:
-        if face:
+        return {**ask(settings.data_dir, request, say), "running": True}
+    except NotAnswering:
+        return {**_do_here(settings, request, say, camera=camera), "running": False}
+
+
+def _do_here(
+    settings: KioskSettings, request: dict[str, Any], say: Callable[[str], None], *, camera: bool
+) -> dict[str, Any]:
+    from kiosk.app import Kiosk
+    from kiosk.control import answer
+    from kiosk.errors import JournalBusy, NotAnswering
+
+    try:
+        kiosk = Kiosk(settings, screen=False)
+    except JournalBusy as error:
+        raise NotAnswering("a service holds this terminal's data and does not answer yet; try again") from error
+    try:
+        if camera:
             kiosk.start()
-            given = Consent.model_validate({"text_version": consent, "language": language})
-            with console.status("look at the camera  请看摄像头") as status:
-                done = kiosk.enrol_face(authorisation.read_text(), given, pin=pin, say=status.update)
-        else:
-            done = kiosk.enrol_pin(authorisation.read_text(), pin)
+        return answer(kiosk.operations, request, say)
     finally:
         kiosk.stop()
-    how = f"from {done.frames} frames" if done.frames else "with badge and PIN only"
-    console.print(f"enrolled {done.worker} ({done.name}) {how}; signed as seq {done.seq}")
 
 
 @app.command("clear-enclosure")

@@ -62,13 +62,20 @@ class ScriptedService:
     def badge_pin(self, log_type: LogType, badge: str, pin: str) -> None:
         self._called("badge_pin", log_type.value, badge, pin)
 
+    def confirm(self, log_type: LogType, badge: str, supervisor: str, pin: str | None) -> None:
+        self._called("confirm", log_type.value, badge, supervisor, pin)
+
     def cancel(self) -> None:
         self._called("cancel")
-        self.set(dataclasses.replace(IDLE, troubles=self._view.troubles))
+        self._idle()
 
     def dismiss(self) -> None:
         self._called("dismiss")
-        self.set(dataclasses.replace(IDLE, troubles=self._view.troubles))
+        self._idle()
+
+    def _idle(self) -> None:
+        held = self._view
+        self.set(dataclasses.replace(IDLE, troubles=held.troubles, supervisor_available=held.supervisor_available))
 
     def picture(self) -> bytes | None:
         live = self._view.phase in (Phase.LOOKING, Phase.HOLD, Phase.PROMPT)

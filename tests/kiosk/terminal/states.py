@@ -8,7 +8,7 @@ from evidence.events import Ask, LogType, Method, Verdict
 from evidence.keys import Ed25519Key
 from evidence.receipt import PunchReceipt
 from kiosk.terminal.texts import HINTS
-from kiosk.terminal.view import Phase, Result, TerminalView
+from kiosk.terminal.view import Phase, Purpose, Result, TerminalView
 from tests.kiosk.terminal.scripted import IDLE
 
 RECEIPT = PunchReceipt("gate-1", "5b" * 16, 40213, "c4" * 32, "2026-11-22T23:58:03.120Z").text(Ed25519Key.generate())
@@ -50,6 +50,7 @@ def _result(result: Result, **values: object) -> TerminalView:
 
 STATES: dict[str, TerminalView] = {
     "idle": IDLE,
+    "idle_supervisor": replace(IDLE, supervisor_available=True),
     "idle_offline": replace(IDLE, online=False, unsent=12345),
     "idle_no_face": replace(IDLE, face_available=False, troubles=("camera_stalled",)),
     "idle_troubles": replace(IDLE, troubles=("disk_full", "enclosure_opened", "no_receiver"), clock_synced=False),
@@ -61,6 +62,11 @@ STATES: dict[str, TerminalView] = {
     **{f"hint_{hint}": _live(Phase.LOOKING, hint=hint, seconds_left=12) for hint in HINTS},
     "hold": _live(Phase.HOLD, seconds_left=9),
     **{f"ask_{ask.value}": _live(Phase.PROMPT, ask=ask, prompt_step=(1, 2), seconds_left=6) for ask in Ask},
+    "confirm_looking": _live(Phase.LOOKING, purpose=Purpose.CONFIRM, seconds_left=14),
+    "enrol_looking": replace(IDLE, phase=Phase.LOOKING, purpose=Purpose.ENROL, prompt_step=(2, 5)),
+    "enrol_next_person": replace(
+        IDLE, phase=Phase.LOOKING, purpose=Purpose.ENROL, hint="next_person", prompt_step=(0, 5)
+    ),
     "checking": _live(Phase.CHECKING),
     "verified": _result(VERIFIED),
     "verified_pin_out": _result(replace(VERIFIED, method=Method.BADGE_PIN, log_type=LogType.OUT, clock_synced=False)),
@@ -73,7 +79,22 @@ STATES: dict[str, TerminalView] = {
             REVIEW, clock_synced=False, receipt_qr=LONGEST_RECEIPT, reasons=("no_scanner", "insufficient", "suspect")
         )
     ),
+    "confirmed": _result(replace(REVIEW, method=Method.SUPERVISOR, reasons=("confirmed",))),
     "refused": _result(REFUSED),
+    "refused_confirmation": _result(
+        replace(
+            REFUSED,
+            method=Method.SUPERVISOR,
+            worker="10086",
+            reasons=("wrong_pin", "not_confirmed"),
+            other_methods=(Method.FACE, Method.BADGE_PIN, Method.SUPERVISOR),
+        )
+    ),
+    "refused_too_often": _result(
+        replace(
+            REFUSED, method=Method.SUPERVISOR, clock_synced=False, reasons=("too_many_confirmations", "face_locked")
+        )
+    ),
     "refused_long": _result(
         replace(
             REFUSED,

@@ -19,6 +19,7 @@ from tests.kiosk.terminal.conftest import drawn, load, open_page
 from tests.kiosk.terminal.scripted import IDLE
 from tests.kiosk.terminal.serving import ServedTerminal
 from tests.kiosk.terminal.states import LONGEST_RECEIPT, RECEIPT, REFUSED, STATES
+from tests.kiosk.terminal.test_looks import AUDIT
 from tests.support.qr import read_by_any
 
 pytestmark = pytest.mark.browser
@@ -294,7 +295,7 @@ def test_a_refusal_says_why_what_next_and_offers_badge_and_pin(page: Page, termi
     drawn(page, terminal.show(STATES["refused"]))
     expect(page.locator(".reason-what").first).to_have_text("看起来不像真人")
     expect(page.locator(".reason-do").first).to_have_text("请本人再试一次，或用工号和密码。")
-    expect(page.locator(".supervisor")).to_have_text("请管理员确认")
+    expect(page.locator('[data-other="supervisor"]')).to_have_text("班长确认")
     tap(page, '[data-other="badge_pin"]')
     calls_come(terminal, page, [["dismiss"]])
     expect(page.locator('[data-method="badge_pin"]')).to_have_attribute("aria-pressed", "true")
@@ -305,6 +306,85 @@ def test_a_refusal_offers_the_face_with_the_same_direction_and_badge(page: Page,
     drawn(page, terminal.show(replace(IDLE, phase=Phase.RESULT, result=result)))
     tap(page, '[data-other="face"]')
     calls_come(terminal, page, [["dismiss"], ["tap", "OUT", "10086"]])
+
+
+# a supervisor confirms
+
+
+SUPERVISED = STATES["idle_supervisor"]
+
+
+def test_a_supervisor_is_offered_only_where_one_is_enrolled(page: Page, terminal: ServedTerminal) -> None:
+    expect(page.locator('[data-method="supervisor"]')).to_be_hidden()
+    drawn(page, terminal.show(SUPERVISED))
+    expect(page.locator('[data-method="supervisor"]')).to_be_visible()
+
+
+def test_the_supervisor_is_as_large_and_as_near_as_the_other_ways(page: Page, terminal: ServedTerminal) -> None:
+    drawn(page, terminal.show(SUPERVISED))
+    boxes = [page.locator(f'[data-method="{one}"]').bounding_box() for one in ("face", "badge_pin", "supervisor")]
+    assert len({(box["y"], box["height"], round(box["width"])) for box in boxes if box}) == 1
+
+
+def test_a_supervisor_confirms_by_face_with_two_numbers_and_one_tap(page: Page, terminal: ServedTerminal) -> None:
+    drawn(page, terminal.show(SUPERVISED))
+    tap(page, '[data-method="supervisor"]')
+    press(page, "10086")
+    tap(page, '[data-key="other"]')
+    press(page, "77")
+    tap(page, '[data-direction="IN"]')
+    calls_come(terminal, page, [["confirm", "IN", "10086", "77", None]])
+    expect(page.locator('[data-field="badge"] .field-value')).to_have_text("")
+
+
+def test_a_supervisor_confirms_by_pin_which_is_masked(page: Page, terminal: ServedTerminal) -> None:
+    drawn(page, terminal.show(SUPERVISED))
+    tap(page, '[data-method="supervisor"]')
+    for typed in ("10086", "77"):
+        press(page, typed)
+        tap(page, '[data-key="other"]')
+    press(page, "2468")
+    expect(page.locator('[data-field="pin"] .field-value')).to_have_text("●●●●")
+    tap(page, '[data-direction="OUT"]')
+    calls_come(terminal, page, [["confirm", "OUT", "10086", "77", "2468"]])
+
+
+def test_without_a_camera_a_supervisor_is_asked_for_the_pin(page: Page, terminal: ServedTerminal) -> None:
+    drawn(page, terminal.show(replace(SUPERVISED, face_available=False)))
+    tap(page, '[data-method="supervisor"]')
+    press(page, "10086")
+    tap(page, '[data-direction="IN"]')
+    expect(page.locator('[data-field="supervisor"] .field-name')).to_have_text("请输班长号")
+    press(page, "77")
+    tap(page, '[data-direction="IN"]')
+    expect(page.locator('[data-field="pin"] .field-name')).to_have_text("请输入密码")
+    assert terminal.calls == []
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_three_full_fields_fit_and_read_well(page: Page, terminal: ServedTerminal, language: str) -> None:
+    load(page, f"{terminal.url}?lang={language}")
+    drawn(page, terminal.show(SUPERVISED))
+    tap(page, '[data-method="supervisor"]')
+    assert page.evaluate(AUDIT) == []
+    for _ in range(3):
+        press(page, "20260118")
+        tap(page, '[data-key="other"]')
+    assert page.evaluate(AUDIT) == []
+    tap(page, '[data-method="supervisor"]')
+    tap(page, '[data-key="other"]')
+    tap(page, '[data-direction="IN"]')
+    expect(page.locator(".field.missing")).to_have_count(1)
+    assert page.evaluate(AUDIT) == []
+
+
+def test_a_refusal_leads_to_the_supervisor_with_the_number_already_typed(page: Page, terminal: ServedTerminal) -> None:
+    result = replace(REFUSED, worker="10086")
+    drawn(page, terminal.show(replace(SUPERVISED, phase=Phase.RESULT, result=result)))
+    tap(page, '[data-other="supervisor"]')
+    calls_come(terminal, page, [["dismiss"]])
+    expect(page.locator('[data-field="badge"] .field-value')).to_have_text("10086")
+    expect(page.locator('[data-field="supervisor"]')).to_be_visible()
 
 
 # troubles

@@ -1,0 +1,120 @@
+"""Erasing a worker, or taking back a consent, on this terminal: gone first, then signed (docs/adr/0025).
+
+The erasure does not wait for room in the journal: a template is gone at once, and its statement follows when it can be
+signed. `worker.erased` names the enrolment, never the worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from evidence.events import ConsentBody, Kind, WorkerErasedBody
+from kiosk.errors import JournalError, KioskError
+from kiosk.owed import Owed
+from kiosk.verify.gallery import Gallery, GalleryTampered, GalleryWorker
+from kiosk.verify.gallery_record import Agreement, Scope, Statement
+
+
+class ErasureError(KioskError):
+    """Nothing was erased; the message says why."""
+
+    code = "erasure"
+
+
+class NobodyThere(ErasureError):
+    """Nobody is enrolled here under this code, or nothing was agreed to."""
+
+    code = "nobody_there"
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What came of it. `seqs`: of the statements; empty where they could not be signed yet and will be."""
+
+    worker: str
+    scope: str
+    seqs: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureDesk:
+    """The parts of the terminal that an erasure needs."""
+
+    gallery: Gallery
+    owed: Owed
+    now: Callable[[], str]  # RFC 3339 UTC with milliseconds
+    language: Literal["zh", "en"]  # of a consent whose record is older than this version
+
+    def erase(self, worker: str) -> Erased:
+        """Erase all that lies here of a worker: face, name, PIN, consents. Raises NobodyThere or a GalleryError."""
+        try:
+            held = self._held(worker)
+        except GalleryTampered:  # a record that nobody can read goes all the same
+            held = GalleryWorker(worker, "", (), has_pin=False)
+        withdrawn = [consent_statement(Kind.CONSENT_WITHDRAWN, worker, one) for one in self._consents(held)]
+        with self.owed.lock:
+            if not self.gallery.erase(worker, [*withdrawn, erased_statement(held, "all", "erased")]):
+                raise NobodyThere(f"nobody is enrolled here as {worker}")
+            return Erased(worker, "all", self._signed())
+
+    def withdraw(self, worker: str, scope: Scope) -> Erased:
+        """Take back a consent: with `face` the template goes, badge and PIN stay.
+
+        Raises NobodyThere or a GalleryError.
+        """
+        held = self._held(worker)
+        given = next((one for one in self._consents(held) if one.scope == scope), None)
+        if given is None:
+            raise NobodyThere(f"{worker} has agreed to nothing of the scope {scope} on this terminal")
+        owed = [consent_statement(Kind.CONSENT_WITHDRAWN, worker, given)]
+        if scope == "face" and held.models:
+            owed.append(erased_statement(held, "face", "consent_withdrawn"))
+        with self.owed.lock:
+            self.gallery.withdraw(worker, scope, owed)
+            return Erased(worker, scope, self._signed())
+
+    def agree(self, worker: str, scope: Literal["transfer", "clip"], text_version: str, language: str) -> Erased:
+        """Keep and sign a further consent of an enrolled worker. Raises NobodyThere or a GalleryError."""
+        held = self._held(worker)
+        spoken: Literal["zh", "en"] = "en" if language == "en" else "zh"
+        given = Agreement(scope, text_version, spoken, self.now())
+        with self.owed.lock:
+            self.gallery.agree(held.worker, given, [consent_statement(Kind.CONSENT_GIVEN, worker, given)])
+            return Erased(worker, scope, self._signed())
+
+    def _held(self, worker: str) -> GalleryWorker:
+        held = self.gallery.get(worker)
+        if held is None:
+            raise NobodyThere(f"nobody is enrolled here as {worker}")
+        return held
+
+    def _consents(self, held: GalleryWorker) -> tuple[Agreement, ...]:
+        """What was agreed to; a face that an earlier version enrolled has its consent in the chain only."""
+        if held.models and not any(one.scope == "face" for one in held.consents):
+            return (Agreement("face", "", self.language, ""), *held.consents)
+        return held.consents
+
+    def _signed(self) -> tuple[int, ...]:
+        """Sign now if that can be done; the keeper tries again."""
+        try:
+            return tuple(one.seq for one in self.owed.sign())
+        except JournalError:
+            return ()
+
+
+def erased_statement(
+    held: GalleryWorker, scope: Literal["face", "all"], reason: Literal["consent_withdrawn", "erased", "replaced"]
+) -> Statement:
+    """What proves an erasure without naming anybody."""
+    body = WorkerErasedBody(scope=scope, enrolment=held.enrolment, template=held.commitment, reason=reason)
+    return Statement(Kind.WORKER_ERASED, body.model_dump(mode="json"))
+
+
+def consent_statement(
+    kind: Literal[Kind.CONSENT_GIVEN, Kind.CONSENT_WITHDRAWN], worker: str, given: Agreement
+) -> Statement:
+    """A consent given or taken back."""
+    body = ConsentBody(worker=worker, scope=given.scope, text_version=given.text_version, language=given.language)
+    return Statement(kind, body.model_dump(mode="json"))

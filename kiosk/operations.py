@@ -1,0 +1,195 @@
+"""What an operator asks of a terminal: enrol, erase, withdraw, agree, status. The command calls it through the running
+service's socket (`control`), or on data that it opened itself.
+
+Whatever looks through the camera runs on the attendant's thread, while no worker is served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from evidence.authorisation import EnrolmentAuthorisation
+from evidence.events import Ask, Check, Outcome
+from evidence.status import Part
+from kiosk.attendant import Attendant
+from kiosk.clock import Clock
+from kiosk.confirmation import confirmation
+from kiosk.enrolment import (
+    FRAMES,
+    Consent,
+    Enrolled,
+    EnrolmentDesk,
+    EnrolmentError,
+    Looking,
+    Newcomer,
+    NotAuthorised,
+)
+from kiosk.erasure import ErasureDesk
+from kiosk.errors import BadRequest
+from kiosk.journal import Journal
+from kiosk.owed import Owed
+from kiosk.sensors.newest_frame import NewestFrame
+from kiosk.settings import KioskSettings
+from kiosk.verify.attempts import ENROLMENTS, Moment
+from kiosk.verify.face import EnrolmentView, Face
+from kiosk.verify.gallery import Gallery
+
+
+class Enrolment(BaseModel):
+    """One enrolment that is asked for: under the collector's authorisation, or by a supervisor on the spot."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    authorisation: str | None = Field(default=None, max_length=10_000)
+    supervisor: str | None = None
+    supervisor_pin: str | None = None  # None: the camera looks at the supervisor first
+    newcomer: Newcomer | None = None
+    consent: Consent | None = None  # None: badge and PIN only
+    pin: str | None = None
+    excused: tuple[Ask, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_permission(self) -> Enrolment:
+        if (self.authorisation is None) == (self.supervisor is None):
+            raise ValueError("an enrolment has either an authorisation or a supervisor")
+        if (self.supervisor is None) != (self.newcomer is None):
+            raise ValueError("a supervisor says whom he enrols: code and name")
+        if self.consent is None and self.pin is None:
+            raise ValueError("without a face there has to be a PIN")
+        if self.consent is None and self.excused:
+            raise ValueError("without a face there is no prompt to be excused from")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Operations:
+    """The parts of a terminal that operators deal with."""
+
+    settings: KioskSettings
+    clock: Clock
+    journal: Journal
+    gallery: Gallery
+    owed: Owed
+    attendant: Attendant
+    eyes: NewestFrame | None
+    face: Face | None
+    face_part: Part
+    parts: Callable[[], dict[str, Part]]
+    wake: Callable[[], None]  # the uplink: there is something to send
+
+    def enrol(self, wanted: Enrolment, say: Callable[[str], None]) -> Enrolled:
+        """Enrol one worker; `say` is told the code of what is amiss, or how many frames are taken.
+
+        Raises an EnrolmentError, TerminalBusy, a JournalError or a VerifyError.
+        """
+        desk = EnrolmentDesk(
+            device=self.settings.device,
+            site=self.settings.site,
+            collector_keys=self.settings.pinned_keys,
+            now=lambda: self.clock.stamp().time,
+            journal=self.journal,
+            gallery=self.gallery,
+            owed=self.owed,
+        )
+        looks = wanted.consent is not None or (wanted.supervisor is not None and wanted.supervisor_pin is None)
+        if looks and (self.face is None or self.eyes is None):
+            raise EnrolmentError(f"this terminal has no face path: {self.face_part.reason}")
+        enrolled = (
+            self.attendant.lend(lambda: self._enrol(desk, wanted, say)) if looks else self._enrol(desk, wanted, say)
+        )
+        self.wake()
+        return enrolled
+
+    def erase(self, worker: str) -> dict[str, Any]:
+        """Erase all that lies here of a worker. Raises an ErasureError or a GalleryError."""
+        return self._done(asdict(self._erasures().erase(worker)))
+
+    def withdraw(self, worker: str, scope: str) -> dict[str, Any]:
+        """Take a consent back. Raises an ErasureError or a GalleryError."""
+        if scope not in ("face", "transfer", "clip"):
+            raise BadRequest("a consent has the scope face, transfer or clip")
+        return self._done(asdict(self._erasures().withdraw(worker, scope)))  # type: ignore[arg-type]  # just narrowed
+
+    def agree(self, worker: str, scope: str, consent: Consent) -> dict[str, Any]:
+        """Keep and sign a further consent. Raises an ErasureError or a GalleryError."""
+        if scope not in ("transfer", "clip"):
+            raise BadRequest("further consents are transfer and clip; a face is agreed to when it is enrolled")
+        desk = self._erasures()
+        return self._done(asdict(desk.agree(worker, scope, consent.text_version, consent.language)))  # type: ignore[arg-type]  # just narrowed
+
+    def status(self) -> dict[str, Any]:
+        """How the terminal is, for operators; no names, no codes of single workers but those who must come again."""
+        codes = self.gallery.workers()
+        model = self.face.embedder.model_id if self.face is not None else None
+        return {
+            "device": self.settings.device,
+            "site": self.settings.site,
+            "parts": {name: part.model_dump() for name, part in self.parts().items()},
+            "enrolled": len(codes),
+            "supervisors": len(self.gallery.supervisors()),
+            "enrol_again": list(self.gallery.outdated(model)) if model is not None else [],
+            "owed": len(self.gallery.pending()),
+            "unsent": self.journal.depth,
+            "punches": self.attendant.rate.punches,
+            "confirmed": self.attendant.rate.confirmed,
+        }
+
+    def _erasures(self) -> ErasureDesk:
+        return ErasureDesk(self.gallery, self.owed, lambda: self.clock.stamp().time, self.settings.language)
+
+    def _done(self, answer: dict[str, Any]) -> dict[str, Any]:
+        self.wake()
+        return answer
+
+    def _enrol(self, desk: EnrolmentDesk, wanted: Enrolment, say: Callable[[str], None]) -> Enrolled:
+        permission = self._permission(desk, wanted, say)
+        if wanted.consent is None:
+            assert wanted.pin is not None
+            return desk.enrol_pin(permission, wanted.pin)
+        assert self.eyes is not None and self.face is not None
+
+        def seen(view: EnrolmentView, taken: int) -> None:
+            self.attendant.guide(view.hint, view.box, (taken, FRAMES))
+            say(view.hint or f"{taken}/{FRAMES}")
+
+        looking = Looking(
+            eyes=self.eyes,
+            face=self.face,
+            seen=seen,
+            cancelled=lambda: self.attendant.cancelled,
+            bystander=wanted.supervisor,
+        )
+        return desk.enrol_face(permission, wanted.consent, looking, pin=wanted.pin, excused=wanted.excused)
+
+    def _permission(self, desk: EnrolmentDesk, wanted: Enrolment, say: Callable[[str], None]) -> EnrolmentAuthorisation:
+        if wanted.authorisation is not None:
+            return desk.permitted(wanted.authorisation, wanted.pin, wanted.excused)
+        assert wanted.supervisor is not None and wanted.newcomer is not None
+        permission = desk.permitted_by(wanted.supervisor, wanted.newcomer, wanted.pin, wanted.excused)
+        self._identify_supervisor(wanted.supervisor, wanted.supervisor_pin, say)
+        return permission
+
+    def _identify_supervisor(self, code: str, pin: str | None, say: Callable[[str], None]) -> None:
+        """Raise NotAuthorised unless the supervisor stands here and has enrolments left."""
+        stamp = self.clock.stamp()
+        now = Moment(stamp.boot, stamp.mono_us)
+        held = self.gallery.get(code)
+        if held is None or held.role != "supervisor":
+            raise NotAuthorised(f"no supervisor is enrolled here as {code}")
+        if self.gallery.limited(ENROLMENTS, code, now):
+            raise NotAuthorised("this supervisor has enrolled all that an hour allows; use an authorisation")
+        checks: list[Check]
+        if pin is not None:
+            checks = [self.gallery.check_pin(code, pin, boot=stamp.boot, mono_us=stamp.mono_us)]
+        else:
+            say("supervisor_first")
+            checks = list(self.attendant.identify(code))
+        judged = confirmation(code, checks, by_face=pin is None)
+        if judged.outcome is not Outcome.PASSED:
+            why = next((one.reason for one in checks if one.outcome is Outcome.FAILED), judged.reason)
+            raise NotAuthorised(f"the supervisor was not identified: {why}")
+        self.gallery.count_attempt(ENROLMENTS, code, now)
