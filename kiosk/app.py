@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Self
 
 import structlog
 
+from evidence.command import SPOT_CHECK
 from evidence.events import Ask, Check, ConfigAppliedBody, Kind, Outcome, PunchBody, SensorChangedBody, parse_body
 from evidence.status import Part
 from kiosk.attendant import Attendant, Surroundings
 from kiosk.breaks import Breaks
 from kiosk.clock import Stamp, SystemClock, format_time, parse_time, step_ms
+from kiosk.commands import CommandDesk
 from kiosk.control import ControlServer
 from kiosk.eid_keys import load_eid_keys
 from kiosk.enclosure import Enclosure, Keys
@@ -49,6 +51,7 @@ from kiosk.sensors.serial_gps import SerialGps
 from kiosk.sensors.v4l2 import V4l2Camera
 from kiosk.sensors.video_file import VideoFileCamera
 from kiosk.settings import KioskSettings
+from kiosk.spot_check import SpotChecks
 from kiosk.terminal.serve import TerminalServer
 from kiosk.uplink import Uplink
 from kiosk.verify.face import Face, open_face
@@ -119,7 +122,18 @@ class Kiosk:
         self.gallery = Gallery(settings.gallery_file, None if opened else self._gallery_keeper.load())
         self._closing.callback(self.gallery.close)
         self._owed = Owed(self.gallery, self.journal)
-        self.uplink = Uplink(self.journal, settings, self.clock)
+        self.uplink = Uplink(self.journal, settings, self.clock, on_command=self._receive_command)
+        self.commands = CommandDesk(
+            self.journal,
+            site=settings.site,
+            keys=settings.pinned_keys,
+            now=lambda: self.clock.stamp().time,
+            wake=self.uplink.wake,
+        )
+        self._calls = SpotChecks(
+            name_of=self._name_of, now_us=lambda: time.monotonic_ns() // 1000, answer=self.commands.answer
+        )
+        self.commands.handle(SPOT_CHECK, self._calls.order)
         self.enclosure = Enclosure(
             GpioTamperLoop(loop, self._pins) if loop is not None else None,
             self.journal,
@@ -156,6 +170,7 @@ class Kiosk:
                 self.enclosure.judging,
                 badge=self._badge,
                 punched=self._punched,
+                calls=self._calls,
             ),
             site=settings.title,
             device=settings.device,
@@ -173,6 +188,7 @@ class Kiosk:
         """Start every part; the screen comes last, when there is something behind it."""
         self._apply_policy()
         self._sign_owed()
+        self._resume_commands()
         if self._face is not None:
             self._closing.callback(self._face.close)  # last of all: a running attempt still looks
         self.enclosure.start()  # first of all: it is not there only for punches
@@ -194,6 +210,19 @@ class Kiosk:
             self._policy_applied = True
         except (JournalFailed, JournalFull) as error:
             log.error("policy_not_signed", reason=str(error))
+
+    def _receive_command(self, data: bytes) -> None:
+        self.commands.receive(data)
+
+    def _resume_commands(self) -> None:
+        try:
+            self.commands.resume()
+        except JournalError as error:  # they stay open until the next start
+            log.error("commands_not_resumed", reason=str(error))
+
+    def _name_of(self, worker: str) -> str | None:
+        held = self.gallery.get(worker)
+        return None if held is None else held.name
 
     def _sign_owed(self) -> None:
         """Sign what an interrupted erasure or enrolment still owes; what cannot be signed now is tried again."""
@@ -356,6 +385,7 @@ class Kiosk:
                     self.uplink.wake()
                 last = now
                 self._look_at_scene()
+                self._calls.tick()
                 if time.monotonic() - pruned_s > PRUNE_EVERY_S:
                     pruned_s = time.monotonic()
                     self.journal.prune(now.time)

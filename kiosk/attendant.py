@@ -26,10 +26,11 @@ from kiosk.confirmation import COUNTED, ConfirmationRate, confirmation, objectio
 from kiosk.errors import JournalFailed, JournalFull, TerminalBusy
 from kiosk.journal import Journal, Recorded
 from kiosk.policy import FACE_CHECKS, Policy
-from kiosk.punch import Punch, Step, Tap
+from kiosk.punch import Draft, Punch, Step, Tap
 from kiosk.sensors.camera import Frame
+from kiosk.spot_check import Call, SpotChecks
 from kiosk.terminal.picture import privacy_jpeg
-from kiosk.terminal.view import Phase, Purpose, Result, TerminalView
+from kiosk.terminal.view import Called, Phase, Purpose, Result, TerminalView
 from kiosk.verify.attempts import FACE_BY_BADGE, FACE_OF_ANYONE, Moment, confirmations
 from kiosk.verify.gallery import Gallery, GalleryError
 from kiosk.verify.session import FacePhase, FaceProgress, FaceResult, FaceSession
@@ -88,15 +89,17 @@ class Surroundings:
     judging: Callable[[], AbstractContextManager[Sequence[Check]]]  # the seal's check; it holds until the commit
     badge: Callable[[str | None], Sequence[Check]] = lambda worker: ()  # whether this worker's badge is near
     punched: Callable[[PunchBody], None] = lambda body: None  # told of each committed punch, refused ones too
+    calls: SpotChecks | None = None  # who is called here
 
 
 @dataclass(frozen=True, slots=True)
 class _Request:
     method: Method
-    log_type: LogType
+    log_type: LogType | None
     badge: str | None
     pin: str | None
     supervisor: str | None = None  # who is to confirm, by the PIN above or else by face
+    call: Call | None = None  # the spot check that this attempt answers; then it is no punch
 
 
 class Attendant:
@@ -166,11 +169,18 @@ class Attendant:
                 phase=phase,
                 face_available=self._face_works(),
                 supervisor_available=self._supervisor_works(),
+                call=self._called(),
                 unsent=unsent,
                 online=online,
                 troubles=troubles,
             )
             return self._view
+
+    def _called(self) -> Called | None:
+        call = self._around.calls.call if self._around.calls is not None else None
+        if call is None:
+            return None
+        return Called(call.name, max(0, call.until_us - time.monotonic_ns() // 1000) // 1_000_000)
 
     @property
     def idle(self) -> bool:
@@ -189,6 +199,16 @@ class Attendant:
     def confirm(self, log_type: LogType, badge: str, supervisor: str, pin: str | None) -> None:
         """Let a supervisor stand for the worker; without a PIN the camera looks at the supervisor."""
         self._ask(_Request(Method.SUPERVISOR, log_type, badge, pin, supervisor))
+
+    def answer_call(self, pin: str | None) -> None:
+        """The called worker is there: look at the face, or check the PIN where one is given."""
+        calls = self._around.calls
+        call = calls.begin() if calls is not None else None
+        if calls is None or call is None:
+            return
+        method = Method.FACE if pin is None else Method.BADGE_PIN
+        if not self._ask(_Request(method, None, call.worker, pin, call=call)):
+            calls.give_back(call)
 
     def cancel(self) -> None:
         """Give up the running attempt; it is kept."""
@@ -262,12 +282,13 @@ class Attendant:
         idle = self._view.phase in (Phase.IDLE, Phase.RESULT)
         return self._request is None and self._errand is None and idle
 
-    def _ask(self, request: _Request) -> None:
+    def _ask(self, request: _Request) -> bool:
+        """Begin; False where somebody is being served or the site does not offer the method."""
         with self._lock:
             if not self._free:
-                return  # one worker at a time: the screen shows no button that leads here
+                return False  # one worker at a time: the screen shows no button that leads here
             if self._policy.demand(request.method) is None:
-                return
+                return False
             self._cancelled.clear()
             self._request = request
             looks = request.method is not Method.BADGE_PIN and request.pin is None
@@ -280,6 +301,7 @@ class Attendant:
                 ask=None,
             )
             self._lock.notify_all()
+        return True
 
     def _run(self) -> None:
         while True:
@@ -297,6 +319,8 @@ class Attendant:
             except Exception:
                 # An error of ours must neither record a punch nor leave the worker before a frozen screen.
                 log.exception("attempt_failed")
+                if request.call is not None and self._around.calls is not None:
+                    self._around.calls.give_back(request.call)
                 result = self._unrecorded(request, None, "error")
             with self._lock:
                 self._request = None
@@ -327,17 +351,18 @@ class Attendant:
             punch.add(*seals)
             draft = punch.decide()
             try:
-                recorded = self._journal.append(draft.kind, draft.body)
+                recorded = self._record(request, draft)
             except (JournalFull, JournalFailed) as error:
                 log.error("punch_not_recorded", reason=str(error))
                 code = "disk_full" if isinstance(error, JournalFull) else "journal_failed"
                 punch.not_recorded(code)
                 return self._unrecorded(request, punch, code)
         punch.recorded(recorded.seq)
-        if draft.kind == Kind.PUNCH_RECORDED:
+        if draft.kind == Kind.PUNCH_RECORDED and request.call is None:
             self._rate.note(draft.body)
         self._around.recorded()
-        self._around.punched(draft.body)
+        if request.call is None:
+            self._around.punched(draft.body)
         return Result(
             verdict=draft.body.verdict,
             method=request.method,
@@ -351,6 +376,15 @@ class Attendant:
             reasons=(*(("confirmed",) if punch.confirmed_by else ()), *_reasons(draft.body.checks)),
             other_methods=self._other_methods(request.method, draft.body.verdict),
         )
+
+    def _record(self, request: _Request, draft: Draft) -> Recorded:
+        """Sign the punch; of a called worker, what came of the call. Raises JournalFull or JournalFailed."""
+        if request.call is None or self._around.calls is None:
+            return self._journal.append(draft.kind, draft.body)
+        recorded = self._around.calls.finish(request.call, draft.body)
+        if recorded is None:
+            raise JournalFailed("journal_failed: the call was answered before")
+        return recorded
 
     def _receipt_qr(self, recorded: Recorded) -> str | None:
         """The worker's own proof; without one a punch that stands in the journal is shown as recorded all the same."""

@@ -21,7 +21,7 @@ from evidence.errors import CommandExpired, CommandReplayed, EvidenceError, Unkn
 from evidence.events import CommandDoneBody, Kind
 from evidence.keys import PublicKey
 from kiosk.errors import JournalError
-from kiosk.journal import COMMAND_ANSWER, Journal
+from kiosk.journal import COMMAND_ANSWER, Journal, Recorded
 
 log = structlog.get_logger(__name__)
 
@@ -88,8 +88,11 @@ class CommandDesk:
             self.counts["errors"] += 1
             log.exception("command_not_handled", bytes=len(data))
 
-    def answer(self, command: Command, done: Done) -> None:
-        """Sign what came of a command, once. Raises a JournalError; it then stays open until the next start."""
+    def answer(self, command: Command, done: Done) -> Recorded | None:
+        """Sign what came of a command, once; None if it was answered before.
+
+        Raises a JournalError; it then stays open until the next start.
+        """
         body = CommandDoneBody(
             command=command.id,
             counter=command.counter,
@@ -98,10 +101,11 @@ class CommandDesk:
             reason=done.reason[:400],
             result=dict(done.result),
         )
-        if self._journal.append_once(COMMAND_ANSWER + command.id, Kind.COMMAND_DONE, body) is None:
-            return  # answered before, by another thread or before a restart
-        self._wake()
-        log.info("command_done", action=command.action, outcome=done.outcome, reason=done.reason)
+        recorded = self._journal.append_once(COMMAND_ANSWER + command.id, Kind.COMMAND_DONE, body)
+        if recorded is not None:
+            self._wake()
+            log.info("command_done", action=command.action, outcome=done.outcome, reason=done.reason)
+        return recorded
 
     def _take(self, command: Command, data: bytes) -> None:
         """Judge number and time, keep it, carry it out. Raises CommandReplayed or a JournalError."""

@@ -9,12 +9,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pydantic import JsonValue, ValidationError
 
 from evidence.command import Command, SpotCheckOrder
 from evidence.events import PunchBody, Verdict
 from kiosk.commands import Done
+
+if TYPE_CHECKING:
+    from kiosk.journal import Recorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ class SpotChecks:
         *,
         name_of: Callable[[str], str | None],
         now_us: Callable[[], int],
-        answer: Callable[[Command, Done], None],
+        answer: Callable[[Command, Done], Recorded | None],
     ) -> None:
         self._name_of, self._now_us, self._answer = name_of, now_us, answer
         self._lock = threading.Lock()
@@ -79,16 +83,14 @@ class SpotChecks:
             self._checking = True
             return self._call
 
-    def finish(self, call: Call, body: PunchBody) -> Done:
+    def finish(self, call: Call, body: PunchBody) -> Recorded | None:
         """The check is over, `body` says how; sign it. A failed check ends the call, too: its answer is evidence.
 
-        Raises what `answer` raises; the answer is then given by `tick`.
+        None where the call was answered before. Raises what `answer` raises; the answer is then given by `tick`.
         """
         verified = body.verdict is Verdict.VERIFIED
         reason = "ok: the worker showed up" if verified else f"not_verified: the check ended as {body.verdict}"
-        done = Done("done" if verified else "failed", reason, _result(call, body))
-        self._end(call, done)
-        return done
+        return self._end(call, Done("done" if verified else "failed", reason, _result(call, body)))
 
     def give_back(self, call: Call) -> None:
         """The check could not be made at all; the time runs on."""
@@ -105,20 +107,24 @@ class SpotChecks:
         if call is not None:
             self._end(call, Done("failed", "no_answer: the worker did not show up in time", {"worker": call.worker}))
 
-    def _end(self, call: Call, done: Done) -> None:
+    def _end(self, call: Call, done: Done) -> Recorded | None:
         with self._lock:
             if self._call != call:
-                return  # answered already
+                return None  # answered already
             self._call, self._checking = None, False
             self._unsigned.append((call.command, done))
-        self._sign()
+        return self._sign()
 
-    def _sign(self) -> None:
-        """Have the open answers signed, in order; one that the journal does not take stays, and raises."""
+    def _sign(self) -> Recorded | None:
+        """Have the open answers signed, in order; return the last. One that the journal does not take stays, and
+        raises.
+        """
+        recorded = None
         with self._signing:
             while self._unsigned:
-                self._answer(*self._unsigned[0])
+                recorded = self._answer(*self._unsigned[0])
                 del self._unsigned[0]
+        return recorded
 
 
 def _result(call: Call, body: PunchBody) -> dict[str, JsonValue]:

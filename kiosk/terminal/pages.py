@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from nicegui import ui
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from kiosk.terminal.call import CallScene
 from kiosk.terminal.ending import Deadline, ResultScene
 from kiosk.terminal.icons import icon
 from kiosk.terminal.idle import IdleScene
@@ -28,6 +29,7 @@ from kiosk.terminal.widgets import Scene, Stage, block, button, label, picture
 
 LOOK_S = 0.15  # the page looks at the service about seven times a second
 LANGUAGE_KEPT_S = 60.0  # then an idle screen returns to the site's own language
+CALLING = "calling"  # the kind of scene that an idle terminal shows while a worker is called
 LIVE_PHASES = (Phase.LOOKING, Phase.HOLD, Phase.PROMPT)
 # A name that another site's page could point at 127.0.0.1 (DNS rebinding) is not answered.
 HOSTS = ["127.0.0.1", "localhost", "[::1]"]
@@ -105,7 +107,8 @@ class Screen:
         view = self._read()
         if view.phase is not Phase.RESULT:
             self.deadline.reset()
-        if self.shown is None or view.version != self.shown.version or view.phase is not self.shown.phase:
+        called = view.call is not None  # put aside and back by this browser, without a change of the view
+        if self.shown is None or view.version != self.shown.version or view.phase is not self.shown.phase or called:
             self.shown = view
             self._draw(view)
         self._draw_clock(view)
@@ -136,12 +139,13 @@ class Screen:
     def _draw(self, view: TerminalView) -> None:
         self.root.props(f'data-version="{view.version}" data-phase="{view.phase.value}"')
         self._draw_header(view)
-        kind = _scene_kind(view)
+        called = view.call is not None and self.stage.now_s >= self.stage.aside_until_s
+        kind = _scene_kind(view, called=called)
         if kind != self.scene_of:
             self.scene_of = kind
             self.body.clear()
             with self.body:
-                self.scene = self._scene(view)
+                self.scene = CallScene(self.stage) if kind == CALLING else self._scene(view)
         if self.scene is not None:
             self.scene.show(view)
 
@@ -191,8 +195,10 @@ class Screen:
             self._speak(self.home)
 
 
-def _scene_kind(view: TerminalView) -> object:
+def _scene_kind(view: TerminalView, *, called: bool) -> object:
     """What, when it changes, needs another scene."""
+    if view.phase is Phase.IDLE and called:
+        return CALLING
     if view.phase in LIVE_PHASES:
         return Phase.LOOKING
     if view.phase is Phase.RESULT:

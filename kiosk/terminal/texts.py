@@ -321,6 +321,12 @@ WORDS: dict[str, Words] = {
     "site_manager": Words("现场管理员", "the site manager"),
     "terminal": Words("终端", "Terminal"),
     "title": Words("在岗", "Zaigang"),
+    "call_please": Words("请到本终端点名", "Please come to this terminal"),
+    "call_left": Words("还有 {time}", "{time} left"),
+    "call_here": Words("我来了", "I am here"),
+    "call_pin": Words("或输入密码", "or type your PIN"),
+    "call_ok": Words("确定", "OK"),
+    "call_aside": Words("不是我，我要打卡", "Not me: punch"),
     "reconnecting": Words("屏幕正在重新连接，请稍候", "The screen is reconnecting, please wait"),
 }
 

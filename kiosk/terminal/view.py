@@ -50,6 +50,14 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class Called:
+    """A worker who is to show up now, for a spot check."""
+
+    name: str  # as enrolled on this terminal
+    seconds_left: int
+
+
+@dataclass(frozen=True, slots=True)
 class TerminalView:
     """One snapshot of the terminal for its screen."""
 
@@ -66,6 +74,7 @@ class TerminalView:
     prompt_step: tuple[int, int] = (0, 0)  # which prompt of how many, from 1
     seconds_left: int | None = None
     result: Result | None = None
+    call: Called | None = None  # shown while IDLE
     unsent: int = 0  # events not yet covered by a receipt
     online: bool = False
     troubles: tuple[str, ...] = ()  # codes such as disk_full, camera_stalled
@@ -92,6 +101,10 @@ class TerminalService(Protocol):
 
     def confirm(self, log_type: LogType, badge: str, supervisor: str, pin: str | None) -> None:
         """Let the supervisor of that code stand for a worker; without his PIN the camera looks at him."""
+        ...
+
+    def answer_call(self, pin: str | None) -> None:
+        """The called worker is there: look at the face, or check the PIN where one is given."""
         ...
 
     def cancel(self) -> None:

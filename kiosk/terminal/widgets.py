@@ -28,6 +28,7 @@ class Stage:
     language: Language
     entry: Entry = field(default_factory=Entry)
     failed_s: float | None = None  # when a call to the service last raised
+    aside_until_s: float = 0.0  # until when this browser shows the pad although a worker is called
 
     @property
     def now_s(self) -> float:

@@ -10,6 +10,7 @@ from evidence.command import Command
 from evidence.events import Check, Method, Outcome, PunchBody, Verdict
 from kiosk.commands import Done
 from kiosk.errors import JournalFull
+from kiosk.journal import Recorded
 from kiosk.spot_check import SpotChecks
 
 MINUTE_US = 60_000_000
@@ -32,10 +33,11 @@ class Terminal:
         command = Command.model_construct(counter=counter, body={"worker": worker, "minutes": minutes})
         return self.checks.order(command, restarted=restarted)
 
-    def _answer(self, command: Command, done: Done) -> None:
+    def _answer(self, command: Command, done: Done) -> Recorded | None:
         if self.full:
             raise JournalFull("disk_full: no room")
         self.answers.append((command.counter, done))
+        return None
 
     @property
     def said(self) -> list[tuple[int, str, str]]:

@@ -65,6 +65,9 @@ class ScriptedService:
     def confirm(self, log_type: LogType, badge: str, supervisor: str, pin: str | None) -> None:
         self._called("confirm", log_type.value, badge, supervisor, pin)
 
+    def answer_call(self, pin: str | None) -> None:
+        self._called("answer_call", pin)
+
     def cancel(self) -> None:
         self._called("cancel")
         self._idle()

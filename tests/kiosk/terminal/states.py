@@ -8,7 +8,7 @@ from evidence.events import Ask, LogType, Method, Verdict
 from evidence.keys import Ed25519Key
 from evidence.receipt import PunchReceipt
 from kiosk.terminal.texts import HINTS
-from kiosk.terminal.view import Phase, Purpose, Result, TerminalView
+from kiosk.terminal.view import Called, Phase, Purpose, Result, TerminalView
 from tests.kiosk.terminal.scripted import IDLE
 
 RECEIPT = PunchReceipt("gate-1", "5b" * 16, 40213, "c4" * 32, "2026-11-22T23:58:03.120Z").text(Ed25519Key.generate())
@@ -51,6 +51,8 @@ def _result(result: Result, **values: object) -> TerminalView:
 STATES: dict[str, TerminalView] = {
     "idle": IDLE,
     "idle_supervisor": replace(IDLE, supervisor_available=True),
+    "idle_called": replace(IDLE, call=Called("欧阳娜娜", 272)),
+    "idle_called_no_face": replace(IDLE, face_available=False, call=Called("Konstantin Papadopoulos-Wang", 59 * 60)),
     "idle_offline": replace(IDLE, online=False, unsent=12345),
     "idle_no_face": replace(IDLE, face_available=False, troubles=("camera_stalled",)),
     "idle_troubles": replace(IDLE, troubles=("disk_full", "enclosure_opened", "no_receiver"), clock_synced=False),

@@ -70,6 +70,44 @@ def test_the_idle_screen_announces_presence_where_it_is_noted_and_only_there(
     expect(notice).to_contain_text("Presence is noted here")
 
 
+def test_a_called_worker_sees_the_call_and_answers_it_with_the_face_or_the_pin(
+    page: Page, terminal: ServedTerminal
+) -> None:
+    drawn(page, terminal.show(STATES["idle_called"]))
+    expect(page.locator(".call-name")).to_have_text("欧阳娜娜")
+    expect(page.locator(".call-left")).to_have_text("还有 4:32")
+    tap(page, '[data-act="here"]')
+    press(page, "24681")
+    tap(page, '[data-key="erase"]')
+    expect(page.locator(".call .field-value")).to_have_text("●●●●")
+    tap(page, '[data-key="ok"]')
+    expect(page.locator(".call .field-value")).to_have_text("")
+    calls_come(terminal, page, [["answer_call", None], ["answer_call", "2468"]])
+
+
+def test_without_a_camera_a_called_worker_still_has_the_pin(page: Page, terminal: ServedTerminal) -> None:
+    drawn(page, terminal.show(STATES["idle_called_no_face"]))
+    expect(page.locator('[data-act="here"]')).to_be_hidden()
+    press(page, "2468")
+    tap(page, '[data-key="ok"]')
+    calls_come(terminal, page, [["answer_call", "2468"]])
+
+
+def test_somebody_else_puts_a_call_aside_and_punches(page: Page, terminal: ServedTerminal) -> None:
+    drawn(page, terminal.show(STATES["idle_called"]))
+    tap(page, '[data-act="aside"]')
+    tap(page, '[data-direction="IN"]')
+    calls_come(terminal, page, [["tap", "IN", None]])
+
+
+def test_a_call_that_is_over_leaves_the_idle_screen(page: Page, terminal: ServedTerminal) -> None:
+    drawn(page, terminal.show(STATES["idle_called"]))
+    expect(page.locator(".call")).to_be_visible()
+    drawn(page, terminal.show(STATES["idle"]))
+    expect(page.locator(".call")).to_have_count(0)
+    expect(page.locator('[data-direction="IN"]')).to_be_visible()
+
+
 def test_a_tap_on_in_starts_the_face_path_without_a_badge(page: Page, terminal: ServedTerminal) -> None:
     tap(page, '[data-direction="IN"]')
     calls_come(terminal, page, [["tap", "IN", None]])
