@@ -18,6 +18,7 @@ from evidence.events import Check, ConfigAppliedBody, Kind, Outcome
 from evidence.status import Part
 from kiosk.attendant import Attendant, Surroundings
 from kiosk.clock import Stamp, SystemClock, step_ms
+from kiosk.coverage import Coverage, Look
 from kiosk.enrolment import Consent, Enrolled, EnrolmentDesk, EnrolmentError
 from kiosk.errors import JournalFailed, JournalFull
 from kiosk.health import clock_part, free_bytes, gather, troubles
@@ -73,6 +74,7 @@ class Kiosk:
         self._policy_applied = False
         self.failed = threading.Event()  # set: end this process with an error, so that it is started again
         self.clock = SystemClock()
+        self._coverage = Coverage(self.clock.stamp(), screen=screen)
         self.key = load_or_create(settings.key_file)
         self.policy = PROFILES[settings.profile]
         self.journal = Journal(
@@ -100,6 +102,8 @@ class Kiosk:
         if self.policy.face is not None:
             self.eyes = NewestFrame(camera or (lambda: open_camera(settings)))
             self._face, self._face_part = open_face(settings.landmark_bundle, self.gallery)
+            if self._face is not None:  # also where nothing is started: an open landmarker hangs when it is collected
+                self._closing.callback(self._face.close)  # after all that starts: a running attempt still looks
         self.attendant = Attendant(
             policy=self.policy,
             journal=self.journal,
@@ -119,12 +123,15 @@ class Kiosk:
     def start(self) -> None:
         """Start every part; the screen comes last, when there is something behind it."""
         self._apply_policy()
-        if self._face is not None:
-            self._closing.callback(self._face.close)  # last of all: a running attempt still looks
-        for part in (self.eyes, self._gps, self._beacons, self.uplink, self.attendant, self.screen):
+        for part in (self.eyes, self._gps, self._beacons, self.uplink):
             if part is not None:
                 part.start()
                 self._closing.callback(part.stop)
+        self._closing.callback(self._cover, last=True)  # after the last punch, while the sensors still run
+        for served in (self.attendant, self.screen):
+            if served is not None:
+                served.start()
+                self._closing.callback(served.stop)
         self._keeper.start()
         url = self.screen.url if self.screen is not None else None
         log.info("terminal_started", device=self.settings.device, screen=url, policy=self.policy.name)
@@ -247,6 +254,7 @@ class Kiosk:
                     self.journal.append(Kind.CLOCK_STEPPED, {"from": last.time, "step_ms": step})
                     self.uplink.wake()
                 last = now
+                self._cover()
                 if time.monotonic() - pruned_s > PRUNE_EVERY_S:
                     pruned_s = time.monotonic()
                     self.journal.prune(now.time)
@@ -262,6 +270,34 @@ class Kiosk:
                 log.warning("gps_home_not_kept", why=str(error))
                 return
             self._home = home
+
+    def _cover(self, *, last: bool = False) -> None:
+        """Add up how long each part works, and sign it when it is time, or at an orderly stop."""
+        if last and self._keeper.is_alive():
+            return  # it hangs: the report without a last one says that this was no orderly stop
+        now = self.clock.stamp()
+        self._coverage.look(self._look(now.mono_us))
+        if not last and self._coverage.lasted_s(now.mono_us) < self.settings.coverage_every_s:
+            return
+        try:
+            self.journal.append(Kind.COVERAGE, self._coverage.report(now, self.journal.depth, last=last))
+        except (JournalFailed, JournalFull) as error:  # the period goes on, and the next report says more
+            log.error("coverage_not_signed", reason=str(error))
+            return
+        self._coverage.signed(now)
+        self.uplink.wake()
+
+    def _look(self, mono_us: int) -> Look:
+        eyes, gps, beacons = self.eyes, self._gps, self._beacons
+        return Look(
+            mono_us,
+            camera=None if eyes is None else eyes.state.state == "working",
+            scanner=None if beacons is None else beacons.state.state == "working",
+            gps=None if gps is None else gps.state.state == "working",
+            uplink=self.uplink.state.state == "working",
+            frames=None if eyes is None else eyes.delivered,
+            advertisements=None if beacons is None else beacons.reading().advertisements,
+        )
 
     def _publish_health(self, now: Stamp) -> None:
         self.uplink.publish_health(
