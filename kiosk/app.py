@@ -89,6 +89,7 @@ class Kiosk:
             max_pages=settings.journal_max_pages,
         )
         self._closing.callback(self.journal.close)
+        self._last = self.journal.last_stamp  # a step is seen although it happened while nothing ran here
         self.gallery = Gallery(settings.gallery_file, load_or_create_gallery_key(settings.gallery_key_file))
         self._closing.callback(self.gallery.close)
         self.uplink = Uplink(self.journal, settings, self.clock)
@@ -122,6 +123,10 @@ class Kiosk:
 
     def start(self) -> None:
         """Start every part; the screen comes last, when there is something behind it."""
+        try:
+            self._watch_clock(self.clock.stamp())
+        except (JournalFailed, JournalFull) as error:
+            log.error("clock_step_not_signed", reason=str(error))  # the keeper finds it again
         self._apply_policy()
         for part in (self.eyes, self._gps, self._beacons, self.uplink):
             if part is not None:
@@ -237,7 +242,6 @@ class Kiosk:
 
     def _keep(self) -> None:
         """Tell operators how the terminal is, watch the clock, prune what has been kept long enough."""
-        last: Stamp = self.clock.stamp()
         pruned_s = time.monotonic()
         while not self._stopping.wait(HEALTH_EVERY_S):
             try:
@@ -250,16 +254,20 @@ class Kiosk:
                     continue  # nothing below can be written; the step is found again when there is room
                 if not self._policy_applied:
                     self._apply_policy()
-                if (step := step_ms(last, now)) is not None:
-                    self.journal.append(Kind.CLOCK_STEPPED, {"from": last.time, "step_ms": step})
-                    self.uplink.wake()
-                last = now
+                self._watch_clock(now)
                 self._cover()
                 if time.monotonic() - pruned_s > PRUNE_EVERY_S:
                     pruned_s = time.monotonic()
                     self.journal.prune(now.time)
             except Exception:
                 log.exception("keeper_failed")  # the next round tries again; punching does not depend on it
+
+    def _watch_clock(self, now: Stamp) -> None:
+        """Sign a step since the last look, or since the last event before this start. Raises a JournalError."""
+        if (step := step_ms(self._last, now)) is not None:
+            self.journal.append(Kind.CLOCK_STEPPED, {"from": self._last.time, "step_ms": step})
+            self.uplink.wake()
+        self._last = now
 
     def _keep_home(self) -> None:
         home = self._gps.home if self._gps is not None else None

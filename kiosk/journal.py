@@ -20,7 +20,7 @@ from typing import Any
 
 import structlog
 
-from evidence.chain import Head, follow
+from evidence.chain import Head, follow, read_event
 from evidence.envelope import EVENT_TYPE, MAX_ENVELOPE_BYTES, sign
 from evidence.errors import ChainError, EvidenceError, TooLarge
 from evidence.events import DeviceEnrolledBody, Event, Fact, Kind, parse_body
@@ -28,7 +28,7 @@ from evidence.keys import PublicKey, SigningKey
 from evidence.receipt import PunchReceipt, Receipt, covers, verify_receipt
 from evidence.status import Part
 from kiosk import journal_file
-from kiosk.clock import Clock, format_time, parse_time
+from kiosk.clock import Clock, Stamp, format_time, parse_time
 from kiosk.errors import JournalFailed, JournalFull
 from kiosk.health import free_bytes
 from kiosk.identity import sync_folder
@@ -216,6 +216,14 @@ class Journal:
         """The last committed event."""
         assert self._head is not None  # set before the constructor returns
         return self._head
+
+    @property
+    def last_stamp(self) -> Stamp:
+        """When the head was signed, by this terminal's clocks of then. Raises JournalFull or JournalFailed."""
+        with self._lock, self._reading() as database:
+            (data,) = database.execute("SELECT envelope FROM events WHERE seq = ?", (self.head.seq,)).fetchone()
+        event, _ = read_event(data, {self.device: self._key})
+        return Stamp(event.time, event.clock, event.boot, event.mono_us)
 
     @property
     def released(self) -> int:
