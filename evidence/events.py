@@ -311,6 +311,44 @@ class CommandDoneBody(Fact):
     result: dict[str, JsonValue] = {}  # by action
 
 
+class CoverageBody(Fact):
+    """Body of coverage: how long this terminal was there, and how much of it each part worked.
+
+    Seconds are those of the monotonic clock, rounded down. None: the terminal has no such part. A part works while it
+    does what it is for: a camera that delivers, a scanner that hears somebody, a receiver that stands still with
+    enough fixes, an uplink that is answered.
+    """
+
+    since: UtcTime
+    until: UtcTime
+    seconds: Counter  # from since to until
+    observed_s: Counter  # of which it looked after its parts and could record; the rest nobody vouches for
+    first: Annotated[bool, Field(strict=True)]  # since is the start of the program; nothing is said of the time before
+    last: Annotated[bool, Field(strict=True)]  # an orderly stop; a run without it ended otherwise
+    screen: Annotated[bool, Field(strict=True)]  # False: nobody could punch (an enrolment from the command line)
+    camera_s: Counter | None
+    scanner_s: Counter | None
+    gps_s: Counter | None
+    uplink_s: Counter | None
+    frames: Counter | None  # pictures taken
+    advertisements: Counter | None  # Bluetooth advertisements heard, whoever sent them
+    unsent: Counter  # events without a receipt at the end of the period
+
+    @model_validator(mode="after")
+    def _no_more_than_there_was(self) -> CoverageBody:
+        worked = [part for part in (self.camera_s, self.scanner_s, self.gps_s, self.uplink_s) if part is not None]
+        if self.observed_s > self.seconds or any(part > self.observed_s for part in worked):
+            raise ValueError("a part cannot have worked for longer than the terminal looked")
+        return self
+
+
+class ClockSteppedBody(Fact):
+    """Body of clock.stepped: something set the wall clock. The event's own time is the one after."""
+
+    from_: Annotated[UtcTime, Field(alias="from")]  # the last time that was seen before
+    step_ms: Annotated[int, Field(strict=True, ge=-MAX_SAFE_INTEGER, le=MAX_SAFE_INTEGER)]
+
+
 BODIES: dict[str, type[Fact]] = {
     Kind.DEVICE_ENROLLED: DeviceEnrolledBody,
     Kind.PUNCH_RECORDED: PunchBody,
@@ -325,6 +363,8 @@ BODIES: dict[str, type[Fact]] = {
     Kind.COMMAND_DONE: CommandDoneBody,
     Kind.ENCLOSURE_OPENED: EnclosureOpenedBody,
     Kind.ENCLOSURE_CLEARED: EnclosureClearedBody,
+    Kind.COVERAGE: CoverageBody,
+    Kind.CLOCK_STEPPED: ClockSteppedBody,
 }
 
 

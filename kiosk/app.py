@@ -23,6 +23,7 @@ from kiosk.breaks import Breaks
 from kiosk.clock import Stamp, SystemClock, format_time, parse_time, step_ms
 from kiosk.commands import CommandDesk
 from kiosk.control import ControlServer
+from kiosk.coverage import Coverage, Look
 from kiosk.eid_keys import load_eid_keys
 from kiosk.enclosure import Enclosure, Keys
 from kiosk.enrolment import Consent, Enrolled
@@ -100,6 +101,7 @@ class Kiosk:
         self.failed = threading.Event()  # set: end this process with an error, so that it is started again
         self.clock = SystemClock()
         self._pins = functools.cache(pins)  # one handle for all; a failure is not kept
+        self._coverage = Coverage(self.clock.stamp(), screen=screen)
         self.key = FileKey(settings.key_file)
         self.journal = Journal(
             settings.journal_file,
@@ -120,6 +122,7 @@ class Kiosk:
         self._gallery_keeper = gallery_key(settings.gallery_key_file)
         self._keys_part = keys_part(self._gallery_keeper)
         self.gallery = Gallery(settings.gallery_file, None if opened else self._gallery_keeper.load())
+        self._last = self.journal.last_stamp  # a step is seen although it happened while nothing ran here
         self._closing.callback(self.gallery.close)
         self._owed = Owed(self.gallery, self.journal)
         self.uplink = Uplink(self.journal, settings, self.clock, on_command=self._receive_command)
@@ -154,6 +157,8 @@ class Kiosk:
         if self.policy.face is not None:
             self.eyes = NewestFrame(camera or (lambda: open_camera(settings)))
             self._face, self._face_part = open_face(settings.landmark_bundle, self.gallery)
+            if self._face is not None:  # also where nothing is started: an open landmarker hangs when it is collected
+                self._closing.callback(self._face.close)  # after all that starts: a running attempt still looks
         self._scene = SceneWatch(settings.scene_file, self._sign_scene) if self.eyes is not None else None
         self.attendant = Attendant(
             policy=self.policy,
@@ -186,23 +191,32 @@ class Kiosk:
 
     def start(self) -> None:
         """Start every part; the screen comes last, when there is something behind it."""
+        try:
+            self._watch_clock(self.clock.stamp())
+        except (JournalFailed, JournalFull) as error:
+            log.error("clock_step_not_signed", reason=str(error))  # the keeper finds it again
         self._apply_policy()
         self._sign_owed()
         self._resume_commands()
-        if self._face is not None:
-            self._closing.callback(self._face.close)  # last of all: a running attempt still looks
         self.enclosure.start()  # first of all: it is not there only for punches
         parts = (self.eyes, self._gps, self._presence, self._beacons, self.uplink)
-        for part in (*parts, self.attendant, self.screen, self._control):
+        for part in parts:
             if part is not None:
                 part.start()
                 self._closing.callback(part.stop)
+        self._closing.callback(self._cover, last=True)  # after the last punch, while the sensors still run
+        for served in (self.attendant, self.screen, self._control):
+            if served is not None:
+                served.start()
+                self._closing.callback(served.stop)
         self._keeper.start()
         url = self.screen.url if self.screen is not None else None
         log.info("terminal_started", device=self.settings.device, screen=url, policy=self.policy.name)
 
     def _apply_policy(self) -> None:
-        """Sign which policy is in force; on a full disk later, and the screen comes up to say so."""
+        """Sign once which policy is in force; on a full disk later, and the screen comes up to say so."""
+        if self._policy_applied:
+            return
         try:
             self.journal.append(
                 Kind.CONFIG_APPLIED, ConfigAppliedBody(policy=self.policy.document(), policy_hash=self.policy.hash)
@@ -366,7 +380,6 @@ class Kiosk:
 
     def _keep(self) -> None:
         """Tell operators how the terminal is, watch the clock, prune what has been kept long enough."""
-        last: Stamp = self.clock.stamp()
         pruned_s = time.monotonic()
         while not self._stopping.wait(HEALTH_EVERY_S):
             try:
@@ -377,20 +390,21 @@ class Kiosk:
                     self.failed.set()  # only a new process frees a hung driver; systemd starts one
                 if self.journal.state.state == "failed" and not self.journal.probe():
                     continue  # nothing below can be written; the step is found again when there is room
-                if not self._policy_applied:
-                    self._apply_policy()
-                self._sign_owed()
-                if (step := step_ms(last, now)) is not None:
-                    self.journal.append(Kind.CLOCK_STEPPED, {"from": last.time, "step_ms": step})
-                    self.uplink.wake()
-                last = now
-                self._look_at_scene()
-                self._calls.tick()
+                for duty in (self._apply_policy, self._sign_owed, self._look_at_scene, self._calls.tick, self._cover):
+                    self._try(duty)
+                self._try(functools.partial(self._watch_clock, now))
                 if time.monotonic() - pruned_s > PRUNE_EVERY_S:
                     pruned_s = time.monotonic()
                     self.journal.prune(now.time)
             except Exception:
                 log.exception("keeper_failed")  # the next round tries again; punching does not depend on it
+
+    def _try(self, duty: Callable[[], object]) -> None:
+        """Do one of the keeper's duties; its failure is said, tried again next round, and keeps no other from its."""
+        try:
+            duty()
+        except Exception:
+            log.exception("keeper_failed", duty=getattr(duty, "__name__", "clock"))
 
     def _look_at_scene(self) -> None:
         """Between punches only: whoever stands there to punch hides the scene."""
@@ -402,6 +416,13 @@ class Kiosk:
         self.journal.append(Kind.SENSOR_CHANGED, body)
         self.uplink.wake()
 
+    def _watch_clock(self, now: Stamp) -> None:
+        """Sign a step since the last look, or since the last event before this start. Raises a JournalError."""
+        if (step := step_ms(self._last, now)) is not None:
+            self.journal.append(Kind.CLOCK_STEPPED, {"from": self._last.time, "step_ms": step})
+            self.uplink.wake()
+        self._last = now
+
     def _keep_home(self) -> None:
         home = self._gps.home if self._gps is not None else None
         if home is not None and home != self._home:
@@ -411,6 +432,34 @@ class Kiosk:
                 log.warning("gps_home_not_kept", why=str(error))
                 return
             self._home = home
+
+    def _cover(self, *, last: bool = False) -> None:
+        """Add up how long each part works, and sign it when it is time, or at an orderly stop."""
+        if last and self._keeper.is_alive():
+            return  # it hangs: the report without a last one says that this was no orderly stop
+        now = self.clock.stamp()
+        self._coverage.look(self._look(now.mono_us))
+        if not last and self._coverage.lasted_s(now.mono_us) < self.settings.coverage_every_s:
+            return
+        try:
+            self.journal.append(Kind.COVERAGE, self._coverage.report(now, self.journal.depth, last=last))
+        except (JournalFailed, JournalFull) as error:  # the period goes on, and the next report says more
+            log.error("coverage_not_signed", reason=str(error))
+            return
+        self._coverage.signed(now)
+        self.uplink.wake()
+
+    def _look(self, mono_us: int) -> Look:
+        eyes, gps, beacons = self.eyes, self._gps, self._beacons
+        return Look(
+            mono_us,
+            camera=None if eyes is None else eyes.state.state == "working",
+            scanner=None if beacons is None else beacons.state.state == "working",
+            gps=None if gps is None else gps.state.state == "working",
+            uplink=self.uplink.state.state == "working",
+            frames=None if eyes is None else eyes.delivered,
+            advertisements=None if beacons is None else beacons.reading().advertisements,
+        )
 
     def _publish_health(self, now: Stamp) -> None:
         self.uplink.publish_health(

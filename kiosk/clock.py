@@ -1,7 +1,8 @@
 """Wall time, monotonic time and boot, with an honest word about where the wall time comes from.
 
 A time is never corrected here: an event carries what the clock said and how far to believe it. The source is asked
-of chrony where it runs, else of the kernel's own record of its synchronisation (adjtimex(2)).
+of chrony where it runs, else of the kernel's own record of its synchronisation (adjtimex(2)); where neither vouches
+for it, a battery-backed RTC may still have kept it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from evidence.events import ClockReading
 STEP_MS = 500  # below it lie NTP slews and scheduling noise; above it somebody or something set the clock
 READING_KEPT_S = 10.0  # asking chrony costs a process; its own figures change every 16 s at the fastest
 CHRONYC_TIMEOUT_S = 0.5  # it answers in 5 ms or not at all, and a worker is waiting
+RTC = Path("/sys/class/rtc/rtc0/since_epoch")  # whole seconds; a Pi 5's charges its battery only when told to
+RTC_AGREES_S = 2.0  # the RTC is read to the second, and the system's clock was set from it to the second
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 _STA_UNSYNC = 0x0040  # timex.h: clock unsynchronised
@@ -82,8 +85,10 @@ class SystemClock:
             except (OSError, subprocess.SubprocessError):
                 done = None
             if done is not None and done.returncode == 0:
-                return parse_tracking(done.stdout.decode("utf-8", "replace"))
-        return _kernel_reading()
+                reading = parse_tracking(done.stdout.decode("utf-8", "replace"))
+                return reading if reading.synced else _kept_by_rtc()
+        reading = _kernel_reading()
+        return reading if reading.synced else _kept_by_rtc()
 
 
 def parse_tracking(line: str) -> ClockReading:
@@ -111,12 +116,12 @@ def parse_tracking(line: str) -> ClockReading:
 def step_ms(before: Stamp, after: Stamp) -> int | None:
     """Return by how many milliseconds the wall clock was set between two stamps, or None where it was not.
 
-    Only within one boot, where the monotonic clock tells the true interval. Compare stamps a minute or so apart: a
-    slew of 500 ppm adds up to STEP_MS in a quarter of an hour.
+    Within one boot the monotonic clock tells the true interval; NTP slews both clocks alike, so the stamps may lie far
+    apart. Over a restart of the machine only a fall is sure, and it was at least as large.
     """
-    if before.boot != after.boot:
-        return None
     wall_ms = round((parse_time(after.time) - parse_time(before.time)) / 1_000_000)
+    if before.boot != after.boot:
+        return wall_ms if wall_ms < -STEP_MS else None
     step = wall_ms - round((after.mono_us - before.mono_us) / 1000)
     return step if abs(step) > STEP_MS else None
 
@@ -155,6 +160,17 @@ class _Timex(ctypes.Structure):
         ("status", ctypes.c_int),
         ("rest", ctypes.c_byte * 256),
     )
+
+
+def _kept_by_rtc() -> ClockReading:
+    """Nothing sets the clock now: say `rtc` where one is there and tells the same time, else `none`."""
+    try:
+        rtc_s = int(RTC.read_text())
+    except (OSError, ValueError):
+        return _UNKNOWN
+    if abs(rtc_s - time.time()) > RTC_AGREES_S:
+        return _UNKNOWN
+    return ClockReading(source="rtc", synced=False)
 
 
 def _kernel_reading() -> ClockReading:

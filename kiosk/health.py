@@ -53,6 +53,8 @@ def gather(
 
 def clock_part(now: Stamp) -> Part:
     """Say what the clock's own word comes to: an unsynchronised clock still records, and every event says so."""
+    if now.clock.source == "rtc":
+        return Part(state="degraded", reason="not_synced: only its RTC keeps this clock; connect NTP or a GPS receiver")
     if not now.clock.synced:
         return Part(state="degraded", reason="not_synced: nothing sets this clock; connect NTP or a GPS receiver")
     return Part(state="working")

@@ -21,7 +21,7 @@ from typing import Any
 
 import structlog
 
-from evidence.chain import Head, follow
+from evidence.chain import Head, follow, read_event
 from evidence.envelope import EVENT_TYPE, MAX_ENVELOPE_BYTES, Envelope, sign
 from evidence.errors import ChainError, EvidenceError, TooLarge
 from evidence.events import DeviceEnrolledBody, Event, Fact, Kind, PunchBody, Verdict, parse_body, parse_event
@@ -29,7 +29,7 @@ from evidence.keys import PublicKey, SigningKey
 from evidence.receipt import PunchReceipt, Receipt, covers, verify_receipt
 from evidence.status import Part
 from kiosk import journal_file
-from kiosk.clock import Clock, format_time, parse_time
+from kiosk.clock import Clock, Stamp, format_time, parse_time
 from kiosk.errors import JournalFailed, JournalFull, OpeningStands
 from kiosk.health import free_bytes
 from kiosk.identity import sync_folder
@@ -288,6 +288,14 @@ class Journal:
     def opening(self) -> int | None:
         """The seq of the newest `enclosure.opened` that no `enclosure.cleared` answers; None where all is clear."""
         return self._opening
+
+    @property
+    def last_stamp(self) -> Stamp:
+        """When the head was signed, by this terminal's clocks of then. Raises JournalFull or JournalFailed."""
+        with self._lock, self._reading() as database:
+            (data,) = database.execute("SELECT envelope FROM events WHERE seq = ?", (self.head.seq,)).fetchone()
+        event, _ = read_event(data, {self.device: self._key})
+        return Stamp(event.time, event.clock, event.boot, event.mono_us)
 
     @property
     def released(self) -> int:

@@ -134,6 +134,9 @@ class KioskSettings(BaseSettings):
     # What is demanded
     profile: Literal["outdoor", "indoor", "badge-only", "demo"] = "indoor"
 
+    # What is told of itself
+    coverage_every_s: int = Field(default=900, ge=5, le=86_400)  # a signed account of how long each part worked
+
     # The screen
     screen_host: str = "127.0.0.1"
     screen_port: Port = 8080

@@ -113,6 +113,12 @@ class NewestFrame:
             return self._newest if self._index > index and self._fresh() else None
 
     @property
+    def delivered(self) -> int:
+        """How many frames have come since the start."""
+        with self._changed:
+            return self._index + 1
+
+    @property
     def fps(self) -> float:
         """Frames a second over the latest frames, by their own times; 0.0 before there are two fresh ones."""
         with self._changed:

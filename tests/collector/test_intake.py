@@ -85,6 +85,33 @@ def test_an_unknown_kind_and_an_invalid_body_enter_and_only_their_projection_is_
     assert [(one.code, one.leaf_index) for one in letters] == [("invalid_body", 2), ("unknown_kind", 1)]
 
 
+def test_coverage_and_clock_steps_are_known_kinds_and_a_claim_beyond_the_period_is_told(
+    bench: Bench, terminal: Terminal
+) -> None:
+    coverage = {
+        "since": "2026-03-01T07:45:00.000Z",
+        "until": "2026-03-01T08:00:00.000Z",
+        "seconds": 900,
+        "observed_s": 900,
+        "first": False,
+        "last": False,
+        "screen": True,
+        "camera_s": 900,
+        "scanner_s": 890,
+        "gps_s": None,
+        "uplink_s": 0,
+        "frames": 22_500,
+        "advertisements": 1_700,
+        "unsent": 0,
+    }
+    step = {"from": "2026-03-01T08:00:00.000Z", "step_ms": -3_600_000}
+    known = [terminal.enrol(), terminal.append("coverage", coverage), terminal.append("clock.stepped", step)]
+    (receipt,) = bench.offer(terminal, *known)
+    assert receipt.upto == 2 and bench.dead() == []
+    bench.offer(terminal, terminal.append("coverage", coverage | {"camera_s": 901}))
+    assert bench.dead() == ["invalid_body"]
+
+
 def test_a_refused_verdict_in_a_recorded_punch_is_not_projected(bench: Bench, terminal: Terminal) -> None:
     body = terminal.punch_body(verdict="refused")
     bench.offer(terminal, terminal.enrol(), terminal.append("punch.recorded", body))

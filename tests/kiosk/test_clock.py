@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import stat
 import subprocess
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,8 +23,30 @@ NTP = (
     "D3443A01,ntp.example.org,2,1767254400.123456789,-0.000012,0.00001,0.00002,-13.5,0.0,0.02,0.0312,0.0021,64.2,Normal"
 )
 GPS = "47505300,GPS,1,1767254400.5,0.000001,0.0,0.0,1.0,0.0,0.1,0.000000001,0.0001,16.0,Normal"
+# Recorded from chrony 4.3 itself: following a server on the same machine, before it has one, and on its own word.
+REAL_NTP = (
+    "7F000001,127.0.0.1,4,1795535186.250117141,-0.000001762,0.000000012,0.000000513,0.024,0.000,0.103,0.000005599,"
+    "0.000004925,2.0,Normal"
+)
+REAL_UNSYNCED = (
+    "00000000,,0,0.000000000,0.000000000,0.000000000,0.000000000,0.000,0.000,0.000,1.000000000,1.000000000,0.0,"
+    "Not synchronised"
+)
+REAL_LOCAL = (
+    "7F7F0101,,10,1795535158.388239625,0.000000000,0.000000000,0.000000000,0.000,0.000,0.000,0.000000000,0.000000000,"
+    "0.0,Normal"
+)
 UNSYNCED = "00000000,,0,0.000000000,0.000000000,0.0,0.0,0.0,0.0,0.0,1.000000000,1.000000000,0.0,Not synchronised"
 LOCAL = "7F7F0101,,10,1767254400.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,Normal"
+
+
+@pytest.fixture(autouse=True)
+def rtc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the machine's RTC would be; there is none unless a test writes it."""
+    path = tmp_path / "since_epoch"
+    monkeypatch.setattr(clock_module, "RTC", path)
+    return path
+
 
 STAMP = Stamp("2026-05-04T08:00:00.000Z", ClockReading(source="none", synced=False), "0" * 32, 1_000_000)
 
@@ -74,6 +97,8 @@ def test_chrony_on_a_satellite_clock_is_gps() -> None:
     [
         UNSYNCED,
         LOCAL,
+        REAL_UNSYNCED,
+        REAL_LOCAL,
         "",
         "506 Cannot talk to daemon",
         NTP.replace("0.0312", "nan"),
@@ -149,6 +174,45 @@ def test_a_step_is_what_the_wall_clock_ran_beyond_the_monotonic(seconds: float, 
         mono_us=STAMP.mono_us + mono_s * 1_000_000,
     )
     assert step_ms(STAMP, after) == step
+
+
+def test_chrony_as_it_really_answers_is_read() -> None:
+    reading = parse_tracking(REAL_NTP)
+    assert (reading.source, reading.synced, reading.error_ms) == ("ntp", True, 1)
+
+
+@pytest.mark.parametrize("chronyc", [f"echo '{REAL_UNSYNCED}'", f"echo '{REAL_LOCAL}'"])
+@pytest.mark.parametrize(
+    ("rtc_says", "source"),
+    [(0, "rtc"), (1, "rtc"), (-3600, "none"), (60, "none"), (None, "none"), ("broken", "none")],
+)
+def test_an_rtc_that_tells_the_same_time_is_named_and_vouches_for_nothing(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    rtc: Path,
+    chronyc: str,
+    rtc_says: int | str | None,
+    source: str,
+) -> None:
+    fake_chronyc(tmp_path, chronyc, monkeypatch)
+    if rtc_says is not None:
+        rtc.write_text(rtc_says if isinstance(rtc_says, str) else f"{int(time.time()) + rtc_says}\n")
+    assert SystemClock().stamp().clock == ClockReading(source=source, synced=False)
+
+
+def test_an_rtc_says_nothing_beside_a_clock_that_is_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rtc: Path
+) -> None:
+    fake_chronyc(tmp_path, f"echo '{GPS}'", monkeypatch)
+    rtc.write_text("0\n")
+    clock = SystemClock().stamp().clock
+    assert (clock.source, clock.synced) == ("gps", True)
+
+
+def test_over_a_restart_of_the_machine_a_clock_that_fell_is_seen() -> None:
+    fallen = replace(STAMP, time="2026-05-04T07:00:00.000Z", boot="1" * 32, mono_us=3_000_000)
+    assert step_ms(STAMP, fallen) == -3_600_000
+    assert step_ms(STAMP, replace(fallen, time="2026-05-04T07:59:59.600Z")) is None
 
 
 def test_across_a_restart_no_step_is_claimed() -> None:

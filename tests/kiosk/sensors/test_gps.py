@@ -432,6 +432,29 @@ def test_random_fields_under_a_right_checksum_never_raise(kind: str, fields: lis
     assert tracker.lines == 2 == tracker.accepted + sum(reading.rejected.values())
 
 
+_CLOCK = st.builds("{:02d}{:02d}{:02d}.{:02d}".format, *(st.integers(0, 61) for _ in range(4)))
+_DAY = st.builds("{:02d}{:02d}{:02d}".format, st.integers(0, 32), st.integers(0, 13), st.integers(0, 99))
+_PLACE = st.sampled_from(["2232.58600,N,11403.47400,E", "8959.99999,S,17959.99999,W", ",,,", "0000.0,N,00000.0,W"])
+_PLAUSIBLE = st.one_of(
+    st.builds("GNRMC,{},{},{},{},,{},,,{}".format, _CLOCK, st.sampled_from("AV"), _PLACE, _FIELD, _DAY, _FIELD),
+    st.builds("GNGGA,{},{},{},{},{},{},M,8.1,M,,".format, _CLOCK, _PLACE, st.integers(0, 9), _FIELD, _FIELD, _FIELD),
+    st.builds("GNGSA,A,{},03,{},05,06,,,,,,,,,1.7,0.9,1.4,{}".format, st.integers(0, 4), _FIELD, _FIELD),
+    st.builds("GPGSV,1,1,04,03,20,100,{},05,20,100,{},06,20,100,{}".format, *(st.integers(0, 99) for _ in range(3))),
+    st.builds("GNTXT,01,01,02,{}".format, st.sampled_from(["ANTSTATUS=OPEN", "ANTENNA OK", "", "ANTSTATUS="])),
+)
+
+
+@given(st.lists(st.tuples(_PLAUSIBLE, st.integers(-2_000_000, 700_000_000)), max_size=60))
+def test_no_story_of_plausible_sentences_raises_whatever_the_time(story: list[tuple[str, int]]) -> None:
+    tracker, now_us = FixTracker(FENCE), 0
+    for body, later_us in story:
+        now_us += later_us
+        tracker.feed(sentence(body), now_us)
+        assert tracker.reading(now_us).verdict in {"suspect", "no_fix", "moving", "insufficient", "inside", "outside"}
+        tracker.gnss_time(now_us)
+    assert tracker.lines == len(story) == tracker.accepted + sum(tracker.reading(now_us).rejected.values())
+
+
 @given(st.lists(st.integers(1, 90), max_size=40), st.integers(0, 3))
 def test_however_the_bytes_are_cut_the_lines_are_the_same(cuts: list[int], noise: int) -> None:
     stream = b"\xff" * noise + b"".join(epochs(3)) + b"x" * 500 + b"\n" + epoch(4)
