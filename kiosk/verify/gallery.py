@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from evidence.events import Check, Outcome
 from kiosk.verify.errors import VerifyError
+from kiosk.verify.lineup import Lineup
 from kiosk.verify.pin import CHECK_NAME, PinRecord, new_pin, try_pin
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class Gallery:
             raise ValueError(f"the gallery's key has {KEY_BYTES} bytes, not {len(key)}")
         self._cipher = AESGCM(key)
         self._lock = threading.Lock()
+        self._lineup: tuple[tuple[str, bool, int], Lineup] | None = None  # of one model, and what it was made from
         _touch_private(path)
         self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         try:
@@ -157,6 +159,31 @@ class Gallery:
         """Return every face under this model. Raises GalleryTampered if any row was changed."""
         return self._templates("where model = ? order by worker", model_id)
 
+    def lineup(self, model_id: str, *, unit_length: bool = False) -> Lineup:
+        """Return every face under this model, ready for a quick search, kept in memory until the gallery changes.
+
+        A change by this object drops it, one by another process is seen by SQLite's data version. `unit_length`: as in
+        MatchLimits. Raises GalleryTampered when it is read, ValueError for templates that do not fit together.
+        """
+        with self._reading():
+            version = self._database.execute("pragma data_version").fetchone()[0]
+            wanted = (model_id, unit_length, version)
+            if self._lineup is None or self._lineup[0] != wanted:
+                self._lineup = None
+                rows = self._database.execute(
+                    "select worker, model, sealed from template where model = ? order by worker", (model_id,)
+                )
+                templates = [self._template(*row) for row in rows.fetchall()]
+                self._lineup = (wanted, Lineup(templates, unit_length=unit_length))
+            return self._lineup[1]
+
+    def forget(self) -> None:
+        """Overwrite the faces that are kept in memory; the next search reads them again."""
+        with self._lock:
+            if self._lineup is not None:
+                self._lineup[1].forget()
+            self._lineup = None
+
     def outdated(self, model_id: str) -> tuple[str, ...]:
         """Employee codes whose face was enrolled under another model only: they have to enrol again."""
         query = (
@@ -182,7 +209,7 @@ class Gallery:
         The count is on disk before the outcome is known outside, so that pulling the plug buys no guess.
         """
         try:
-            with self._writing():
+            with self._writing(same_faces=True):
                 held = self._person(worker)
                 record, check = try_pin(held[1] if held else None, pin, boot, mono_us)
                 if held is not None and record is not None:
@@ -192,7 +219,8 @@ class Gallery:
             return Check(name=CHECK_NAME, outcome=Outcome.NOT_RUN, reason=f"error: {error}"[:400])
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file and forget the faces."""
+        self.forget()
         with self._lock:
             self._database.close()
 
@@ -241,8 +269,11 @@ class Gallery:
                 raise GalleryUnreadable(f"the gallery cannot be read: {error}") from error
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
+    def _writing(self, *, same_faces: bool = False) -> Iterator[None]:
+        """Change the file. `same_faces`: neither template nor name changes, so the lineup stays."""
         with self._reading():
+            if not same_faces:
+                self._lineup = None
             self._database.execute("begin immediate")
             try:
                 yield
