@@ -38,6 +38,7 @@ from kiosk.settings import KioskSettings
 from kiosk.terminal.serve import TerminalServer
 from kiosk.uplink import Uplink
 from kiosk.verify.face import Face, open_face
+from kiosk.verify.face_settings import FaceSettings
 from kiosk.verify.gallery import Gallery
 from kiosk.verify.session import FaceSession
 
@@ -97,7 +98,12 @@ class Kiosk:
         self._face_part = Part(state="absent", reason="no_face_path: this site's policy has none")
         if self.policy.face is not None:
             self.eyes = NewestFrame(camera or (lambda: open_camera(settings)))
-            self._face, self._face_part = open_face(settings.landmark_bundle, self.gallery)
+            self._face, self._face_part = open_face(
+                settings.landmark_bundle,
+                self.gallery,
+                FaceSettings(match_distance=settings.match_distance),
+                settings.embedder_choice,
+            )
         self.attendant = Attendant(
             policy=self.policy,
             journal=self.journal,
