@@ -76,8 +76,7 @@ class SFaceEmbedder:
         return vector / np.float32(length)
 
     def _describe(self, chip: NDArray[np.uint8]) -> NDArray[np.float32]:
-        # OpenCV hands out its own buffer, which the next face overwrites: copy.
-        vector = np.array(self._network.feature(chip), np.float32).reshape(-1)
+        vector = np.asarray(self._network.feature(chip), np.float32).reshape(-1)
         if vector.shape != (DIMENSIONS,) or not np.isfinite(vector).all():
             raise EmbeddingFailed(f"SFace gives {DIMENSIONS} finite numbers, this network does not")
         return vector

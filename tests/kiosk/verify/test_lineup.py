@@ -70,6 +70,16 @@ def test_ten_thousand_faces_are_searched_as_the_plain_loop_does() -> None:
         assert answer(identify, vector, lineup, near) == answer(plain_loop, vector, templates, near)
 
 
+def test_faces_nearer_to_each_other_than_the_matrix_can_tell_are_told_apart_all_the_same() -> None:
+    random = np.random.default_rng(8)
+    middle = random.normal(size=128).astype(np.float32)  # 11 from the origin: squares of 130, rounded to 1e-5
+    for _ in range(20):
+        templates = enrolled(list(middle + random.normal(scale=1e-4, size=(50, 1, 128)).astype(np.float32)))
+        vector = middle + random.normal(scale=1e-4, size=128).astype(np.float32)
+        limits = MatchLimits(threshold=0.54, margin=0)
+        assert answer(identify, vector, templates, limits) == answer(plain_loop, vector, templates, limits)
+
+
 def test_1_to_1_and_1_to_n_agree_on_the_last_bit_of_the_threshold() -> None:
     random = np.random.default_rng(6)
     for _ in range(50):
