@@ -189,6 +189,7 @@ def test_a_claim_that_the_pairs_carry_gives_a_threshold_and_a_curve(gallery: Pat
     assert {Path(one).parent.name, Path(other).parent.name} == {"astronaut", "grace-hopper"}
     assert f"{one}  {other}" in output
     assert (result["people"], result["fmr"], result["fmr_interval95"][1]) == (2, 0, 3 / len(POSES) ** 2)
+    assert "Counted once for each two people, 1 non-mated pairs" in output
     assert (tmp_path / "det.png").stat().st_size > 1000
     assert (tmp_path / "det.svg").read_text().count("<svg") == 1
 

@@ -86,7 +86,7 @@ def _result(found: Measurement, fmr: float, threshold: float | None, refused: st
         "refused": refused,
         **report.rates_json(found.scores, threshold),
         "as_set": report.rates_json(found.scores, found.threshold),
-        "people": found.pairs.people,
+        "people": found.pairs.people([one.vector is not None for one in found.seen]),
         "pictures": len(found.pairs.pictures),
         "non_response": len(lost),
         "non_responses": lost,

@@ -7,7 +7,7 @@ to be unreadable later is a non-response and no error.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -51,10 +51,14 @@ class Pairs:
     second: NDArray[np.int32]  # (n,)
     mated: NDArray[np.bool_]  # (n,): both show one person
     lines: NDArray[np.int32] | None = None  # (n,) of the CSV, from 1; None: made of a gallery
-    people: int | None = None  # None: a CSV does not say
+    owners: NDArray[np.int64] | None = None  # (pictures,): the number of the person; None: a CSV does not say
 
     def __len__(self) -> int:
         return len(self.first)
+
+    def people(self, used: Sequence[bool]) -> int | None:
+        """Count the people with a picture among those `used`, one bool a picture; None where nobody knows."""
+        return None if self.owners is None else len(np.unique(self.owners[np.asarray(used, bool)]))
 
 
 def read(source: Path) -> Pairs:
@@ -102,7 +106,7 @@ def read_gallery(source: Path) -> Pairs:
     pictures = tuple(Picture(str(path.relative_to(source)), path) for _, path in paths)
     owner = np.array([person for person, _ in paths])
     first, second = (side.astype(np.int32) for side in np.triu_indices(len(paths), 1))
-    return Pairs(source, pictures, first, second, owner[first] == owner[second], people=len(set(owner.tolist())))
+    return Pairs(source, pictures, first, second, owner[first] == owner[second], owners=owner)
 
 
 def _files(folder: Path) -> list[Path]:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from zaigang.matching.faces import Seen
 from zaigang.matching.pairs import MatchingError, Pairs
-from zaigang.matching.rates import Rate
+from zaigang.matching.rates import RULE_OF_THREE, Rate
 from zaigang.matching.scores import Scores
 
 
@@ -113,13 +113,20 @@ def warnings(pairs: Pairs, seen: Sequence[Seen], scores: Scores) -> list[str]:
     if codes := gate_codes(seen):
         named = ", ".join(f"{code} {count}" for code, count in codes.items())
         said.append(f"The terminal would have refused {sum(codes.values())} of the pictures ({named}): --as-terminal.")
-    used = sum(one.vector is not None for one in seen)
-    if len(scores.mated) + len(scores.non_mated) > used / 2:
-        who = f"{pairs.people} people and " if pairs.people is not None else ""
+    used = [one.vector is not None for one in seen]
+    if len(scores.mated) + len(scores.non_mated) > sum(used) / 2:
+        people = pairs.people(used)
+        who = f"{people:,} people and " if people is not None else ""
         said.append(
-            f"The pairs come from {who}{used:,} pictures and share them: they are not independent, and the true "
+            f"The pairs come from {who}{sum(used):,} pictures and share them: they are not independent, and the true "
             "intervals are wider."
         )
+        if people is not None and 0 < (once := people * (people - 1) // 2) < len(scores.non_mated):
+            bound = min(1.0, RULE_OF_THREE / once)
+            said.append(
+                f"Counted once for each two people, {once:,} non-mated pairs could show no more than FMR < 3/n = "
+                f"{bound:.2g}; more people make a claim stronger, more pictures of the same ones hardly."
+            )
     return said
 
 
