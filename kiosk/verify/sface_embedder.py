@@ -17,6 +17,7 @@ import numpy as np
 from kiosk.verify.embedder import EmbeddingFailed
 from kiosk.verify.errors import LibraryMissing, ModelCorrupted, ModelMissing
 from kiosk.verify.model_limits import SFACE
+from kiosk.verify.native_noise import native_noise_filtered
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,7 +51,8 @@ class SFaceEmbedder:
             raise LibraryMissing("this OpenCV has no FaceRecognizerSF: pip install 'zaigang[kiosk]'") from error
         self._cv_error: type[Exception] = cv2.error
         try:
-            self._network: Any = create("onnx", np.frombuffer(content, np.uint8), np.zeros(0, np.uint8))
+            with native_noise_filtered():
+                self._network: Any = create("onnx", np.frombuffer(content, np.uint8), np.zeros(0, np.uint8))
             self._describe(np.full((CHIP_PX, CHIP_PX, 3), 128, np.uint8))
         except (cv2.error, EmbeddingFailed) as error:
             raise ModelCorrupted(

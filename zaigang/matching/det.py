@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from zaigang.matching.scores import Scores
 
-MOST_POINTS = 4_000  # of the curve: more than a screen has columns
+POINTS = 1_000  # of each axis: about a column of the screen each
 INCHES, DOTS_PER_INCH = (6.4, 6.0), 150
 
 
@@ -62,9 +62,14 @@ def curve(scores: Scores) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return FMR and FNMR, (n,) each, at ascending thresholds. Raises NothingToDraw."""
     if not len(scores.mated) or not len(scores.non_mated):
         raise NothingToDraw("a DET curve needs mated and non-mated pairs")
-    thresholds = np.unique(np.concatenate([[0.0], scores.mated, scores.non_mated]))
-    if len(thresholds) > MOST_POINTS:
-        thresholds = thresholds[np.linspace(0, len(thresholds) - 1, MOST_POINTS).astype(int)]
+    corners = np.concatenate([_telling(scores.non_mated), _telling(scores.mated[::-1])])
+    thresholds = np.unique(np.concatenate([[0.0], corners, np.nextafter(corners, 0)]))
     fmr = np.searchsorted(scores.non_mated, thresholds, side="right") / len(scores.non_mated)
     fnmr = 1 - np.searchsorted(scores.mated, thresholds, side="right") / len(scores.mated)
     return fmr, fnmr
+
+
+def _telling(distances: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Thin out distances so that the rates at them lie evenly on a logarithmic axis; the first ones all stay."""
+    ranks = np.unique(np.geomspace(1, len(distances), POINTS).astype(int)) - 1
+    return np.asarray(distances[ranks], np.float64)

@@ -23,6 +23,16 @@ def test_the_curve_runs_from_all_mates_refused_to_all_strangers_matched() -> Non
     assert (0.5, pytest.approx(1 / 3)) in list(zip(fmr, fnmr, strict=True))
 
 
+def test_of_many_pairs_the_curve_still_passes_through_every_rate_that_few_errors_give() -> None:
+    random = np.random.default_rng(2)
+    found = scores(sorted(random.normal(0.4, 0.1, 30_000)), sorted(random.normal(0.9, 0.1, 30_000)))
+    fmr, fnmr = curve(found)
+    points = np.stack([fmr, fnmr], axis=1)
+    for threshold in found.non_mated[:20].tolist() + found.mated[-20:].tolist():
+        assert np.isclose(points, [found.fmr(threshold).value, found.fnmr(threshold).value]).all(axis=1).any()
+    assert len(points) < 5_000
+
+
 def test_it_is_drawn_as_png_and_as_svg(tmp_path: Path) -> None:
     random = np.random.default_rng(1)
     found = scores(sorted(random.normal(0.4, 0.1, 300)), sorted(random.normal(0.8, 0.1, 3000)))
