@@ -168,6 +168,18 @@ def test_a_result_that_could_not_be_written_is_refused_before_the_work(
         run("calibrate", str(gallery), "--json", str(gallery / "nowhere" / "x.json"))
 
 
+def test_without_a_plot_nothing_is_needed_to_draw_and_with_one_it_is_asked_for_before_the_work(
+    gallery: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [one for one in sys.modules if one.partition(".")[0] == "matplotlib"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert calibrate(gallery, "--fmr", "0.2")[0] == 0
+    monkeypatch.setattr(DlibEmbedder, "embed", lambda *_: pytest.fail("the work had begun"))
+    with pytest.raises(ModuleNotFoundError, match="matplotlib"):
+        run("calibrate", str(gallery), "--plot", str(gallery / "det"))
+
+
 def test_two_people_cannot_carry_a_claim_and_the_refusal_says_what_would(gallery: Path) -> None:
     code, output, result = calibrate(gallery)
     assert code == 1

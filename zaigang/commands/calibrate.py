@@ -47,8 +47,8 @@ def command(
 
     if not 0 < fmr < 1:
         raise typer.BadParameter("a rate lies between 0 and 1", param_hint="--fmr")
-    report.require_folder(plot)
     report.require_folder(json_file)
+    _require_drawing(plot)
     found = measure(read(source), config, Console(stderr=True), as_terminal=as_terminal, distinct=True)
     threshold, refused = None, None
     try:
@@ -74,6 +74,15 @@ def command(
     console.print(Text(f"match_distance = {threshold:g}", "bold green"), Text("  # in the terminal's settings"))
     if threshold == found.limits.widest:
         console.print(Text(f"{threshold:g} is the widest that this model may have, whatever the pairs say."))
+
+
+def _require_drawing(plot: Path | None) -> None:
+    """Fail before the work rather than after it where nothing could be drawn."""
+    from zaigang.matching import report
+
+    report.require_folder(plot)
+    if plot is not None:
+        import matplotlib  # noqa: F401  only a plot needs it; zaigang.cli says what to install
 
 
 def _result(found: Measurement, fmr: float, threshold: float | None, refused: str | None) -> dict[str, Any]:
