@@ -56,6 +56,7 @@ from kiosk.spot_check import SpotChecks
 from kiosk.terminal.serve import TerminalServer
 from kiosk.uplink import Uplink
 from kiosk.verify.face import Face, open_face
+from kiosk.verify.face_settings import FaceSettings
 from kiosk.verify.gallery import Gallery, GalleryError
 from kiosk.verify.session import FaceSession
 from kiosk.worn_badges import WornBadges
@@ -156,7 +157,12 @@ class Kiosk:
         self._face_part = Part(state="absent", reason="no_face_path: this site's policy has none")
         if self.policy.face is not None:
             self.eyes = NewestFrame(camera or (lambda: open_camera(settings)))
-            self._face, self._face_part = open_face(settings.landmark_bundle, self.gallery)
+            self._face, self._face_part = open_face(
+                settings.landmark_bundle,
+                self.gallery,
+                FaceSettings(match_distance=settings.match_distance),
+                settings.embedder_choice,
+            )
             if self._face is not None:  # also where nothing is started: an open landmarker hangs when it is collected
                 self._closing.callback(self._face.close)  # after all that starts: a running attempt still looks
         self._scene = SceneWatch(settings.scene_file, self._sign_scene) if self.eyes is not None else None

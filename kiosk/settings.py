@@ -32,6 +32,8 @@ from evidence.events import Name, WorkerCode
 from evidence.keys import PublicKey
 from kiosk.breaks import parse_break
 from kiosk.errors import SettingsError
+from kiosk.verify.embedder_choice import EmbedderChoice
+from kiosk.verify.model_limits import DLIB, MODEL_LIMITS, SFACE
 
 ENV_PREFIX = "ZAIGANG_KIOSK_"
 Texts = Annotated[tuple[str, ...], NoDecode]  # in the environment: separated by commas
@@ -130,6 +132,12 @@ class KioskSettings(BaseSettings):
     fence: FenceSettings | None = None
     landmark_bundle: Path | None = None  # a face_landmarker.task of one's own
     enclosure: EnclosureSettings = EnclosureSettings()
+
+    # How a face becomes a vector, and how near is near enough (docs/calibration.md)
+    embedder: Literal["dlib", "sface"] = "dlib"
+    sface_model: Path | None = None  # the ONNX file, for embedder = "sface"
+    sface_sha256: str | None = Field(default=None, pattern="^[0-9a-fA-F]{64}$")
+    match_distance: float | None = Field(default=None, gt=0)  # Euclidean; the model's own where not given
 
     # What is demanded
     profile: Literal["outdoor", "indoor", "badge-only", "demo"] = "indoor"
@@ -261,6 +269,20 @@ class KioskSettings(BaseSettings):
         if (self.broker_cert is None) != (self.broker_key is None):
             raise ValueError("broker_cert and broker_key come together")
         return self
+
+    @model_validator(mode="after")
+    def _whole_embedder(self) -> Self:
+        if self.embedder == "sface" and (self.sface_model is None or self.sface_sha256 is None):
+            raise ValueError('embedder = "sface" needs sface_model and sface_sha256')
+        widest = MODEL_LIMITS[DLIB if self.embedder == "dlib" else SFACE].widest
+        if self.match_distance is not None and self.match_distance > widest:
+            raise ValueError(f"match_distance: at most {widest:g} with the embedder {self.embedder}")
+        return self
+
+    @property
+    def embedder_choice(self) -> EmbedderChoice:
+        """What makes a face a vector."""
+        return EmbedderChoice(self.embedder, self.sface_model, self.sface_sha256)
 
     @property
     def pinned_keys(self) -> tuple[PublicKey, ...]:

@@ -40,7 +40,8 @@ SUBCOMMANDS = (
     Subcommand("kiosk", "kiosk", "The punch terminal: run it, enrol a worker."),
     Subcommand("collector", "collector", "The collector: run it, register terminals and people, export chains."),
     Subcommand("verify", None, "Check exported chains offline against keys that you trust."),
-    Subcommand("evaluate", "demo", "Judge recordings by the terminal's own code: GPS logs."),
+    Subcommand("evaluate", "demo", "Measure a part on your own recordings, with its error rates."),
+    Subcommand("calibrate", "demo", "Find the match threshold for a wanted false match rate on your own pictures."),
     Subcommand("bench", "dev", "Measure this machine against the bare limits (from a source tree)."),
 )
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from kiosk.verify.errors import LibraryMissing, ModelMissing, VerifyError
+from kiosk.verify.model_limits import DLIB
 from kiosk.verify.models import face_embedding_model
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class DlibEmbedder:
         except (OSError, RuntimeError) as error:
             raise ModelMissing(f"the face recognition weights at {weights} cannot be read: {error}") from error
         self._dlib: Any = dlib
-        self._model_id = f"dlib-resnet-v1/{digest[:12]}/{PREPROCESSING}"
+        self._model_id = f"{DLIB}/{digest[:12]}/{PREPROCESSING}"
 
     @property
     def model_id(self) -> str:

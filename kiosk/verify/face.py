@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from evidence.events import Ask
 from evidence.status import Part
 from kiosk.verify.challenge import Random, choose_asks
-from kiosk.verify.embedder import DlibEmbedder, Embedder
+from kiosk.verify.embedder import Embedder
+from kiosk.verify.embedder_choice import EmbedderChoice, open_embedder
 from kiosk.verify.errors import VerifyError
 from kiosk.verify.gallery import Gallery, GalleryError, Template
 from kiosk.verify.landmarks import LandmarkDetector
 from kiosk.verify.matcher import Likeness, verify
-from kiosk.verify.models import face_embedding_model, landmark_bundle
+from kiosk.verify.models import landmark_bundle
 from kiosk.verify.quality import ENROLMENT, assess
 from kiosk.verify.session import FaceRequest, FaceSession, FaceSettings
 
@@ -38,11 +39,18 @@ class EnrolmentView:
 class Face:
     """The face path, ready. Used by one attempt or enrolment at a time."""
 
-    def __init__(self, bundle: Path, gallery: Gallery, settings: FaceSettings | None = None) -> None:
+    def __init__(
+        self,
+        bundle: Path,
+        gallery: Gallery,
+        settings: FaceSettings | None = None,
+        embedder: EmbedderChoice = EmbedderChoice(),  # noqa: B008  frozen
+    ) -> None:
         """`bundle`: a checked face landmarker. Raises a VerifyError."""
-        self.embedder: Embedder = DlibEmbedder(face_embedding_model())
+        self.embedder: Embedder = open_embedder(embedder)
         self._bundle, self._gallery = bundle, gallery
         self._settings = settings or FaceSettings()
+        self._limits = self._settings.match_limits_for(self.embedder.model_id)
         self._video = LandmarkDetector(bundle, mode="video")
         self._image: LandmarkDetector | None = None
 
@@ -65,7 +73,7 @@ class Face:
     def same_person(self, vector: NDArray[np.float32], others: Sequence[NDArray[np.float32]]) -> bool:
         """True if a vector (128,) matches a template made of `others`."""
         template = Template("", "", self.embedder.model_id, np.stack(others))
-        return verify(vector, template, self._settings.match_limits).likeness is Likeness.NEAR
+        return verify(vector, template, self._limits).likeness is Likeness.NEAR
 
     def _excused(self, badge: str | None) -> tuple[Ask, ...]:
         """What the worker of this badge is not asked; without a badge nobody knows whom to excuse."""
@@ -82,9 +90,14 @@ class Face:
                 detector.close()
 
 
-def open_face(official_bundle: Path | None, gallery: Gallery) -> tuple[Face | None, Part]:
+def open_face(
+    official_bundle: Path | None,
+    gallery: Gallery,
+    settings: FaceSettings | None = None,
+    embedder: EmbedderChoice = EmbedderChoice(),  # noqa: B008  frozen
+) -> tuple[Face | None, Part]:
     """Make the face path; where that fails, None and a state that says why. Badge and PIN go on without it."""
     try:
-        return Face(landmark_bundle(official_bundle), gallery), Part(state="working")
+        return Face(landmark_bundle(official_bundle), gallery, settings, embedder), Part(state="working")
     except VerifyError as error:
         return None, Part(state="failed", reason=f"models_missing: {error}"[:400])

@@ -6,7 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from kiosk.verify.challenge import ChallengeRules
 from kiosk.verify.liveness import PlanarityLimits
-from kiosk.verify.matcher import MARGIN, THRESHOLD, MatchLimits
+from kiosk.verify.matcher import MatchLimits
+from kiosk.verify.model_limits import LimitTooWide, limits_of
 
 
 class FaceSettings(BaseModel):
@@ -20,10 +21,8 @@ class FaceSettings(BaseModel):
     good_frames: int = Field(3, ge=1)  # in a row before HOLD: one lucky frame is no still face
     answer_window_ms: int = Field(ChallengeRules().window_ms, ge=1000)
     turn_deg: float = Field(ChallengeRules().turn_deg, ge=16, le=40)  # below 16 a turn proves nothing
-    match_distance: float = Field(
-        THRESHOLD, gt=0, le=0.6
-    )  # Euclidean; beyond 0.6 dlib's author calls it another person
-    match_margin: float = Field(MARGIN, ge=0)  # Euclidean
+    match_distance: float | None = Field(None, gt=0)  # Euclidean; None: as model_limits has it for the embedder's model
+    match_margin: float | None = Field(None, ge=0)  # Euclidean; None: likewise
     identify_at_most: int = Field(100, ge=0)  # workers; false matches grow with the number (1:N)
     planarity_residual: float = Field(PlanarityLimits().residual, ge=0.025)  # eye distances
     planarity_outliers: float = Field(PlanarityLimits().outliers, ge=0.55, le=0.9)  # share
@@ -38,7 +37,11 @@ class FaceSettings(BaseModel):
         """When movement is a head's."""
         return PlanarityLimits(residual=self.planarity_residual, outliers=self.planarity_outliers)
 
-    @property
-    def match_limits(self) -> MatchLimits:
-        """How near a face must be."""
-        return MatchLimits(self.match_distance, self.match_margin)
+    def match_limits_for(self, model_id: str) -> MatchLimits:
+        """How near a face must be under this model. Raises UnknownModel, LimitTooWide."""
+        model = limits_of(model_id)
+        distance = model.threshold if self.match_distance is None else self.match_distance
+        if distance > model.widest:
+            raise LimitTooWide(f"match_distance {distance:g} is beyond {model.widest:g}, the widest for {model_id}")
+        margin = model.margin if self.match_margin is None else self.match_margin
+        return MatchLimits(distance, margin, model.unit_length)

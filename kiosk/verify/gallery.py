@@ -28,6 +28,7 @@ from kiosk.verify import gallery_file, gallery_record
 from kiosk.verify.attempts import Limit, Moment, exhausted, recent
 from kiosk.verify.errors import VerifyError
 from kiosk.verify.gallery_record import Agreement, Pending, Person, Scope, Statement
+from kiosk.verify.lineup import Lineup
 from kiosk.verify.pin import CHECK_NAME, new_pin, try_pin
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class Gallery:
         self._cipher = None if key is None else _cipher(key)
         self._lock = threading.Lock()
         self._supervisors: frozenset[str] | None = None  # read when first asked for
+        self._lineup: tuple[tuple[str, bool, int], Lineup] | None = None  # of one model, and what it was made from
         try:
             self._database = gallery_file.connect(path)
         except OSError as error:
@@ -211,6 +213,31 @@ class Gallery:
         """Return every face under this model. Raises GalleryTampered if any row was changed."""
         return self._templates("where model = ? order by worker", model_id)
 
+    def lineup(self, model_id: str, *, unit_length: bool = False) -> Lineup:
+        """Return every face under this model, ready for a quick search, kept in memory until the gallery changes.
+
+        A change by this object drops it, one by another process is seen by SQLite's data version. `unit_length`: as in
+        MatchLimits. Raises GalleryTampered when it is read, ValueError for templates that do not fit together.
+        """
+        with self._reading():
+            version = self._database.execute("pragma data_version").fetchone()[0]
+            wanted = (model_id, unit_length, version)
+            if self._lineup is None or self._lineup[0] != wanted:
+                self._lineup = None
+                rows = self._database.execute(
+                    "select worker, model, sealed from template where model = ? order by worker", (model_id,)
+                )
+                templates = [self._template(*row) for row in rows.fetchall()]
+                self._lineup = (wanted, Lineup(templates, unit_length=unit_length))
+            return self._lineup[1]
+
+    def forget(self) -> None:
+        """Overwrite the faces that are kept in memory; the next search reads them again."""
+        with self._lock:
+            if self._lineup is not None:
+                self._lineup[1].forget()
+            self._lineup = None
+
     def outdated(self, model_id: str) -> tuple[str, ...]:
         """Employee codes whose face was enrolled under another model only: they have to enrol again."""
         query = (
@@ -286,7 +313,7 @@ class Gallery:
 
     def settle(self, pending_id: str) -> None:
         """Forget statements that are signed."""
-        with self._writing():
+        with self._writing(same_faces=True):
             self._database.execute("delete from owed where id = ?", (pending_id,))
 
     def limited(self, limit: Limit, subject: str, now: Moment) -> bool:
@@ -296,13 +323,13 @@ class Gallery:
 
     def count_attempt(self, limit: Limit, subject: str, now: Moment) -> None:
         """Count one attempt; on disk when this returns. Raises GalleryError."""
-        with self._writing():
+        with self._writing(same_faces=True):
             kept = recent((*recent(self._moments(limit, subject), now, limit), now), now, limit)
             self._keep_moments(limit, subject, kept)
 
     def forgive(self, limit: Limit, subject: str, attempt: Moment | None = None) -> None:
         """Forget one counted attempt, or with None all of them. Raises GalleryError."""
-        with self._writing():
+        with self._writing(same_faces=True):
             left = tuple(one for one in self._moments(limit, subject) if attempt is not None and one != attempt)
             self._keep_moments(limit, subject, left)
 
@@ -312,7 +339,7 @@ class Gallery:
         The count is on disk before the outcome is known outside, so that pulling the plug buys no guess.
         """
         try:
-            with self._writing():
+            with self._writing(same_faces=True):
                 held = self._person(worker)
                 record, check = try_pin(held.pin if held else None, pin, boot, mono_us)
                 if held is not None and record is not None:
@@ -328,6 +355,7 @@ class Gallery:
 
     def lock(self) -> None:
         """Drop the key from memory: from now on everything sealed raises GalleryLocked. OpenSSL wipes what it frees."""
+        self.forget()
         with self._lock:
             self._cipher = None
 
@@ -342,7 +370,8 @@ class Gallery:
                 raise
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file and forget the faces."""
+        self.forget()
         with self._lock:
             self._database.close()
 
@@ -425,8 +454,11 @@ class Gallery:
                 raise GalleryUnreadable(f"the gallery cannot be read: {error}") from error
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
+    def _writing(self, *, same_faces: bool = False) -> Iterator[None]:
+        """Change the file. `same_faces`: neither template nor name changes, so the lineup stays."""
         with self._reading():
+            if not same_faces:
+                self._lineup = None
             self._database.execute("begin immediate")
             try:
                 yield

@@ -40,18 +40,18 @@ def identity_check(
     """
     if badge is not None:
         return _claimed(vector, model_id, gallery, badge, limits)
-    templates = gallery.templates(model_id)
-    if not templates:
+    lineup = gallery.lineup(model_id, unit_length=limits.unit_length)
+    if not len(lineup):
         return Identity(_check(Outcome.NOT_RUN, "gallery_empty: nobody has enrolled a face here", model_id))
-    if len(templates) > identify_at_most:
+    if len(lineup) > identify_at_most:
         reason = f"not_reached: recognition without a badge is for at most {identify_at_most} workers; use the badge"
         return Identity(_check(Outcome.NOT_RUN, reason, model_id))
-    match = identify(vector, templates, limits)
+    match = identify(vector, lineup, limits)
     sentences = {
         Likeness.FAR: "no_match: the face is none of those enrolled here",
         Likeness.AMBIGUOUS: "ambiguous: the face is about equally near to two workers; use the badge",
     }
-    return _identity(match, sentences, model_id, f"1:{len(templates)}")
+    return _identity(match, sentences, model_id, f"1:{len(lineup)}")
 
 
 def _claimed(vector: NDArray[np.float32], model_id: str, gallery: Gallery, badge: str, limits: MatchLimits) -> Identity:

@@ -1,4 +1,4 @@
-"""Keep mediapipe's habitual messages off standard error, and let everything else through.
+"""Keep mediapipe's and OpenCV's habitual messages off standard error, and let everything else through.
 
 TensorFlow Lite and Abseil write to file descriptor 2 before their log levels can be set; GLOG_minloglevel and
 TF_CPP_MIN_LOG_LEVEL do not reach these lines (tried with mediapipe 0.10.18 and 1.2.2).
@@ -18,6 +18,7 @@ HABITUAL = (
     b"All log messages before absl::InitializeLog()",
     b"Feedback manager requires a model with a single signature",
     b"GPU suport is not available",  # sic
+    b"Targets are not supported by the new graph engine",  # OpenCV 5.0, for every network, whatever target is asked
 )
 STDERR = 2  # file descriptor
 

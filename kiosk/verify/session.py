@@ -279,8 +279,9 @@ class FaceSession:
         if self._candidate is None:
             self._checks["face_match"] = _not_run("face_match", "not_reached: no frame of the prompt was good enough")
             return None
-        limits, at_most = self._settings.match_limits, self._settings.identify_at_most
+        at_most = self._settings.identify_at_most
         try:
+            limits = self._settings.match_limits_for(self._embedder.model_id)
             vector = self._embedder.embed(self._candidate.image, self._candidate.face)
             identity = identity_check(
                 vector, self._embedder.model_id, self._gallery, self._request.badge, limits, at_most

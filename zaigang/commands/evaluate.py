@@ -1,10 +1,11 @@
-"""`zaigang evaluate`: recordings through the same code as the terminal, with what it would have said of them."""
+"""`zaigang evaluate …`: recordings through the same code as the terminal, and how often a part errs on them."""
 
 from __future__ import annotations
 
 import typer
 
-from zaigang.commands import evaluate_gps
+from zaigang.commands import evaluate_gps, evaluate_matching
 
-app = typer.Typer(help="Judge recordings by the terminal's own code.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, help="Measure a part on your own recordings, with its error rates.")
 app.command("gps")(evaluate_gps.command)
+app.command("matching")(evaluate_matching.command)

@@ -217,6 +217,13 @@ def test_a_locked_gallery_gives_nothing_takes_nothing_and_is_itself_again_with_i
     assert gallery.check_pin("E-17", "4711", boot=BOOT, mono_us=1).outcome is Outcome.PASSED
 
 
+def test_locking_forgets_the_faces_that_are_kept_for_the_search(gallery: Gallery) -> None:
+    gallery.enrol("E-17", "王芳", MODEL, face(1))
+    kept = gallery.lineup(MODEL).templates[0].vectors
+    gallery.lock()
+    assert np.isnan(kept).all()
+
+
 def test_a_gallery_opened_without_its_key_is_locked(gallery: Gallery, path: Path) -> None:
     gallery.enrol("E-17", "王芳", MODEL, face(1), pin="4711")
     locked = Gallery(path, None)
@@ -226,3 +233,63 @@ def test_a_gallery_opened_without_its_key_is_locked(gallery: Gallery, path: Path
     locked.unlock(KEY)
     assert locked.get("E-17") is not None
     locked.close()
+
+
+def searched(gallery: Gallery) -> list[str]:
+    return [one.worker for one in gallery.lineup(MODEL).templates]
+
+
+def test_the_lineup_is_kept_until_a_face_changes(gallery: Gallery) -> None:
+    gallery.enrol("E-17", "Wang Fang", MODEL, face(1), pin="4711")
+    first = gallery.lineup(MODEL)
+    assert gallery.lineup(MODEL) is first
+    gallery.check_pin("E-17", "0000", boot=BOOT, mono_us=0)  # a guessed PIN must not cost reading everybody again
+    assert gallery.lineup(MODEL) is first
+    gallery.enrol("E-18", "Li Lei", MODEL, face(2))
+    assert searched(gallery) == ["E-17", "E-18"]
+    gallery.enrol("E-17", "Wang F.", MODEL, face(3))
+    (apart, nearest), _ = gallery.lineup(MODEL).two_nearest(np.mean(face(3), axis=0, dtype=np.float32))
+    assert (nearest.name, apart) == ("Wang F.", pytest.approx(0, abs=1e-5))
+    gallery.erase("E-17")
+    assert searched(gallery) == ["E-18"]
+
+
+def test_the_lineup_of_another_model_is_another(gallery: Gallery) -> None:
+    gallery.enrol("E-17", "Wang Fang", MODEL, face(1))
+    assert len(gallery.lineup(OTHER_MODEL)) == 0
+    assert searched(gallery) == ["E-17"]
+    ((apart, _),) = gallery.lineup(MODEL, unit_length=True).two_nearest(np.zeros(128, np.float32))
+    assert apart == pytest.approx(1, abs=1e-5)
+
+
+def test_a_change_by_another_process_is_seen(gallery: Gallery, path: Path) -> None:
+    gallery.enrol("E-17", "Wang Fang", MODEL, face(1))
+    assert searched(gallery) == ["E-17"]
+    other = Gallery(path, KEY)
+    other.enrol("E-18", "Li Lei", MODEL, face(2))
+    assert searched(gallery) == ["E-17", "E-18"]
+    other.erase("E-17")
+    other.close()
+    assert searched(gallery) == ["E-18"]
+
+
+def test_a_row_that_was_changed_is_found_by_the_search_too(gallery: Gallery, path: Path) -> None:
+    gallery.enrol("E-17", "Wang Fang", MODEL, face(1))
+    assert searched(gallery) == ["E-17"]
+    raw = sqlite3.connect(path)
+    raw.execute("update template set sealed = zeroblob(600)")
+    raw.commit()
+    raw.close()
+    with pytest.raises(GalleryTampered):
+        gallery.lineup(MODEL)
+
+
+def test_forgetting_overwrites_the_faces_in_memory_and_they_match_nobody(gallery: Gallery) -> None:
+    gallery.enrol("E-17", "Wang Fang", MODEL, face(1))
+    held = gallery.lineup(MODEL)
+    kept = held.templates[0].vectors
+    gallery.forget()
+    assert np.isnan(kept).all()
+    with pytest.raises(ValueError, match="not finite"):
+        held.two_nearest(np.zeros(128, np.float32))
+    assert searched(gallery) == ["E-17"]
