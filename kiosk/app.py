@@ -20,12 +20,12 @@ from kiosk.attendant import Attendant, Surroundings
 from kiosk.clock import Stamp, SystemClock, step_ms
 from kiosk.enrolment import Consent, Enrolled, EnrolmentDesk, EnrolmentError
 from kiosk.errors import JournalFailed, JournalFull
-from kiosk.health import clock_part, free_bytes, gather, troubles
+from kiosk.health import clock_part, free_bytes, gather, state_of, troubles
 from kiosk.identity import load_or_create, load_or_create_gallery_key
 from kiosk.journal import Journal
-from kiosk.place import beacon_check, clock_check, gps_check
+from kiosk.place import beacon_check, clock_check, gps_check, judged
 from kiosk.policy import PROFILES
-from kiosk.sensors.beacons import BeaconSensor, BeaconSource, BeaconTracker
+from kiosk.sensors.beacons import BeaconReading, BeaconSensor, BeaconSource, BeaconTracker
 from kiosk.sensors.bleak_beacons import BleakBeacons
 from kiosk.sensors.camera import Camera
 from kiosk.sensors.gps import Fence, FixTracker
@@ -190,13 +190,12 @@ class Kiosk:
         return {**self._local_parts(), "network": self.uplink.state, "clock": clock_part(self.clock.stamp())}
 
     def _local_parts(self) -> dict[str, Part]:
-        absent = Part(state="absent")
         return {
             "journal": self.journal.state,
-            "camera": self.eyes.state if self.eyes is not None else absent,
+            "camera": state_of(self.eyes),
             "face": self._face_part,
-            "gps": self._gps.state if self._gps is not None else absent,
-            "beacons": self._beacons.state if self._beacons is not None else absent,
+            "gps": state_of(self._gps),
+            "beacons": state_of(self._beacons),
         }
 
     def _new_session(self, badge: str | None, tapped_us: int) -> FaceSession:
@@ -204,15 +203,17 @@ class Kiosk:
         return self._face.session(badge, tapped_us, fps=self.eyes.fps, rng=secrets.SystemRandom())
 
     def _place(self) -> list[Check]:
-        gps = self._gps.reading() if self._gps is not None else None
-        # A scanner that has failed hears nothing, which says nothing about the anchors.
-        scans = self._beacons is not None and self._beacons.state.state in ("working", "degraded")
-        beacons = self._beacons.reading() if self._beacons is not None and scans else None
         return [
-            gps_check(gps, self._fence),
-            beacon_check(beacons, self.settings.anchors),
-            clock_check(self.clock.stamp().clock),
+            judged("gps", lambda: gps_check(self._gps.reading() if self._gps is not None else None, self._fence)),
+            judged("beacon", lambda: beacon_check(self._heard(), self.settings.anchors)),
+            judged("clock", lambda: clock_check(self.clock.stamp().clock)),
         ]
+
+    def _heard(self) -> BeaconReading | None:
+        # A scanner that has failed hears nothing, which says nothing about the anchors.
+        if self._beacons is None or self._beacons.state.state not in ("working", "degraded"):
+            return None
+        return self._beacons.reading()
 
     def _troubles(self) -> tuple[str, ...]:
         # Network and clock are shown where they matter; asking the clock may cost a process, and a screen waits.

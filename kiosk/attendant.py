@@ -21,6 +21,7 @@ from evidence.events import Check, LogType, Method, Outcome, Verdict
 from evidence.status import Part
 from kiosk.clock import Stamp
 from kiosk.errors import JournalFailed, JournalFull
+from kiosk.health import state_of
 from kiosk.journal import Journal
 from kiosk.policy import FACE_CHECKS, Policy
 from kiosk.punch import Punch, Step, Tap
@@ -247,14 +248,24 @@ class Attendant:
 
     def _identify_by_face(self, punch: Punch) -> None:
         if self._new_session is None or self._eyes is None or not self._face_works():
-            part = self._eyes.state if self._eyes is not None else Part(state="absent", reason="camera_failed: none")
+            part = state_of(self._eyes)
             punch.identified(punch.tap.badge, None, _face_not_run(part.reason or "camera_failed: no picture"))
             return
-        session = self._new_session(punch.tap.badge, punch.tap.mono_us)
-        newest = self._eyes.newest
+        try:
+            result = self._look(punch, self._eyes, self._new_session(punch.tap.badge, punch.tap.mono_us))
+        except Exception as error:  # a camera or a model that breaks costs the face, never the attempt's record
+            log.exception("face_path_failed")
+            punch.identified(punch.tap.badge, None, _face_not_run(_error(error)))
+            return
+        # Unrecognised, the attempt stands under the code that was typed: whoever reviews it must find it.
+        punch.identified(result.worker or punch.tap.badge, result.name, result.checks, result.challenge)
+
+    def _look(self, punch: Punch, eyes: Eyes, session: FaceSession) -> FaceResult:
+        """Feed the session from the tap until it has a result."""
+        newest = eyes.newest
         index = -1 if newest is None else newest.index  # frames from before the tap are not looked at
         while session.result is None:
-            frame = self._eyes.wait_newer(index, FRAME_TIMEOUT_S)
+            frame = eyes.wait_newer(index, FRAME_TIMEOUT_S)
             now_us = time.monotonic_ns() // 1000
             if self._cancelled.is_set():
                 session.give_up(now_us, "cancelled: the worker ended the attempt")
@@ -263,11 +274,9 @@ class Attendant:
             elif frame is not None:
                 index = frame.index
                 self._follow(punch, session.feed(frame.mono_us, frame.image))
-            elif self._eyes.state.state == "failed":
-                session.give_up(now_us, self._eyes.state.reason or "camera_failed: the camera delivers nothing")
-        result: FaceResult = session.result
-        # Unrecognised, the attempt stands under the code that was typed: whoever reviews it must find it.
-        punch.identified(result.worker or punch.tap.badge, result.name, result.checks, result.challenge)
+            elif eyes.state.state == "failed":
+                session.give_up(now_us, eyes.state.reason or "camera_failed: the camera delivers nothing")
+        return session.result
 
     def _follow(self, punch: Punch, progress: FaceProgress) -> None:
         punch.progress(_STEPS[progress.phase], hint=progress.hint, ask=progress.ask)
@@ -286,9 +295,13 @@ class Attendant:
     def _identify_by_pin(self, punch: Punch, request: _Request) -> None:
         assert request.badge is not None and request.pin is not None
         stamp = self._around.stamp()
-        check = self._gallery.check_pin(request.badge, request.pin, boot=stamp.boot, mono_us=stamp.mono_us)
-        # Only the right PIN is answered with a name: nobody reads names off the screen by typing codes.
-        worker = self._gallery.get(request.badge) if check.outcome is Outcome.PASSED else None
+        try:
+            check = self._gallery.check_pin(request.badge, request.pin, boot=stamp.boot, mono_us=stamp.mono_us)
+            # Only the right PIN is answered with a name: nobody reads names off the screen by typing codes.
+            worker = self._gallery.get(request.badge) if check.outcome is Outcome.PASSED else None
+        except Exception as error:
+            log.exception("pin_path_failed")
+            check, worker = Check(name="pin", outcome=Outcome.NOT_RUN, reason=_error(error)), None
         # The code that was typed is kept even where nobody answers to it: an attempt is evidence too.
         punch.identified(request.badge, worker.name if worker else None, [check])
 
@@ -324,7 +337,7 @@ class Attendant:
             self._new_session is not None
             and self._eyes is not None
             and self._policy.face is not None
-            and self._eyes.state.state in ("working", "degraded")
+            and state_of(self._eyes).state in ("working", "degraded")
         )
 
     def _show(self, **changes: object) -> None:
@@ -344,6 +357,10 @@ def _reasons(checks: Sequence[Check]) -> tuple[str, ...]:
 
 def _local_time(utc: str, zone: str) -> str:
     return f"{datetime.fromisoformat(utc).astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M:%S}"
+
+
+def _error(error: Exception) -> str:
+    return f"error: {type(error).__name__}: {error}"[:400]  # as long as a check's reason may be
 
 
 def _face_not_run(reason: str) -> list[Check]:
