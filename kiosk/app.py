@@ -30,6 +30,7 @@ from kiosk.sensors.bleak_beacons import BleakBeacons
 from kiosk.sensors.camera import Camera
 from kiosk.sensors.gps import Fence, FixTracker
 from kiosk.sensors.newest_frame import NewestFrame
+from kiosk.sensors.picamera2_camera import Picamera2Camera
 from kiosk.sensors.recorded_beacons import RecordedBeacons
 from kiosk.sensors.serial_gps import SerialGps
 from kiosk.sensors.v4l2 import V4l2Camera
@@ -51,6 +52,8 @@ def open_camera(settings: KioskSettings) -> Camera:
     """Open the camera that the settings name. Raises a SensorError."""
     if settings.camera.startswith("file:"):
         return VideoFileCamera(Path(settings.camera.removeprefix("file:")))
+    if settings.camera.startswith("picamera2"):
+        return Picamera2Camera(int(settings.camera.partition(":")[2] or 0))
     return V4l2Camera(settings.camera)
 
 
