@@ -132,6 +132,11 @@ class BeaconSensor:
         self._tracker = tracker
         self._lock = threading.Lock()
         self._heard_us: int | None = None
+        self._listeners: list[Callable[[Advertisement], None]] = []
+
+    def listen(self, callback: Callable[[Advertisement], None]) -> None:
+        """Call `callback` with every advertisement too, in the scanner's thread."""
+        self._listeners.append(callback)
 
     def start(self) -> None:
         """Begin to scan."""
@@ -163,6 +168,8 @@ class BeaconSensor:
         with self._lock:
             self._tracker.feed(advertisement)
             self._heard_us = advertisement.mono_us
+        for callback in self._listeners:
+            callback(advertisement)
 
 
 def _normal(anchor: str) -> str:

@@ -70,6 +70,11 @@ class SerialGps:
             return reading
         return replace(reading, flags=(*reading.flags, "clock_differs"))
 
+    def sky(self) -> dict[str, int]:
+        """Strength in dB-Hz of each satellite in view, for whoever looks for a place for the antenna."""
+        with self._lock:
+            return self._tracker.sky(_now_us())
+
     @property
     def state(self) -> Part:
         """`working` while sentences come and there is a fix, `degraded` without a fix, `failed` without a receiver."""
