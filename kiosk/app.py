@@ -29,24 +29,25 @@ from kiosk.enclosure import Enclosure, Keys
 from kiosk.enrolment import Consent, Enrolled
 from kiosk.errors import JournalError, JournalFailed, JournalFull
 from kiosk.gallery_key import gallery_key, keys_part
-from kiosk.health import clock_part, free_bytes, gather, troubles
+from kiosk.health import clock_part, free_bytes, gather, state_of, troubles
 from kiosk.identity import FileKey
 from kiosk.journal import Journal
 from kiosk.operations import Enrolment, Operations
 from kiosk.owed import Owed
-from kiosk.place import beacon_check, clock_check, gps_check
+from kiosk.place import beacon_check, clock_check, gps_check, judged
 from kiosk.policy import PROFILES
 from kiosk.presence import Presence
 from kiosk.presence_keeper import PresenceKeeper
 from kiosk.scene_watch import SceneWatch
-from kiosk.sensors.beacons import BeaconSensor, BeaconSource, BeaconTracker, Sighting
+from kiosk.sensors.beacons import BeaconReading, BeaconSensor, BeaconSource, BeaconTracker, Sighting
 from kiosk.sensors.bleak_beacons import BleakBeacons
 from kiosk.sensors.camera import Camera
 from kiosk.sensors.eddystone_eid import EidBook
 from kiosk.sensors.enclosure import GpioTamperLoop, lgpio_pins
-from kiosk.sensors.gps import Fence, FixTracker, Place
+from kiosk.sensors.gps import Fence, FixTracker, GpsReading, Place
 from kiosk.sensors.gps_home import read_home, write_home
 from kiosk.sensors.newest_frame import NewestFrame
+from kiosk.sensors.picamera2_camera import Picamera2Camera
 from kiosk.sensors.recorded_beacons import RecordedBeacons
 from kiosk.sensors.serial_gps import SerialGps
 from kiosk.sensors.v4l2 import V4l2Camera
@@ -75,6 +76,8 @@ def open_camera(settings: KioskSettings) -> Camera:
     """Open the camera that the settings name. Raises a SensorError."""
     if settings.camera.startswith("file:"):
         return VideoFileCamera(Path(settings.camera.removeprefix("file:")))
+    if settings.camera.startswith("picamera2"):
+        return Picamera2Camera(int(settings.camera.partition(":")[2] or 0))
     return V4l2Camera(settings.camera)
 
 
@@ -330,14 +333,13 @@ class Kiosk:
         }
 
     def _local_parts(self) -> dict[str, Part]:
-        absent = Part(state="absent")
         return {
             "journal": self.journal.state,
-            "camera": self.eyes.state if self.eyes is not None else absent,
-            "scene": self._scene.part if self._scene is not None else absent,
+            "camera": state_of(self.eyes),
+            "scene": self._scene.part if self._scene is not None else Part(state="absent"),
             "face": self._face_part,
-            "gps": self._gps.state if self._gps is not None else absent,
-            "beacons": self._beacons.state if self._beacons is not None else absent,
+            "gps": state_of(self._gps),
+            "beacons": state_of(self._beacons),
             "enclosure": self.enclosure.state,
         }
 
@@ -346,16 +348,21 @@ class Kiosk:
         return self._face.session(badge, tapped_us, fps=self.eyes.fps, rng=secrets.SystemRandom())
 
     def _place(self) -> list[Check]:
-        # A receiver that is gone says nothing, not even that it has no fix.
-        speaks = self._gps is not None and self._gps.state.state in ("working", "degraded")
-        gps = self._gps.reading() if self._gps is not None and speaks else None
-        scanner = self._scanner()
-        beacons = scanner.reading() if scanner is not None else None
         return [
-            gps_check(gps, self._fence),
-            beacon_check(beacons, self.settings.anchors),
-            clock_check(self.clock.stamp().clock),
+            judged("gps", lambda: gps_check(self._located(), self._fence)),
+            judged("beacon", lambda: beacon_check(self._heard(), self.settings.anchors)),
+            judged("clock", lambda: clock_check(self.clock.stamp().clock)),
         ]
+
+    def _located(self) -> GpsReading | None:
+        # A receiver that is gone says nothing, not even that it has no fix.
+        if self._gps is None or self._gps.state.state not in ("working", "degraded"):
+            return None
+        return self._gps.reading()
+
+    def _heard(self) -> BeaconReading | None:
+        scanner = self._scanner()
+        return scanner.reading() if scanner is not None else None
 
     def _scanner(self) -> BeaconSensor | None:
         """The scanner while it scans: one that has failed hears nothing, which says nothing about any beacon."""

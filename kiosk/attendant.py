@@ -24,6 +24,7 @@ from evidence.status import Part
 from kiosk.clock import Stamp
 from kiosk.confirmation import COUNTED, ConfirmationRate, confirmation, objection
 from kiosk.errors import JournalFailed, JournalFull, TerminalBusy
+from kiosk.health import state_of
 from kiosk.journal import Journal, Recorded
 from kiosk.policy import FACE_CHECKS, Policy
 from kiosk.punch import Draft, Punch, Step, Tap
@@ -426,13 +427,19 @@ class Attendant:
 
     def _attempt(self, badge: str | None, since_us: int, punch: Punch | None) -> FaceResult:
         if self._new_session is None or self._eyes is None or not self._face_works():
-            part = self._eyes.state if self._eyes is not None else Part(state="absent", reason="camera_failed: none")
-            return _no_face(part.reason or "camera_failed: no picture")
-        session = self._new_session(badge, since_us)
-        newest = self._eyes.newest
+            return _no_face(state_of(self._eyes).reason or "camera_failed: no picture")
+        try:
+            return self._watch(self._eyes, self._new_session(badge, since_us), since_us, punch)
+        except Exception as error:  # a camera or a model that breaks costs the face, never the attempt's record
+            log.exception("face_path_failed")
+            return _no_face(_error(error))
+
+    def _watch(self, eyes: Eyes, session: FaceSession, since_us: int, punch: Punch | None) -> FaceResult:
+        """Feed the session from the tap until it has a result."""
+        newest = eyes.newest
         index = -1 if newest is None else newest.index  # frames from before the tap are not looked at
         while session.result is None:
-            frame = self._eyes.wait_newer(index, FRAME_TIMEOUT_S)
+            frame = eyes.wait_newer(index, FRAME_TIMEOUT_S)
             now_us = time.monotonic_ns() // 1000
             if self._cancelled.is_set():
                 session.give_up(now_us, "cancelled: the worker ended the attempt")
@@ -441,8 +448,8 @@ class Attendant:
             elif frame is not None:
                 index = frame.index
                 self._follow(since_us, punch, session.feed(frame.mono_us, frame.image))
-            elif self._eyes.state.state == "failed":
-                session.give_up(now_us, self._eyes.state.reason or "camera_failed: the camera delivers nothing")
+            elif eyes.state.state == "failed":
+                session.give_up(now_us, eyes.state.reason or "camera_failed: the camera delivers nothing")
         return session.result
 
     def _identify_by_supervisor(self, punch: Punch, request: _Request) -> None:
@@ -499,9 +506,13 @@ class Attendant:
     def _identify_by_pin(self, punch: Punch, request: _Request) -> None:
         assert request.badge is not None and request.pin is not None
         stamp = self._around.stamp()
-        check = self._gallery.check_pin(request.badge, request.pin, boot=stamp.boot, mono_us=stamp.mono_us)
-        # Only the right PIN is answered with a name: nobody reads names off the screen by typing codes.
-        worker = self._gallery.get(request.badge) if check.outcome is Outcome.PASSED else None
+        try:
+            check = self._gallery.check_pin(request.badge, request.pin, boot=stamp.boot, mono_us=stamp.mono_us)
+            # Only the right PIN is answered with a name: nobody reads names off the screen by typing codes.
+            worker = self._gallery.get(request.badge) if check.outcome is Outcome.PASSED else None
+        except Exception as error:
+            log.exception("pin_path_failed")
+            check, worker = Check(name="pin", outcome=Outcome.NOT_RUN, reason=_error(error)), None
         # The code that was typed is kept even where nobody answers to it: an attempt is evidence too.
         punch.identified(request.badge, worker.name if worker else None, [check])
 
@@ -540,7 +551,7 @@ class Attendant:
             and self._eyes is not None
             and self._policy.face is not None
             and not self._gallery.locked
-            and self._eyes.state.state in ("working", "degraded")
+            and state_of(self._eyes).state in ("working", "degraded")
         )
 
     def _supervisor_works(self) -> bool:
@@ -567,6 +578,10 @@ def _reasons(checks: Sequence[Check]) -> tuple[str, ...]:
 
 def _local_time(utc: str, zone: str) -> str:
     return f"{datetime.fromisoformat(utc).astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M:%S}"
+
+
+def _error(error: Exception) -> str:
+    return f"error: {type(error).__name__}: {error}"[:400]  # as long as a check's reason may be
 
 
 def _no_face(reason: str) -> FaceResult:

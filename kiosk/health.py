@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 from evidence.status import Health, Part
 from kiosk.clock import Stamp
@@ -18,6 +19,24 @@ def free_bytes(folder: Path) -> int | None:
     except OSError:
         return None
     return room.f_bavail * room.f_frsize
+
+
+class HasState(Protocol):
+    """Any part of the terminal."""
+
+    @property
+    def state(self) -> Part:
+        """How it is."""
+
+
+def state_of(part: HasState | None) -> Part:
+    """Ask `part` how it is; None: it is not there. A part that raises has failed: the others are told all the same."""
+    if part is None:
+        return Part(state="absent")
+    try:
+        return Part.model_validate(part.state)  # an answer that is none would break whoever lists the parts
+    except Exception as error:
+        return Part(state="failed", reason=f"error: {type(error).__name__}: {error}"[:400])
 
 
 def gather(

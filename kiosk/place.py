@@ -7,6 +7,8 @@ for it (docs/adr).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from evidence.events import Check, ClockReading, Outcome
 from kiosk.sensors.beacons import BeaconReading
 from kiosk.sensors.gps import Fence, GpsReading
@@ -20,6 +22,14 @@ _GPS_SENTENCES = {
     "outside": "the position is outside the site",
     "inside": "the position is inside the site",
 }
+
+
+def judged(name: str, judge: Callable[[], Check]) -> Check:
+    """Run one check; a sensor that raises or gives no answer leaves it `not_run`, and the punch goes on to review."""
+    try:
+        return Check.model_validate(judge())
+    except Exception as error:
+        return _not_run(name, f"error: {type(error).__name__}: {error}"[:400], None)
 
 
 def gps_check(reading: GpsReading | None, fence: Fence | None) -> Check:

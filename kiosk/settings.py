@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 import zoneinfo
 from collections.abc import Iterable
@@ -121,7 +122,7 @@ class KioskSettings(BaseSettings):
     window: int = Field(default=64, ge=1, le=1000)  # events under way without a receipt
 
     # What the terminal looks with
-    camera: str = "/dev/video0"  # or file:PATH
+    camera: str = "/dev/video0"  # or picamera2, picamera2:1 (the second), file:PATH
     gps_port: str | None = None  # such as /dev/ttyAMA0
     gps_baud: int = Field(default=9600, ge=1200, le=921_600)
     beacons: str | None = None  # "bleak", file:PATH, or none
@@ -233,8 +234,8 @@ class KioskSettings(BaseSettings):
     @field_validator("camera")
     @classmethod
     def _camera(cls, value: str) -> str:
-        if not value.startswith(("/dev/", "file:")):
-            raise ValueError("a camera is a device such as /dev/video0, or file:PATH")
+        if not value.startswith(("/dev/", "file:")) and not re.fullmatch(r"picamera2(:[0-9])?", value):
+            raise ValueError("a camera is a device such as /dev/video0, picamera2, picamera2:1, or file:PATH")
         return value
 
     @field_validator("beacons")

@@ -40,6 +40,9 @@ LEAVE_DBM = -68  # hysteresis, so that a beacon at the edge does not flicker
 MEDIAN_OVER_US = 5_000_000
 SILENT_AFTER_US = 10_000_000  # the slowest common beacons send every 2 s, and every second packet may be lost
 STALE_AFTER_US = 90_000_000  # nothing from anybody: the scanner is broken, not the world silent
+# A scanner that has heard somebody and then nobody for this long is called so on the screen: with the 5 s between two
+# health messages operators know within 10 s. It proves nothing yet; the check waits for STALE_AFTER_US.
+QUIET_AFTER_US = 5_000_000
 NOT_MEASURED = frozenset({127, 0, -127})  # HCI's, a driver's and bleak's way to say that there is no RSSI
 WEAKEST_DBM, STRONGEST_DBM = -126, 20  # the range of HCI; anything else is garbage
 MOST_BEACONS = 256  # remembered at once: a sender that changes its id with each packet must not fill the memory
@@ -185,6 +188,12 @@ class BeaconSensor:
         self._tracker, self._badges = tracker, badges
         self._book, self._listener = book, listener
         self._lock = threading.Lock()
+        self._heard_us: int | None = None
+        self._listeners: list[Callable[[Advertisement], None]] = []
+
+    def listen(self, callback: Callable[[Advertisement], None]) -> None:
+        """Call `callback` with every advertisement too, in the scanner's thread."""
+        self._listeners.append(callback)
 
     def start(self) -> None:
         """Begin to scan."""
@@ -208,8 +217,13 @@ class BeaconSensor:
     def state(self) -> Part:
         """The scanner's state; `degraded` where it scans and hears nobody at all."""
         state = self._source.state
-        if state.state == "working" and self.reading().stale:
+        heard_us = self._heard_us
+        if state.state != "working":
+            return state
+        if self.reading().stale:
             return Part(state="degraded", reason="stale: The scanner runs and has heard nobody for 90 s.")
+        if heard_us is not None and time.monotonic_ns() // 1000 - heard_us > QUIET_AFTER_US:
+            return Part(state="degraded", reason="stale: The scanner runs and hears nobody any more.")
         return state
 
     def _feed(self, advertisement: Advertisement) -> None:
@@ -218,8 +232,11 @@ class BeaconSensor:
             self._tracker.take(sighting)
             if self._badges is not None:
                 self._badges.take(sighting)
+            self._heard_us = advertisement.mono_us
         if self._listener is not None:
             self._listener(sighting)
+        for callback in self._listeners:
+            callback(advertisement)
 
 
 def sighting_of(advertisement: Advertisement, book: EidBook | None, unix_ms: int) -> Sighting:

@@ -1,7 +1,7 @@
 """What a camera is to the terminal: numbered pictures with the monotonic time at which they were taken.
 
-The sources are `video_file.VideoFileCamera` and `v4l2.V4l2Camera`; `newest_frame.NewestFrame` watches one of
-them from outside and keeps its latest picture.
+The sources are `video_file.VideoFileCamera`, `v4l2.V4l2Camera` and `picamera2_camera.Picamera2Camera`;
+`newest_frame.NewestFrame` watches one of them from outside and keeps its latest picture.
 """
 
 from __future__ import annotations
@@ -19,11 +19,15 @@ __all__ = ["Camera", "CameraEnded", "CameraError", "CameraFailed", "CameraStalle
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One picture: `index` counts up by source, `mono_us` is when it was taken, `image` is H x W x 3 uint8, BGR."""
+    """One picture: `index` counts up by source, `mono_us` is when it was taken, `image` is H x W x 3 uint8, BGR.
+
+    `main` is the same instant in more pixels, where the camera gives two sizes at once.
+    """
 
     index: int
     mono_us: int
     image: NDArray[np.uint8]
+    main: NDArray[np.uint8] | None = None
 
 
 class Camera(Protocol):

@@ -182,6 +182,10 @@ class FixTracker:
             rejected=dict(self._rejected),
         )
 
+    def sky(self, mono_us: int) -> dict[str, int]:
+        """Strength in dB-Hz of each satellite in view."""
+        return self._signs.sky(mono_us)
+
     def gnss_time(self, mono_us: int) -> datetime | None:
         """UTC by the satellites at `mono_us`, None without a fresh fix; late by what the serial line takes."""
         return self._times.now(mono_us)

@@ -60,6 +60,11 @@ class SpoofSigns:
         strengths = [found for one in self._used if (found := self._strength(*one, mono_us)) is not None]
         return statistics.pstdev(strengths) if len(strengths) >= FEWEST_STRENGTHS else None
 
+    def sky(self, mono_us: int) -> dict[str, int]:
+        """Strength in dB-Hz of each satellite in view that was heard lately, by system and number."""
+        fresh = ((key, strength) for key, (strength, at_us) in self._strengths.items() if mono_us - at_us <= FRESH_US)
+        return {f"{system}{number}": strength for (system, number), strength in sorted(fresh)}
+
     def second_over(self, mono_us: int) -> None:
         """Judge the second that just ended."""
         spread = self.spread_db(mono_us)

@@ -133,7 +133,7 @@ class NewestFrame:
         with self._changed:
             if self._watcher is None or self._stopping:
                 return Part(state="unknown", reason="camera_failed: The camera is not running.")
-            if len(self._stuck) >= MOST_STUCK_READERS:
+            if self._hopeless():
                 return _failed("camera_stalled", "The camera's driver does not answer any more: restart the terminal.")
             if isinstance(self._error, SensorError):
                 return _failed(self._error.code, str(self._error))
@@ -147,9 +147,18 @@ class NewestFrame:
 
     @property
     def stuck(self) -> bool:
-        """True when so many readers hang in the driver that only a restart of the process can help."""
+        """True when readers hang in the driver and only a restart of the process can help.
+
+        One is enough where nothing has come for as long as the others would have taken: libcamera gives a camera to
+        one opener, so that behind a reader that hangs every other is refused at once and none joins it.
+        """
         with self._changed:
-            return len(self._stuck) >= MOST_STUCK_READERS
+            return self._hopeless()
+
+    def _hopeless(self) -> bool:
+        silent_s = time.monotonic() - self._arrived_s
+        too_long_s = (MOST_STUCK_READERS + 1) * LEAVE_FACTOR * self._reopen_after_s
+        return len(self._stuck) >= MOST_STUCK_READERS or (bool(self._stuck) and silent_s > too_long_s)
 
     def _fresh(self) -> bool:
         return time.monotonic() - self._arrived_s <= self._reopen_after_s

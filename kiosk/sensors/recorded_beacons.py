@@ -68,6 +68,7 @@ class RecordedBeacons:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._over = False
+        self._error: Exception | None = None  # of whoever took the latest advertisement
 
     def start(self, callback: Callable[[Advertisement], None]) -> None:
         """Begin to play."""
@@ -84,11 +85,14 @@ class RecordedBeacons:
 
     @property
     def state(self) -> Part:
-        """`working` while it plays, `failed` when it is over."""
+        """`working` while it plays, `failed` when it is over or what it plays cannot be taken."""
         if self._thread is None or self._stop.is_set():
             return Part(state="unknown", reason="no_scanner: The recording is not being played.")
         if self._over:
             return Part(state="failed", reason="no_scanner: The recording is over.")
+        if self._error is not None:
+            what = f"{type(self._error).__name__}: {self._error}"
+            return Part(state="failed", reason=f"no_scanner: An advertisement cannot be taken ({what})."[:400])
         return Part(state="working")
 
     def _play(self, callback: Callable[[Advertisement], None]) -> None:
@@ -99,7 +103,11 @@ class RecordedBeacons:
                 wait_s = (at_us - time.monotonic_ns() // 1000) / 1e6 if self._realtime else 0.0
                 if self._stop.wait(max(0.0, wait_s)):
                     return
-                callback(_advertisement(line, at_us))
+                try:
+                    callback(_advertisement(line, at_us))
+                    self._error = None
+                except Exception as error:  # a thread that dies unseen would leave `working` behind
+                    self._error = error
             if not self._loop:
                 self._over = True
                 return

@@ -73,6 +73,11 @@ class SerialGps:
             return reading
         return replace(reading, flags=(*reading.flags, "clock_differs"))
 
+    def sky(self) -> dict[str, int]:
+        """Strength in dB-Hz of each satellite in view, for whoever looks for a place for the antenna."""
+        with self._lock:
+            return self._tracker.sky(_now_us())
+
     @property
     def home(self) -> Place | None:
         """Where the terminal stood when it first had enough fixes; None before."""
@@ -131,8 +136,14 @@ class SerialGps:
         now_us = _now_us()
         with self._lock:
             before = self._tracker.accepted
-            for line in lines:
-                self._tracker.feed(line, now_us)
+            try:
+                for line in lines:
+                    self._tracker.feed(line, now_us)
+            except Exception:
+                # What a broken judge has let through so far is worth nothing: without this, fixes would add up over
+                # the reopenings while the signs of a simulator are never looked at.
+                self._tracker = FixTracker(self._tracker.fence)
+                raise
             if self._tracker.accepted > before:
                 self._heard_s = time.monotonic()
 

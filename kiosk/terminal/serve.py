@@ -10,6 +10,7 @@ import contextlib
 import ipaddress
 import socket
 import threading
+from collections.abc import Callable
 
 import uvicorn
 from fastapi import FastAPI
@@ -32,13 +33,22 @@ class TerminalServer:
     """
 
     def __init__(
-        self, service: TerminalService, language: Language = "zh", host: str = "127.0.0.1", port: int = 8080
+        self,
+        service: TerminalService | None,
+        language: Language = "zh",
+        host: str = "127.0.0.1",
+        port: int = 8080,
+        page: Callable[[FastAPI], None] | None = None,
     ) -> None:
+        """`page` puts another page than the worker's on the application; there is no service then."""
         if not _is_loopback(host):
             raise NotLoopback(f"the screen is for this machine's own browser; {host!r} is not a loopback address")
         self.host, self.port = host, port
         self.app = FastAPI(title="Zaigang terminal", docs_url=None, redoc_url=None, openapi_url=None)
-        attach(self.app, service, language)
+        if page is not None:
+            page(self.app)
+        elif service is not None:
+            attach(self.app, service, language)
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
         self._socket: socket.socket | None = None

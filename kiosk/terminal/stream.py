@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Protocol
 
 import structlog
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
-
-from kiosk.terminal.view import TerminalService
 
 PICTURE_PATH = "/picture.mjpeg"
 BOUNDARY = "zaigang-frame"
@@ -20,7 +19,14 @@ GIVE_UP_S = 3.0  # a picture that stays away this long ends the response; a page
 log = structlog.get_logger(__name__)
 
 
-def picture_router(service: TerminalService) -> APIRouter:
+class HasPicture(Protocol):
+    """Whoever has a live picture."""
+
+    def picture(self) -> bytes | None:
+        """The newest as JPEG; None where there is none to show."""
+
+
+def picture_router(service: HasPicture) -> APIRouter:
     """Return the route that streams `service.picture()`."""
     router = APIRouter()
 
@@ -35,7 +41,7 @@ def picture_router(service: TerminalService) -> APIRouter:
     return router
 
 
-async def _parts(service: TerminalService) -> AsyncIterator[bytes]:
+async def _parts(service: HasPicture) -> AsyncIterator[bytes]:
     # Chromium draws a part only when it has read the head of the next one. So each picture is followed by that head
     # at once, without a Content-Length that nobody knows yet; else the screen would lag one picture behind.
     yield NEXT_PART
@@ -50,7 +56,7 @@ async def _parts(service: TerminalService) -> AsyncIterator[bytes]:
         await asyncio.sleep(POLL_S)
 
 
-def _newest(service: TerminalService) -> bytes | None:
+def _newest(service: HasPicture) -> bytes | None:
     try:
         return service.picture()
     except Exception:

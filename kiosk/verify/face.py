@@ -23,7 +23,7 @@ from kiosk.verify.gallery import Gallery, GalleryError, Template
 from kiosk.verify.landmarks import LandmarkDetector
 from kiosk.verify.matcher import Likeness, verify
 from kiosk.verify.models import landmark_bundle
-from kiosk.verify.quality import ENROLMENT, assess
+from kiosk.verify.quality import ENROLMENT, VERIFICATION, Quality, assess
 from kiosk.verify.session import FaceRequest, FaceSession, FaceSettings
 
 
@@ -69,6 +69,10 @@ class Face:
         if not quality.ok or quality.face is None:
             return EnrolmentView(None, quality.code, quality.box)
         return EnrolmentView(self.embedder.embed(image_bgr, quality.face), None, quality.box)
+
+    def look(self, mono_us: int, image_bgr: NDArray[np.uint8]) -> Quality:
+        """Judge one frame (H, W, 3 BGR) by the limits of a punch; `mono_us` later than before. Raises a VerifyError."""
+        return assess(self._video.detect(image_bgr, mono_us), image_bgr, VERIFICATION)
 
     def same_person(self, vector: NDArray[np.float32], others: Sequence[NDArray[np.float32]]) -> bool:
         """True if a vector (128,) matches a template made of `others`."""

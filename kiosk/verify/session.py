@@ -321,7 +321,7 @@ class FaceSession:
         self._phase, self._hint, self._candidate, self._tracker = FacePhase.DONE, None, None, None
 
     def _broken(self, name: str, error: Exception) -> None:
-        self._checks[name] = _not_run(name, f"error: {type(error).__name__}: {error}")
+        self._checks[name] = _not_run(name, f"error: {type(error).__name__}: {error}"[:400])
 
     def _progress(self) -> FaceProgress:
         challenge, asks = self._challenge, len(self._request.asks)

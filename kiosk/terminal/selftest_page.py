@@ -1,0 +1,112 @@
+"""The self-test at 800×480: the live picture, and one line for each part. It replaces the worker's page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+from nicegui import run, ui
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from kiosk.selftest_texts import HEADINGS, STATES
+from kiosk.terminal.pages import HOSTS, VIEWPORT
+from kiosk.terminal.stream import PICTURE_PATH, picture_router
+from kiosk.terminal.widgets import block, label
+
+if TYPE_CHECKING:
+    from kiosk.selftest import Line, Selftest
+    from kiosk.terminal.texts import Language
+
+LOOK_S = 1.0  # a look costs a face detection
+LANGUAGE_NAMES = {"zh": "English", "en": "中文"}
+
+
+def attach_selftest(app: FastAPI, test: Selftest, language: Language) -> None:
+    """Put the self-test at `/` and the live picture beside it."""
+
+    @ui.page("/", title=HEADINGS["title"][language], viewport=VIEWPORT)
+    def page(lang: str = "") -> None:
+        chosen: Language = "zh" if lang == "zh" else "en" if lang == "en" else language
+        ui.add_head_html(f"<style>{_CSS}</style>")
+        _Page(test, chosen)
+
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=HOSTS)
+    app.include_router(picture_router(test))
+    ui.run_with(app, tailwind=False, show_welcome_message=False, dark=False)
+
+
+class _Page:
+    def __init__(self, test: Selftest, language: Language) -> None:
+        self._test, self._language = test, language
+        other = "en" if language == "zh" else "zh"
+        with block("selftest").props(f'lang="{"zh-CN" if language == "zh" else "en"}"') as self._root:
+            with block("top"):
+                label("title", HEADINGS["title"][language])
+                self._verdict = label("verdict")
+                ui.element("a").classes("switch").props(f'href="/?lang={other}"')._text = LANGUAGE_NAMES[language]
+            with block("columns"):
+                with block("eye"):
+                    label("nothing", HEADINGS["no_picture"][language])
+                    ui.element("img").props(f'src="{PICTURE_PATH}" alt=""')
+                self._rows = block("rows")
+        self._shown: list[Line] = []
+        ui.timer(LOOK_S, self._look)
+
+    async def _look(self) -> None:
+        lines = await run.io_bound(self._test.lines)
+        if lines is None or lines == self._shown:  # None: the server is being stopped
+            return
+        self._shown = lines
+        failed = any(line.state == "failed" for line in lines)
+        self._verdict.set_text(HEADINGS["unwell" if failed else "well"][self._language])
+        self._verdict.classes(replace=f"verdict verdict-{'failed' if failed else 'ok'}")
+        self._rows.clear()
+        with self._rows:
+            for line in lines:
+                self._draw(line)
+        self._root.props(f'data-parts="{len(lines)}"')
+
+    def _draw(self, line: Line) -> None:
+        language = self._language
+        with block(f"row row-{line.state}").props(f'data-part="{line.part}" data-state="{line.state}"'):
+            with block("what"):
+                label("part", line.name[language])
+                label("state", STATES[line.state][language])
+            with block("words"):
+                label("seen", line.seen[language])
+                if line.do[language]:
+                    label("do", line.do[language])
+
+
+_CSS = """
+* { box-sizing: border-box; }
+html, body { margin: 0; height: 100%; overflow: hidden; background: #eef2f6; color: #0f1b2a;
+  font-family: "Noto Sans", "Noto Sans CJK SC", "Noto Sans SC", "Microsoft YaHei", "DejaVu Sans", sans-serif; }
+.nicegui-content, .q-page, .q-page-container { padding: 0 !important; gap: 0 !important; min-height: 0 !important; }
+.nicegui-content { display: block !important; height: 100vh; width: 100%; }
+.selftest { height: 100vh; display: flex; flex-direction: column; line-height: 1.25; }
+.top { height: 48px; flex: none; display: flex; align-items: center; gap: 16px; padding-left: 14px;
+  background: #0f2036; color: #fff; }
+.title { font-size: 20px; font-weight: 700; }
+.verdict { flex: 1 1 0; font-size: 17px; font-weight: 700; }
+.verdict-ok { color: #7fe0ae; } .verdict-failed { color: #ffb3b3; }
+.switch { width: 96px; height: 48px; display: flex; align-items: center; justify-content: center; font-size: 18px;
+  color: #fff; background: #1d3553; text-decoration: none; }
+.columns { flex: 1 1 0; min-height: 0; display: flex; gap: 8px; padding: 8px; }
+.eye { flex: none; width: 280px; height: 210px; position: relative; border-radius: 8px; overflow: hidden;
+  background: #0f2036; }
+.eye .nothing { position: absolute; inset: 0; display: flex; align-items: center; justify-content: center;
+  color: #d5dfec; font-size: 16px; }
+.eye img { position: absolute; width: 100%; height: 100%; object-fit: cover; transform: scaleX(-1); }
+.rows { flex: 1 1 0; min-width: 0; display: flex; flex-direction: column; gap: 4px; overflow-y: auto; }
+.row { display: flex; gap: 8px; background: #fff; border-left: 8px solid #c3cdd9; border-radius: 6px;
+  padding: 3px 8px; min-height: 38px; flex: none; align-items: center; }
+.row-ok { border-color: #0a6b3d; } .row-doubt { border-color: #d08a00; } .row-failed { border-color: #a81e1e; }
+.what { flex: none; width: 88px; } .part { font-size: 15px; font-weight: 700; }
+.state { font-size: 13px; color: #45546a; }
+.row-ok .state { color: #0a6b3d; } .row-doubt .state { color: #8a5200; } .row-failed .state { color: #a81e1e; }
+.words { flex: 1 1 0; min-width: 0; }
+.seen { font-size: 13px; overflow: hidden; display: -webkit-box; -webkit-line-clamp: 2; -webkit-box-orient: vertical;
+  overflow-wrap: anywhere; }
+.do { font-size: 14px; font-weight: 700; color: #8a5200; } .row-failed .do { color: #a81e1e; }
+"""

@@ -1,0 +1,136 @@
+"""The whole terminal with a camera that takes the next picture when the attempt asks for it.
+
+Everything is real but the time between two frames: a living person answers the screen frame by frame, so that an
+attempt ends the same way on a busy machine as on an idle one, and a fault that is injected is all that changes.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evidence.events import ClockReading, LogType
+from kiosk.app import Kiosk
+from kiosk.clock import SystemClock
+from kiosk.policy import PROFILES, Demand, Policy
+from kiosk.sensors.camera import Camera, Frame
+from kiosk.terminal.view import Phase
+from kiosk.verify.landmarks import LandmarkDetector
+from kiosk.verify.models import landmark_bundle
+from tests.kiosk.test_app import enrol, terminal
+from zaigang.synthetic.camera import StageCamera, VirtualClock
+from zaigang.synthetic.performance import Actor, living_person
+from zaigang.synthetic.person import LivingPerson
+from zaigang.synthetic.portraits import astronaut
+
+IDLE_FRAME_S = 0.1  # between pictures that nobody asks for; NewestFrame calls a camera dead after 3 s
+SLOW_FRAME_S = 2.0
+PATIENCE_S = 60.0
+SEED = 7  # of the prompts: every attempt asks for the same
+
+
+def strict(policy: Policy) -> Policy:
+    """The policy with every optional check required: a check that did not run shows in the verdict."""
+    demands = {"face": policy.face, "badge_pin": policy.badge_pin}
+    return policy.model_copy(
+        update={name: Demand(required=one.required + one.optional) for name, one in demands.items() if one}
+    )
+
+
+def strict_profiles(patch: pytest.MonkeyPatch, **changes: Any) -> None:
+    """Make the demo's policy strict for every Kiosk from now on, and give it a synchronised clock."""
+    patch.setattr("kiosk.app.PROFILES", {"demo": strict(PROFILES["demo"]).model_copy(update=changes)})
+    patch.setattr(SystemClock, "_ask", lambda self: ClockReading(source="ntp", synced=True, error_ms=1))
+
+
+class Stage:
+    """A living person before a camera that waits to be asked. `scene.open_camera` and `scene.stand`, as in the demo."""
+
+    def __init__(self) -> None:
+        with LandmarkDetector(landmark_bundle(), mode="image") as detector:
+            self.person = LivingPerson(astronaut(), detector)
+        self.clock = VirtualClock(time.monotonic_ns() // 1000)
+        self.wanted = threading.Event()  # an attempt waits for the next picture
+        self.rested = threading.Event()  # whoever stands there has begun anew since the last attempt
+        self.kiosk: Kiosk | None = None
+
+    def stand(self, who: str) -> None:
+        """The worker is always there."""
+
+    def open_camera(self) -> Camera:
+        """Open the camera; the person stands there anew, at rest."""
+        return _LockstepCamera(self)
+
+    @property
+    def attempt_runs(self) -> bool:
+        """Whether somebody is being looked at."""
+        return self.kiosk is not None and self.kiosk.attendant._view.phase not in (Phase.IDLE, Phase.RESULT)
+
+    def actor(self) -> Actor:
+        """Somebody who moves the same way each time."""
+        return living_person(self.person, seed=SEED)
+
+
+class _LockstepCamera:
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._camera = StageCamera(stage.clock)
+
+    @property
+    def name(self) -> str:
+        return "lockstep"
+
+    def read(self, timeout_s: float) -> Frame:
+        stage = self._stage
+        asked = stage.wanted.wait(IDLE_FRAME_S)
+        if not asked and stage.attempt_runs:
+            asked = stage.wanted.wait(SLOW_FRAME_S)  # a busy machine is still looking at the last one
+        stage.wanted.clear()
+        if asked or stage.attempt_runs:
+            stage.rested.clear()
+            self._camera.show(stage.kiosk.attendant._view.ask if stage.kiosk is not None else None)
+            return self._camera.read(timeout_s)
+        stage.clock.wait_until(time.monotonic_ns() // 1000)  # taps are stamped with the machine's clock
+        self._camera.show(None)
+        self._camera.stand(stage.actor())
+        frame = self._camera.read(timeout_s)
+        stage.rested.set()
+        return frame
+
+    def close(self) -> None:
+        self._camera.close()
+
+
+@contextmanager
+def lockstep_terminal(folder: Path, stage: Stage, patch: pytest.MonkeyPatch, **changes: Any) -> Iterator[Kiosk]:
+    """Run a terminal on which the worker W-1 is enrolled, whose clock is synchronised and whose policy is strict."""
+    strict_profiles(patch)
+    patch.setattr("secrets.SystemRandom", lambda: random.Random(SEED))
+    with terminal(folder, stage.open_camera, **changes) as kiosk:
+        stage.kiosk = kiosk
+        enrol(kiosk, stage)  # type: ignore[arg-type]  # all that it asks of a scene is to stand there
+        eyes = kiosk.eyes
+        assert eyes is not None
+        wait_newer = eyes.wait_newer
+
+        def ask_and_wait(index: int, timeout_s: float) -> Frame | None:
+            stage.wanted.set()
+            return wait_newer(index, timeout_s)
+
+        tap = kiosk.attendant.tap
+
+        def tap_at_rest(log_type: LogType, badge: str | None) -> None:
+            assert stage.rested.wait(PATIENCE_S), "the camera gives no pictures"
+            tap(log_type, badge)
+
+        eyes.wait_newer = ask_and_wait  # type: ignore[method-assign]
+        kiosk.attendant.tap = tap_at_rest  # type: ignore[method-assign]
+        yield kiosk
+    stage.kiosk = None
