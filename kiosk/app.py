@@ -18,19 +18,22 @@ import structlog
 from evidence.events import Check, ConfigAppliedBody, Kind, Outcome
 from evidence.status import Part
 from kiosk.attendant import Attendant, Surroundings
+from kiosk.badge_codes import worker_of
 from kiosk.clock import Stamp, SystemClock, step_ms
 from kiosk.enclosure import Enclosure, Keys
 from kiosk.enrolment import Consent, Enrolled, EnrolmentDesk, EnrolmentError
-from kiosk.errors import JournalFailed, JournalFull
+from kiosk.errors import BadgeCodesUnreadable, JournalFailed, JournalFull
 from kiosk.health import clock_part, free_bytes, gather, troubles
 from kiosk.identity import FileKey, load_or_create_gallery_key
 from kiosk.journal import Journal
 from kiosk.place import beacon_check, clock_check, gps_check
 from kiosk.policy import PROFILES
+from kiosk.sensors.badges import BadgeSource, RecordedBadges
 from kiosk.sensors.beacons import BeaconSensor, BeaconSource, BeaconTracker
 from kiosk.sensors.bleak_beacons import BleakBeacons
 from kiosk.sensors.camera import Camera
 from kiosk.sensors.enclosure import GpioTamperLoop, lgpio_pins
+from kiosk.sensors.evdev_badges import EvdevBadges
 from kiosk.sensors.gps import Fence, FixTracker
 from kiosk.sensors.newest_frame import NewestFrame
 from kiosk.sensors.recorded_beacons import RecordedBeacons
@@ -139,6 +142,8 @@ class Kiosk:
             device=settings.device,
             tz=settings.tz,
         )
+        self._badge_trouble: str | None = None
+        self._badge_reader = _badge_reader(settings, self._badge)
         self.screen: TerminalServer | None = None
         if screen:
             self.screen = TerminalServer(self.attendant, settings.language, settings.screen_host, settings.screen_port)
@@ -150,7 +155,7 @@ class Kiosk:
         if self._face is not None:
             self._closing.callback(self._face.close)  # last of all: a running attempt still looks
         self.enclosure.start()  # first of all: it is not there only for punches
-        for part in (self.eyes, self._gps, self._beacons, self.uplink, self.attendant, self.screen):
+        for part in (self.eyes, self._gps, self._beacons, self.uplink, self.attendant, self._badge_reader, self.screen):
             if part is not None:
                 part.start()
                 self._closing.callback(part.stop)
@@ -244,7 +249,26 @@ class Kiosk:
             "gps": self._gps.state if self._gps is not None else absent,
             "beacons": self._beacons.state if self._beacons is not None else absent,
             "enclosure": self.enclosure.state,
+            "badge_reader": self._badge_part(),
         }
+
+    def _badge(self, code: str) -> None:
+        """A badge was read: whose is it?"""
+        try:
+            worker = worker_of(code, self.settings.badge_codes)
+            self._badge_trouble = None
+        except BadgeCodesUnreadable as error:
+            worker, self._badge_trouble = None, f"{error.code}: {error}"[:400]
+            log.error("badge_codes_unreadable", why=str(error))
+        self.attendant.badge_read(worker)
+
+    def _badge_part(self) -> Part:
+        if self._badge_reader is None:
+            return Part(state="absent")
+        state = self._badge_reader.state
+        if state.state == "working" and self._badge_trouble is not None:
+            return Part(state="degraded", reason=self._badge_trouble)
+        return state
 
     def _new_session(self, badge: str | None, tapped_us: int) -> FaceSession:
         assert self._face is not None and self.eyes is not None
@@ -331,3 +355,11 @@ def _beacons(settings: KioskSettings) -> BeaconSensor | None:
     else:
         source = BleakBeacons()
     return BeaconSensor(source, BeaconTracker(settings.anchors))
+
+
+def _badge_reader(settings: KioskSettings, on_code: Callable[[str], None]) -> BadgeSource | None:
+    if settings.badge_reader is None:
+        return None
+    if settings.badge_reader.startswith("file:"):
+        return RecordedBadges(Path(settings.badge_reader.removeprefix("file:")), on_code)
+    return EvdevBadges(settings.badge_reader, on_code)

@@ -27,7 +27,7 @@ from kiosk.policy import FACE_CHECKS, Policy
 from kiosk.punch import Punch, Step, Tap
 from kiosk.sensors.camera import Frame
 from kiosk.terminal.picture import privacy_jpeg
-from kiosk.terminal.view import Phase, Result, TerminalView
+from kiosk.terminal.view import BadgeRead, Phase, Result, TerminalView
 from kiosk.verify.gallery import Gallery
 from kiosk.verify.session import FacePhase, FaceProgress, FaceResult, FaceSession
 
@@ -35,6 +35,8 @@ log = structlog.get_logger()
 
 FRAME_TIMEOUT_S = 0.5  # how long one wait for a frame lasts before the attempt looks at the clock again
 RESULT_LASTS_S = 60.0  # the page closes it much earlier; without a browser it closes all the same
+BADGE_KEPT_S = 20.0  # as long as the pad keeps what was typed (kiosk.terminal.entry)
+UNKNOWN_SHOWN_S = 8.0  # long enough to read two lines
 RECEIPT_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford base 32: no I, L, O, U to misread aloud
 _LOCKED = "enclosure_opened: nobody can be recognised, for the faces' key left the memory when the case was opened"
 _STEPS = {
@@ -114,6 +116,8 @@ class Attendant:
         self._request: _Request | None = None
         self._cancelled = threading.Event()
         self._shown_s = 0.0  # when the result came up, by time.monotonic
+        self._badge_s = 0.0  # when the last badge was read
+        self._unknown_s: float | None = None  # when a badge was read that nobody has
         self._stopping = False
         self._tz = tz
         self._view = TerminalView(version=1, phase=Phase.IDLE, site=site, device=device, face_available=False, tz=tz)
@@ -141,6 +145,11 @@ class Attendant:
         with self._lock:
             if self._view.phase is Phase.RESULT and time.monotonic() - self._shown_s > RESULT_LASTS_S:
                 self.dismiss()
+            now_s = time.monotonic()
+            if self._view.badge is not None and now_s - self._badge_s > BADGE_KEPT_S:
+                self._show(badge=None)
+            if self._unknown_s is not None and now_s - self._unknown_s < UNKNOWN_SHOWN_S:
+                troubles = ("badge_unknown", *troubles)
             phase = self._view.phase
             if phase is Phase.IDLE and journal == "failed":
                 phase = Phase.OUT_OF_ORDER
@@ -162,6 +171,22 @@ class Attendant:
     def badge_pin(self, log_type: LogType, badge: str, pin: str) -> None:
         """Punch without a face."""
         self._ask(_Request(Method.BADGE_PIN, log_type, badge, pin))
+
+    def badge_read(self, worker: str | None) -> None:
+        """A badge was held to the reader: whose it is, None where nobody knows it. Counts only between two punches."""
+        with self._lock:
+            result = self._view.result
+            if self._request is not None or self._view.phase not in (Phase.IDLE, Phase.RESULT):
+                return
+            if result is not None and result.worker == worker:
+                return  # the reader read the same badge once more, and its owner is reading the result
+            now_s = time.monotonic()
+            if worker is None:
+                self._unknown_s = now_s
+                return
+            self._unknown_s, self._badge_s = None, now_s
+            read = BadgeRead(time.monotonic_ns() // 1000, worker)
+            self._show(phase=Phase.IDLE, result=None, log_type=None, hint=None, ask=None, badge=read)
 
     def cancel(self) -> None:
         """Give up the running attempt; it is kept."""
@@ -192,7 +217,7 @@ class Attendant:
             self._cancelled.clear()
             self._request = request
             first = Phase.LOOKING if request.method is Method.FACE else Phase.CHECKING
-            self._show(phase=first, result=None, log_type=request.log_type, hint=None, ask=None)
+            self._show(phase=first, result=None, log_type=request.log_type, hint=None, ask=None, badge=None)
             self._lock.notify_all()
 
     def _run(self) -> None:

@@ -75,6 +75,12 @@ class NotCleared(KioskError):
     code = "not_cleared"
 
 
+class BadgeCodesUnreadable(KioskError):
+    """Nobody can say whose badge it is; the message names the line."""
+
+    code = "badge_codes"
+
+
 class UplinkError(KioskError):
     """The way to the collector is closed for now."""
 

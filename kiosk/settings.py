@@ -108,6 +108,8 @@ class KioskSettings(BaseSettings):
     anchors: Texts = ()  # beacon ids that stand at this site
     fence: FenceSettings | None = None
     landmark_bundle: Path | None = None  # a face_landmarker.task of one's own
+    badge_reader: str | None = None  # /dev/input/by-id/…, file:PATH, or none
+    badge_codes: Path | None = None  # CSV of code,employee code; where not given a badge's code is the employee code
     enclosure: EnclosureSettings = EnclosureSettings()
 
     # What is demanded
@@ -212,6 +214,15 @@ class KioskSettings(BaseSettings):
             return None
         if value is not None and value != "bleak" and not value.startswith("file:"):
             raise ValueError('beacons come from "bleak", file:PATH or "none"')
+        return value
+
+    @field_validator("badge_reader")
+    @classmethod
+    def _badge_reader(cls, value: str | None) -> str | None:
+        if value == "none":
+            return None
+        if value is not None and not value.startswith(("/dev/input/", "file:")):
+            raise ValueError('a badge reader is a device such as /dev/input/by-id/…-event-kbd, file:PATH or "none"')
         return value
 
     @model_validator(mode="after")

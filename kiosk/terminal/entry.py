@@ -61,6 +61,12 @@ class Entry:
         elif _fits_badge(character) and len(self.badge) < MAX_BADGE:
             self.badge += character
 
+    def take(self, badge: str, method: Method, now_s: float) -> None:
+        """Put in a badge that was read, in place of whatever was typed; with `method` PIN, the PIN comes next."""
+        self.clear()
+        self.badge = badge
+        self.choose(method, now_s)
+
     def erase(self, now_s: float) -> None:
         """Take back the last character of the field; of an empty PIN, go back to the badge."""
         self._touch(now_s)
