@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 
 import structlog
 
-from evidence.events import Check, ConfigAppliedBody, Kind, Outcome
+from evidence.events import Check, ConfigAppliedBody, Kind, Outcome, Verdict
 from evidence.status import Part
 from kiosk.attendant import Attendant, Surroundings
 from kiosk.badge_codes import worker_of
@@ -35,6 +35,7 @@ from kiosk.sensors.camera import Camera
 from kiosk.sensors.enclosure import GpioTamperLoop, lgpio_pins
 from kiosk.sensors.evdev_badges import EvdevBadges
 from kiosk.sensors.gps import Fence, FixTracker
+from kiosk.sensors.lamps import Lamps
 from kiosk.sensors.newest_frame import NewestFrame
 from kiosk.sensors.recorded_beacons import RecordedBeacons
 from kiosk.sensors.serial_gps import SerialGps
@@ -115,6 +116,7 @@ class Kiosk:
             signed=self.uplink.wake,
         )
         self._closing.callback(self.enclosure.stop)
+        self._lamps = _lamps(settings, self._pins)
         self._fence = _fence(settings)
         self._gps = _gps(settings, self._fence)
         self._beacons = _beacons(settings)
@@ -137,6 +139,7 @@ class Kiosk:
                 self._online,
                 self.uplink.wake,
                 self.enclosure.judging,
+                self._show_lamps,
             ),
             site=settings.title,
             device=settings.device,
@@ -155,7 +158,16 @@ class Kiosk:
         if self._face is not None:
             self._closing.callback(self._face.close)  # last of all: a running attempt still looks
         self.enclosure.start()  # first of all: it is not there only for punches
-        for part in (self.eyes, self._gps, self._beacons, self.uplink, self.attendant, self._badge_reader, self.screen):
+        for part in (
+            self.eyes,
+            self._gps,
+            self._beacons,
+            self.uplink,
+            self.attendant,
+            self._badge_reader,
+            self._lamps,
+            self.screen,
+        ):
             if part is not None:
                 part.start()
                 self._closing.callback(part.stop)
@@ -248,7 +260,7 @@ class Kiosk:
             "face": self._face_part,
             "gps": self._gps.state if self._gps is not None else absent,
             "beacons": self._beacons.state if self._beacons is not None else absent,
-            "enclosure": self.enclosure.state,
+            "enclosure": self._enclosure_part(),
             "badge_reader": self._badge_part(),
         }
 
@@ -261,6 +273,16 @@ class Kiosk:
             worker, self._badge_trouble = None, f"{error.code}: {error}"[:400]
             log.error("badge_codes_unreadable", why=str(error))
         self.attendant.badge_read(worker)
+
+    def _show_lamps(self, verdict: Verdict | None) -> None:
+        if self._lamps is not None:
+            self._lamps.show(verdict)
+
+    def _enclosure_part(self) -> Part:
+        state = self.enclosure.state
+        if self._lamps is not None and self._lamps.trouble is not None and state.state in ("working", "absent"):
+            return Part(state="degraded", reason=self._lamps.trouble)
+        return state
 
     def _badge_part(self) -> Part:
         if self._badge_reader is None:
@@ -363,3 +385,10 @@ def _badge_reader(settings: KioskSettings, on_code: Callable[[str], None]) -> Ba
     if settings.badge_reader.startswith("file:"):
         return RecordedBadges(Path(settings.badge_reader.removeprefix("file:")), on_code)
     return EvdevBadges(settings.badge_reader, on_code)
+
+
+def _lamps(settings: KioskSettings, pins: Callable[[], Factory]) -> Lamps | None:
+    built = settings.enclosure
+    if built.green_pin is None and built.red_pin is None and built.buzzer_pin is None:
+        return None
+    return Lamps(green=built.green_pin, red=built.red_pin, buzzer=built.buzzer_pin, pins=pins)

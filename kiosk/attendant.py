@@ -83,6 +83,7 @@ class Surroundings:
     online: Callable[[], bool]
     recorded: Callable[[], None]  # called after each commit: wakes the uplink
     judging: Callable[[], AbstractContextManager[Sequence[Check]]]  # the seal's check; it holds until the commit
+    ended: Callable[[Verdict | None], None]  # how a punch ended, None: not recorded; lamps and buzzer
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +237,7 @@ class Attendant:
             with self._lock:
                 self._request = None
                 self._finish(result)
+            self._around.ended(result.verdict if result.receipt_code is not None else None)
             # Only now does anyone see it; the line is what a crash test holds the journal against.
             log.info("punch_shown", verdict=result.verdict, receipt=result.receipt_code)
 

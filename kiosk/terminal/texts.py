@@ -169,6 +169,7 @@ REASONS: dict[str, Reason] = {
         "The case cannot be watched: punches are checked",
         "Punch as always, and tell the site manager.",
     ),
+    "lamps_failed": _r("指示灯或蜂鸣器故障", _CALL_ZH, "The lamps or the buzzer failed", _CALL_EN),
     "no_badge_reader": _r(
         "读卡器未连接", "请在屏幕上输入工号。", "The badge reader is missing", "Type your badge number on the screen."
     ),

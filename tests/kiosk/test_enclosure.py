@@ -546,3 +546,21 @@ def test_the_command_clears_with_the_service_stopped_and_says_in_one_line_what_i
     pins.pin(TAMPER).mend()
     with terminal(tmp_path, pins) as kiosk:
         assert punch(kiosk).verdict is Verdict.VERIFIED
+
+
+def test_lamps_say_how_a_punch_ended_and_their_failure_keeps_nobody_from_punching(tmp_path: Path) -> None:
+    pins = Pins()
+    built = EnclosureSettings(tamper_pin=TAMPER, green_pin=22, red_pin=23, buzzer_pin=24)
+    with terminal(tmp_path, pins, enclosure=built) as kiosk:
+        enrol(kiosk)
+        assert punch(kiosk).verdict is Verdict.VERIFIED
+        until(lambda: pins.pin(22).function == "output" and pins.pin(22).state, "green")
+        assert not pins.pin(23).state
+        lamps = kiosk._lamps
+        assert lamps is not None
+        lamps._devices["green"].close()  # writing to a closed device raises
+        assert punch(kiosk).verdict is Verdict.VERIFIED
+        part = until(lambda: (p := kiosk.parts()["enclosure"]).state == "degraded" and p, "the state to say so")
+        assert part.reason.startswith("lamps_failed:")
+        assert punch(kiosk).verdict is Verdict.VERIFIED
+        until(lambda: kiosk.parts()["enclosure"].state == "working", "the lamps again")

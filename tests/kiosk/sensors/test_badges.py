@@ -79,6 +79,12 @@ def test_a_held_key_counts_once() -> None:
     assert BadgeDecoder().feed(held + keyboard.press(ENTER)) == ["7"]
 
 
+def test_a_held_shift_stays_held_while_it_repeats() -> None:
+    keyboard = Keyboard()
+    held = keyboard.key(LEFT_SHIFT, DOWN) + keyboard.key(LEFT_SHIFT, REPEAT) + keyboard.press(KEYS["a"])
+    assert BadgeDecoder().feed(held + keyboard.key(LEFT_SHIFT, UP) + keyboard.press(ENTER)) == ["A"]
+
+
 def test_shift_holds_until_it_is_let_go_and_caps_lock_until_pressed_again() -> None:
     keyboard = Keyboard()
     shifted = keyboard.key(RIGHT_SHIFT, DOWN) + keyboard.press(KEYS["a"]) + keyboard.press(KEYS["b"])

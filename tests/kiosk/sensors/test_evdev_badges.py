@@ -7,8 +7,10 @@ and hang-up. It cannot be grabbed, so `take` is passed in; the ioctl itself need
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import queue
+import termios
 import time
 import tty
 from collections.abc import Callable, Iterator
@@ -43,6 +45,12 @@ class Plug:
     def write(self, data: bytes) -> None:
         assert self._ends is not None
         os.write(self._ends[0], data)
+
+    @property
+    def read_out(self) -> bool:
+        """True once everything that was written has been read."""
+        assert self._ends is not None
+        return fcntl.ioctl(self._ends[1], termios.FIONREAD, bytes(4)) == bytes(4)
 
     def type(self, code: str) -> None:
         self.write(self.keyboard.type(code))
@@ -122,6 +130,7 @@ def test_half_a_code_before_the_plug_was_pulled_is_not_continued_after(
     reading = start()
     until(lambda: state(reading) == "working", "the reader")
     plug.write(plug.keyboard.type("00", end=None))
+    until(lambda: plug.read_out, "the half code")
     plug.pull()
     until(lambda: state(reading) == "failed", "the pulled plug")
     plug.insert()

@@ -21,7 +21,7 @@ outside no_fix suspect moving insufficient no_receiver stale not_heard no_scanne
 wrong_pin locked no_pin disk_full journal_failed camera_stalled camera_ended camera_failed
 ok timeout cancelled error not_reached
 points_lost still low_space bad_receipt models_missing clock_unsynced
-enclosure_opened enclosure_unreadable no_badge_reader badge_codes badge_unknown
+enclosure_opened enclosure_unreadable lamps_failed no_badge_reader badge_codes badge_unknown
 """
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
