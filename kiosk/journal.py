@@ -22,6 +22,7 @@ from typing import Any
 import structlog
 
 from evidence.chain import Head, follow
+from evidence.clearance import opening_after
 from evidence.envelope import EVENT_TYPE, MAX_ENVELOPE_BYTES, sign
 from evidence.errors import ChainError, EvidenceError, TooLarge
 from evidence.events import DeviceEnrolledBody, Event, Fact, Kind, PunchBody, Verdict, parse_body
@@ -128,7 +129,7 @@ class Journal:
             event, row, head = self._sign_next(kind, body)
             self._commit(row)
             self._head = head
-            self._opening = journal_file.opening_after(self._opening, event)
+            self._opening = opening_after(self._opening, event)
             return Recorded(row.seq, row.hash, event, row.envelope)
 
     def unsent(self, after_seq: int, limit: int) -> list[tuple[int, bytes]]:
