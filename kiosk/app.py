@@ -235,6 +235,8 @@ class Kiosk:
         self.key.hold()
 
     def _desk(self) -> EnrolmentDesk:
+        if self.gallery.locked:  # before the one-time authorisation is used up
+            raise EnrolmentError("the enclosure was opened: nobody is enrolled until a clear; see clear-enclosure")
         return EnrolmentDesk(
             device=self.settings.device,
             site=self.settings.site,
