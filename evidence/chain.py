@@ -5,7 +5,8 @@ Rules, each with the error that names its breach:
 - every event names the same device and chain (WrongChain);
 - seq rises by one (Gap; Replay or Fork for a seq that is already taken; OutOfOrder for one that was left out before);
 - `prev` is the hash of the event before (BrokenLink);
-- within one boot `mono_us` never falls (MonotonicRegression).
+- within one boot `mono_us` never falls (MonotonicRegression);
+- no punch is verified between an opening of the enclosure and the clear that names it (VerifiedWhileOpened).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from evidence.clearance import opening_after
 from evidence.envelope import EVENT_TYPE, Envelope
 from evidence.errors import (
     BadStart,
@@ -25,9 +27,10 @@ from evidence.errors import (
     OutOfOrder,
     Replay,
     UnknownKey,
+    VerifiedWhileOpened,
     WrongChain,
 )
-from evidence.events import DeviceEnrolledBody, Event, Kind, parse_body, parse_event
+from evidence.events import DeviceEnrolledBody, Event, Kind, PunchBody, Verdict, parse_body, parse_event
 from evidence.keys import PublicKey
 
 MAX_PROBLEMS = 1000  # kept in a report, so that a file of garbage does not fill the memory; the rest is counted
@@ -123,6 +126,7 @@ class ChainCheck:
         self._key: PublicKey | None = None
         self._held: dict[int, str] = {}
         self._position = 0
+        self._opening: int | None = None
 
     def feed(self, data: bytes) -> Problem | None:
         """Check the next encoded envelope; a problem is returned and kept in the report, and the check goes on.
@@ -185,6 +189,9 @@ class ChainCheck:
         except InvalidBody:  # signature and chain alone decide whether an event stands
             self.report.unread_bodies += 1
             return
+        opening, self._opening = self._opening, opening_after(self._opening, event)
+        if isinstance(body, PunchBody) and body.verdict is Verdict.VERIFIED and opening is not None:
+            raise VerifiedWhileOpened(f"the punch is verified although nothing cleared the opening at seq {opening}")
         if isinstance(body, DeviceEnrolledBody) and body.key != key.text():
             raise BadStart("the chain's first event names another key than the one that signed it")
 

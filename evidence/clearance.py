@@ -11,7 +11,18 @@ from pydantic import TypeAdapter, ValidationError
 from evidence.canonical import canonical, parse_canonical
 from evidence.envelope import CLEARANCE_TYPE, Envelope, sign
 from evidence.errors import AuthorisationError, AuthorisationExpired, AuthorisationMismatch
-from evidence.events import Counter, Fact, Hex128, Name, Text, UtcTime
+from evidence.events import (
+    Counter,
+    EnclosureClearedBody,
+    Event,
+    Fact,
+    Hex128,
+    Kind,
+    Name,
+    Text,
+    UtcTime,
+    parse_body,
+)
 from evidence.keys import PublicKey, SigningKey
 
 _utc_time: TypeAdapter[str] = TypeAdapter(UtcTime)
@@ -53,3 +64,17 @@ def verify_clearance(data: bytes, key: PublicKey, device: str, site: str, chain:
     if clearance.expires <= now:  # the fixed-width UTC form sorts as time does
         raise AuthorisationExpired(f"the clearance ended at {clearance.expires}; ask for a new one")
     return clearance
+
+
+def opening_after(opening: int | None, event: Event) -> int | None:
+    """Return which opening stands after `event`: a new one, none where the event clears this one, else `opening`.
+
+    Raises InvalidBody for a clear that cannot be read.
+    """
+    if event.kind == Kind.ENCLOSURE_OPENED:
+        return event.seq
+    if event.kind == Kind.ENCLOSURE_CLEARED:
+        body = parse_body(event)
+        if isinstance(body, EnclosureClearedBody) and body.opening == opening:
+            return None
+    return opening

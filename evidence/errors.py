@@ -147,6 +147,12 @@ class MonotonicRegression(ChainError):
     code = "monotonic_regression"
 
 
+class VerifiedWhileOpened(ChainError):
+    """A punch is verified although an opening of the enclosure was not cleared, which no honest terminal signs."""
+
+    code = "verified_while_opened"
+
+
 class ReceiptError(EvidenceError):
     """A receipt does not cover what it is said to cover."""
 

@@ -16,9 +16,20 @@ from typing import TYPE_CHECKING, Self
 import structlog
 
 from evidence.command import SPOT_CHECK
-from evidence.events import Ask, Check, ConfigAppliedBody, Kind, Outcome, PunchBody, SensorChangedBody, parse_body
+from evidence.events import (
+    Ask,
+    Check,
+    ConfigAppliedBody,
+    Kind,
+    Outcome,
+    PunchBody,
+    SensorChangedBody,
+    Verdict,
+    parse_body,
+)
 from evidence.status import Part
 from kiosk.attendant import Attendant, Surroundings
+from kiosk.badge_codes import worker_of
 from kiosk.breaks import Breaks
 from kiosk.clock import Stamp, SystemClock, format_time, parse_time, step_ms
 from kiosk.commands import CommandDesk
@@ -27,7 +38,7 @@ from kiosk.coverage import Coverage, Look
 from kiosk.eid_keys import load_eid_keys
 from kiosk.enclosure import Enclosure, Keys
 from kiosk.enrolment import Consent, Enrolled
-from kiosk.errors import JournalError, JournalFailed, JournalFull
+from kiosk.errors import BadgeCodesUnreadable, JournalError, JournalFailed, JournalFull
 from kiosk.gallery_key import gallery_key, keys_part
 from kiosk.health import clock_part, free_bytes, gather, state_of, troubles
 from kiosk.identity import FileKey
@@ -39,13 +50,16 @@ from kiosk.policy import PROFILES
 from kiosk.presence import Presence
 from kiosk.presence_keeper import PresenceKeeper
 from kiosk.scene_watch import SceneWatch
+from kiosk.sensors.badges import BadgeSource, RecordedBadges
 from kiosk.sensors.beacons import BeaconReading, BeaconSensor, BeaconSource, BeaconTracker, Sighting
 from kiosk.sensors.bleak_beacons import BleakBeacons
 from kiosk.sensors.camera import Camera
 from kiosk.sensors.eddystone_eid import EidBook
 from kiosk.sensors.enclosure import GpioTamperLoop, lgpio_pins
+from kiosk.sensors.evdev_badges import EvdevBadges
 from kiosk.sensors.gps import Fence, FixTracker, GpsReading, Place
 from kiosk.sensors.gps_home import read_home, write_home
+from kiosk.sensors.lamps import Lamps
 from kiosk.sensors.newest_frame import NewestFrame
 from kiosk.sensors.picamera2_camera import Picamera2Camera
 from kiosk.sensors.recorded_beacons import RecordedBeacons
@@ -149,6 +163,7 @@ class Kiosk:
             signed=self.uplink.wake,
         )
         self._closing.callback(self.enclosure.stop)
+        self._lamps = _lamps(settings, self._pins)
         self._fence = _fence(settings)
         self._home = read_home(settings.gps_home_file, self._fence)
         self._gps = _gps(settings, self._fence, self._home)
@@ -185,12 +200,15 @@ class Kiosk:
                 badge=self._badge,
                 punched=self._punched,
                 calls=self._calls,
+                ended=self._show_lamps,
             ),
             site=settings.title,
             device=settings.device,
             tz=settings.tz,
             presence=self._presence is not None,
         )
+        self._badge_trouble: str | None = None
+        self._badge_reader = _badge_reader(settings, self._badge_read)
         self.screen: TerminalServer | None = None
         if screen:
             self.screen = TerminalServer(self.attendant, settings.language, settings.screen_host, settings.screen_port)
@@ -214,7 +232,7 @@ class Kiosk:
                 part.start()
                 self._closing.callback(part.stop)
         self._closing.callback(self._cover, last=True)  # after the last punch, while the sensors still run
-        for served in (self.attendant, self.screen, self._control):
+        for served in (self.attendant, self._badge_reader, self._lamps, self.screen, self._control):
             if served is not None:
                 served.start()
                 self._closing.callback(served.stop)
@@ -340,8 +358,37 @@ class Kiosk:
             "face": self._face_part,
             "gps": state_of(self._gps),
             "beacons": state_of(self._beacons),
-            "enclosure": self.enclosure.state,
+            "enclosure": self._enclosure_part(),
+            "badge_reader": self._badge_part(),
         }
+
+    def _badge_read(self, code: str) -> None:
+        """A badge was read: whose is it?"""
+        try:
+            worker = worker_of(code, self.settings.badge_codes)
+            self._badge_trouble = None
+        except BadgeCodesUnreadable as error:
+            worker, self._badge_trouble = None, f"{error.code}: {error}"[:400]
+            log.error("badge_codes_unreadable", why=str(error))
+        self.attendant.badge_read(worker)
+
+    def _show_lamps(self, verdict: Verdict | None) -> None:
+        if self._lamps is not None:
+            self._lamps.show(verdict)
+
+    def _enclosure_part(self) -> Part:
+        state = self.enclosure.state
+        if self._lamps is not None and self._lamps.trouble is not None and state.state in ("working", "absent"):
+            return Part(state="degraded", reason=self._lamps.trouble)
+        return state
+
+    def _badge_part(self) -> Part:
+        if self._badge_reader is None:
+            return Part(state="absent")
+        state = self._badge_reader.state
+        if state.state == "working" and self._badge_trouble is not None:
+            return Part(state="degraded", reason=self._badge_trouble)
+        return state
 
     def _new_session(self, badge: str | None, tapped_us: int) -> FaceSession:
         assert self._face is not None and self.eyes is not None
@@ -539,3 +586,18 @@ def _worn_badges(settings: KioskSettings, journal: Journal, now: Stamp) -> WornB
         if isinstance(body, PunchBody):
             worn.spend(body)
     return worn
+
+
+def _badge_reader(settings: KioskSettings, on_code: Callable[[str], None]) -> BadgeSource | None:
+    if settings.badge_reader is None:
+        return None
+    if settings.badge_reader.startswith("file:"):
+        return RecordedBadges(Path(settings.badge_reader.removeprefix("file:")), on_code)
+    return EvdevBadges(settings.badge_reader, on_code)
+
+
+def _lamps(settings: KioskSettings, pins: Callable[[], Factory]) -> Lamps | None:
+    built = settings.enclosure
+    if built.green_pin is None and built.red_pin is None and built.buzzer_pin is None:
+        return None
+    return Lamps(green=built.green_pin, red=built.red_pin, buzzer=built.buzzer_pin, pins=pins)

@@ -31,7 +31,7 @@ from kiosk.punch import Draft, Punch, Step, Tap
 from kiosk.sensors.camera import Frame
 from kiosk.spot_check import Call, SpotChecks
 from kiosk.terminal.picture import privacy_jpeg
-from kiosk.terminal.view import Called, Phase, Purpose, Result, TerminalView
+from kiosk.terminal.view import BadgeRead, Called, Phase, Purpose, Result, TerminalView
 from kiosk.verify.attempts import FACE_BY_BADGE, FACE_OF_ANYONE, Moment, confirmations
 from kiosk.verify.gallery import Gallery, GalleryError
 from kiosk.verify.session import FacePhase, FaceProgress, FaceResult, FaceSession
@@ -42,6 +42,8 @@ T = TypeVar("T")
 FRAME_TIMEOUT_S = 0.5  # how long one wait for a frame lasts before the attempt looks at the clock again
 RESULT_LASTS_S = 60.0  # the page closes it much earlier; without a browser it closes all the same
 LEND_PATIENCE_S = 30.0  # an attempt lasts 20 s at most; then the terminal is free, or in use all the time
+BADGE_KEPT_S = 20.0  # as long as the pad keeps what was typed (kiosk.terminal.entry)
+UNKNOWN_SHOWN_S = 8.0  # long enough to read two lines
 RECEIPT_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford base 32: no I, L, O, U to misread aloud
 _LOCKED = "enclosure_opened: nobody can be recognised, for the faces' key left the memory when the case was opened"
 _STEPS = {
@@ -91,6 +93,9 @@ class Surroundings:
     badge: Callable[[str | None], Sequence[Check]] = lambda worker: ()  # whether this worker's badge is near
     punched: Callable[[PunchBody], None] = lambda body: None  # told of each committed punch, refused ones too
     calls: SpotChecks | None = None  # who is called here
+    ended: Callable[[Verdict | None], None] = lambda verdict: (
+        None
+    )  # how a punch ended, None: not recorded; lamps, buzzer
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +137,8 @@ class Attendant:
         self._rate = ConfirmationRate.of(reversed(journal.newest([Kind.PUNCH_RECORDED], COUNTED)))
         self._cancelled = threading.Event()
         self._shown_s = 0.0  # when the result came up, by time.monotonic
+        self._badge_s = 0.0  # when the last badge was read
+        self._unknown_s: float | None = None  # when a badge was read that nobody has
         self._stopping = False
         self._tz = tz
         self._view = TerminalView(
@@ -161,6 +168,11 @@ class Attendant:
         with self._lock:
             if self._view.phase is Phase.RESULT and time.monotonic() - self._shown_s > RESULT_LASTS_S:
                 self.dismiss()
+            now_s = time.monotonic()
+            if self._view.badge is not None and now_s - self._badge_s > BADGE_KEPT_S:
+                self._show(badge=None)
+            if self._unknown_s is not None and now_s - self._unknown_s < UNKNOWN_SHOWN_S:
+                troubles = ("badge_unknown", *troubles)
             phase = self._view.phase
             if phase is Phase.IDLE and journal == "failed":
                 phase = Phase.OUT_OF_ORDER
@@ -210,6 +222,22 @@ class Attendant:
         method = Method.FACE if pin is None else Method.BADGE_PIN
         if not self._ask(_Request(method, None, call.worker, pin, call=call)):
             calls.give_back(call)
+
+    def badge_read(self, worker: str | None) -> None:
+        """A badge was held to the reader: whose it is, None where nobody knows it. Counts only between two punches."""
+        with self._lock:
+            result = self._view.result
+            if not self._free:
+                return
+            if result is not None and result.worker == worker:
+                return  # the reader read the same badge once more, and its owner is reading the result
+            now_s = time.monotonic()
+            if worker is None:
+                self._unknown_s = now_s
+                return
+            self._unknown_s, self._badge_s = None, now_s
+            read = BadgeRead(time.monotonic_ns() // 1000, worker)
+            self._show(phase=Phase.IDLE, result=None, log_type=None, hint=None, ask=None, badge=read)
 
     def cancel(self) -> None:
         """Give up the running attempt; it is kept."""
@@ -300,6 +328,7 @@ class Attendant:
                 log_type=request.log_type,
                 hint=None,
                 ask=None,
+                badge=None,
             )
             self._lock.notify_all()
         return True
@@ -326,6 +355,7 @@ class Attendant:
             with self._lock:
                 self._request = None
                 self._finish(result)
+            self._around.ended(result.verdict if result.receipt_code is not None else None)
             # Only now does anyone see it; the line is what a crash test holds the journal against.
             log.info("punch_shown", verdict=result.verdict, receipt=result.receipt_code)
 

@@ -99,6 +99,12 @@ class NotAnswering(ControlError):
     code = "not_answering"
 
 
+class BadgeCodesUnreadable(KioskError):
+    """Nobody can say whose badge it is; the message names the line."""
+
+    code = "badge_codes"
+
+
 class UplinkError(KioskError):
     """The way to the collector is closed for now."""
 

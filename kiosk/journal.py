@@ -22,6 +22,7 @@ from typing import Any
 import structlog
 
 from evidence.chain import Head, follow, read_event
+from evidence.clearance import opening_after
 from evidence.envelope import EVENT_TYPE, MAX_ENVELOPE_BYTES, Envelope, sign
 from evidence.errors import ChainError, EvidenceError, TooLarge
 from evidence.events import DeviceEnrolledBody, Event, Fact, Kind, PunchBody, Verdict, parse_body, parse_event
@@ -131,7 +132,7 @@ class Journal:
             event, row, head = self._sign_next(kind, body)
             self._commit(row, token)
             self._head = head
-            self._opening = journal_file.opening_after(self._opening, event)
+            self._opening = opening_after(self._opening, event)
             return Recorded(row.seq, row.hash, event, row.envelope)
 
     def append_once(self, token: str, kind: str, body: Fact | dict[str, Any]) -> Recorded | None:

@@ -12,8 +12,9 @@ import sqlite3
 from pathlib import Path
 
 from evidence.chain import Head, follow, read_event
+from evidence.clearance import opening_after
 from evidence.errors import EvidenceError
-from evidence.events import EnclosureClearedBody, Event, Kind, parse_body
+from evidence.events import Kind
 from evidence.keys import PublicKey
 from kiosk.errors import JournalBusy, JournalDamaged, JournalFailed, JournalFull
 from kiosk.health import free_bytes
@@ -147,17 +148,6 @@ def read_opening(database: sqlite3.Connection, path: Path, device: str, key: Pub
             opening = opening_after(opening, event)
         except EvidenceError as error:
             raise _damaged(path, f"row {row[0]} is not this terminal's: {error}") from error
-    return opening
-
-
-def opening_after(opening: int | None, event: Event) -> int | None:
-    """Return which opening stands after `event`: a new one, none where the event clears this one, else `opening`."""
-    if event.kind == Kind.ENCLOSURE_OPENED:
-        return event.seq
-    if event.kind == Kind.ENCLOSURE_CLEARED:
-        body = parse_body(event)
-        if isinstance(body, EnclosureClearedBody) and body.opening == opening:
-            return None
     return opening
 
 

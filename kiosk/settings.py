@@ -132,6 +132,8 @@ class KioskSettings(BaseSettings):
     presence: PresenceSettings | None = None  # none: no presence is noted
     fence: FenceSettings | None = None
     landmark_bundle: Path | None = None  # a face_landmarker.task of one's own
+    badge_reader: str | None = None  # /dev/input/by-id/…, file:PATH, or none
+    badge_codes: Path | None = None  # CSV of code,employee code; where not given a badge's code is the employee code
     enclosure: EnclosureSettings = EnclosureSettings()
 
     # How a face becomes a vector, and how near is near enough (docs/calibration.md)
@@ -264,6 +266,15 @@ class KioskSettings(BaseSettings):
         if self.eid_keys is None and any(one.startswith("eid:") for one in (*self.badges, *self.anchors)):
             raise ValueError("eid:NAME needs eid_keys, the file with its key")
         return self
+
+    @field_validator("badge_reader")
+    @classmethod
+    def _badge_reader(cls, value: str | None) -> str | None:
+        if value == "none":
+            return None
+        if value is not None and not value.startswith(("/dev/input/", "file:")):
+            raise ValueError('a badge reader is a device such as /dev/input/by-id/…-event-kbd, file:PATH or "none"')
+        return value
 
     @model_validator(mode="after")
     def _certificate_pair(self) -> Self:

@@ -76,6 +76,12 @@ class Entry:
         elif _fits_badge(character):
             self._set((self._value + character)[:MAX_BADGE])
 
+    def take(self, badge: str, method: Method, now_s: float) -> None:
+        """Put in a badge that was read, in place of whatever was typed; with `method` PIN, the PIN comes next."""
+        self.clear()
+        self.badge = badge
+        self.choose(method, now_s)
+
     def erase(self, now_s: float) -> None:
         """Take back the last character of the field; of an empty one, go back to the field before."""
         self._touch(now_s)

@@ -45,7 +45,7 @@ class IdleScene:
         self._redraw()
 
     def show(self, view: TerminalView) -> None:
-        """Follow the troubles and whether there is a camera."""
+        """Follow the troubles, the badge reader and whether there is a camera."""
         entry = self.stage.entry
         if view.face_available != self.face_available:
             self.face_available = view.face_available
@@ -59,6 +59,9 @@ class IdleScene:
             if entry.method is Method.SUPERVISOR and not view.supervisor_available:
                 entry.choose(self._default, self.stage.now_s)
         self.presence.set_visibility(view.presence)
+        if view.badge is not None and view.badge.number != self.stage.badge_taken:
+            self.stage.badge_taken = view.badge.number
+            entry.take(view.badge.worker, self._default, self.stage.now_s)
         if view.troubles != self.troubles:
             self.troubles = view.troubles
             self._draw_troubles()

@@ -217,8 +217,15 @@ REASONS: dict[str, Reason] = {
         "The case cannot be watched: punches are checked",
         "Punch as always, and tell the site manager.",
     ),
+    "lamps_failed": _r("指示灯或蜂鸣器故障", _CALL_ZH, "The lamps or the buzzer failed", _CALL_EN),
     "no_badge_reader": _r(
         "读卡器未连接", "请在屏幕上输入工号。", "The badge reader is missing", "Type your badge number on the screen."
+    ),
+    "badge_codes": _r(
+        "工牌对照表有误",
+        "请在屏幕上输入工号，并告诉现场管理员。",
+        "The list of badges is wrong",
+        "Type your badge number, and tell the site manager.",
     ),
     "badge_unknown": _r(
         "不认识这张工牌",

@@ -58,6 +58,14 @@ class Called:
 
 
 @dataclass(frozen=True, slots=True)
+class BadgeRead:
+    """A badge that was held to the reader and waits for IN or OUT; `number` tells two readings of one badge apart."""
+
+    number: int
+    worker: str  # employee code
+
+
+@dataclass(frozen=True, slots=True)
 class TerminalView:
     """One snapshot of the terminal for its screen."""
 
@@ -73,6 +81,7 @@ class TerminalView:
     log_type: LogType | None = None
     prompt_step: tuple[int, int] = (0, 0)  # which prompt of how many, from 1
     seconds_left: int | None = None
+    badge: BadgeRead | None = None  # while IDLE: goes into the field as if it had been typed
     result: Result | None = None
     call: Called | None = None  # shown while IDLE
     unsent: int = 0  # events not yet covered by a receipt

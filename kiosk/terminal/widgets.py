@@ -27,6 +27,7 @@ class Stage:
     service: TerminalService
     language: Language
     entry: Entry = field(default_factory=Entry)
+    badge_taken: int | None = None  # number of the last BadgeRead that went into `entry`
     failed_s: float | None = None  # when a call to the service last raised
     aside_until_s: float = 0.0  # until when this browser shows the pad although a worker is called
 

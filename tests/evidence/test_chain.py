@@ -247,3 +247,40 @@ def test_an_event_is_believed_only_under_its_own_terminals_key() -> None:
         read_event(DATA[0], {"gate-1": OTHER.public})
     with pytest.raises(SignatureCount):
         read_event(sign(EVENT_TYPE, CHAIN[0].payload, KEY, OTHER).encode(), KEYS)
+
+
+def _story(*told: tuple[str, dict[str, Any]]) -> list[bytes]:
+    """A chain of these kinds and bodies after its enrolment."""
+    key = ed25519_key()
+    chain = a_chain(1, key)
+    for kind, body in told:
+        event = an_event(len(chain), chain[-1].hash, key, kind=kind, body=body)
+        chain.append(sign(EVENT_TYPE, event.payload(), key))
+    return [envelope.encode() for envelope in chain]
+
+
+def _punch(verdict: str) -> tuple[str, dict[str, Any]]:
+    body = {"worker": "E1", "log_type": "IN", "method": "badge_pin", "verdict": verdict, "checks": []}
+    return "punch.recorded", body | {"policy": "0" * 64, "receipt": "01234567", "tapped_at": "2026-03-01T08:00:00.000Z"}
+
+
+OPENED = ("enclosure.opened", {"found": "running", "seen_at": "2026-03-01T08:00:00.000Z"})
+
+
+def _cleared(opening: int) -> tuple[str, dict[str, Any]]:
+    body = {"opening": opening, "authorised_by": "boss", "authorisation": "ab" * 16, "clearance": "AAAA"}
+    return "enclosure.cleared", body
+
+
+@pytest.mark.parametrize(
+    ("told", "wrong"),
+    [
+        ((_punch("verified"), OPENED, _punch("review"), _cleared(2), _punch("verified")), []),
+        ((OPENED, _punch("verified")), [2]),
+        ((OPENED, OPENED, _cleared(1), _punch("verified")), [4]),  # cleared was the older one
+        ((OPENED, _cleared(1), OPENED, _punch("verified"), _punch("verified")), [4, 5]),
+    ],
+)
+def test_no_punch_is_verified_between_an_opening_and_its_clear(told: list[Any], wrong: list[int]) -> None:
+    report = verify_chain(_story(*told), {"gate-1": ed25519_key().public})
+    assert [(one.seq, one.code) for one in report.problems] == [(seq, "verified_while_opened") for seq in wrong]

@@ -37,12 +37,14 @@ from evidence.keys import Ed25519Key
 from evidence.receipt import Receipt, sign_receipt
 from kiosk.app import Kiosk
 from kiosk.enclosure import READING_KEPT_S
+from kiosk.enrolment import EnrolmentError
 from kiosk.errors import JournalFull, NotCleared, OpeningStands
 from kiosk.journal import Journal
 from kiosk.settings import EnclosureSettings, KioskSettings
 from kiosk.terminal.view import Phase, Result
 from kiosk.verify.gallery import GalleryLocked
 from tests.support.gpio import Pins
+from zaigang.demo.scene import Scene
 
 TAMPER = 17
 WORKER, PIN = "W-1", "246810"
@@ -240,6 +242,20 @@ def test_no_opening_comes_between_a_verdict_and_its_place_in_the_chain(
         opened(kiosk)
         kinds = [read_event(one, {"gate-1": kiosk.key.public})[0].kind for _, one in kiosk.journal.unsent(-1, 1000)]
         assert kinds[-2:] == [Kind.PUNCH_RECORDED, Kind.ENCLOSURE_OPENED]
+
+
+def test_nobody_is_enrolled_at_an_opened_terminal_and_the_permission_is_not_used_up(tmp_path: Path) -> None:
+    pins = Pins()
+    with terminal(tmp_path, pins) as kiosk:
+        seq = cut(kiosk, pins)
+        with pytest.raises(EnrolmentError, match="opened"):
+            enrol(kiosk)
+        pins.pin(TAMPER).mend()
+        until(lambda: kiosk.enclosure._closed, "the closed loop")
+        kiosk.clear_enclosure(clearance(kiosk, seq))
+        assert kiosk.key.held  # a clear in the running terminal brings the keys back too
+        enrol(kiosk)
+        assert punch(kiosk).verdict is Verdict.VERIFIED
 
 
 @pytest.mark.parametrize("method", list(Method))
@@ -547,3 +563,48 @@ def test_the_command_clears_with_the_service_stopped_and_says_in_one_line_what_i
     pins.pin(TAMPER).mend()
     with terminal(tmp_path, pins) as kiosk:
         assert punch(kiosk).verdict is Verdict.VERIFIED
+
+
+def test_lamps_say_how_a_punch_ended_and_their_failure_keeps_nobody_from_punching(tmp_path: Path) -> None:
+    pins = Pins()
+    built = EnclosureSettings(tamper_pin=TAMPER, green_pin=22, red_pin=23, buzzer_pin=24)
+    with terminal(tmp_path, pins, enclosure=built) as kiosk:
+        enrol(kiosk)
+        assert punch(kiosk).verdict is Verdict.VERIFIED
+        until(lambda: pins.pin(22).function == "output" and pins.pin(22).state, "green")
+        assert not pins.pin(23).state
+        lamps = kiosk._lamps
+        assert lamps is not None
+        lamps._devices["green"].close()  # writing to a closed device raises
+        assert punch(kiosk).verdict is Verdict.VERIFIED
+        part = until(lambda: (p := kiosk.parts()["enclosure"]).state == "degraded" and p, "the state to say so")
+        assert part.reason.startswith("lamps_failed:")
+        assert punch(kiosk).verdict is Verdict.VERIFIED
+        until(lambda: kiosk.parts()["enclosure"].state == "working", "the lamps again")
+
+
+def test_a_case_opened_during_a_face_attempt_caps_it_and_after_that_no_face_is_looked_for(tmp_path: Path) -> None:
+    pins, scene = Pins(), Scene()
+    scene.stand("worker")
+    changed = settings(tmp_path, profile="indoor")
+    with Kiosk(changed, camera=scene.open_camera, pins=pins, screen=False) as kiosk:  # type: ignore[arg-type]
+        enrol(kiosk)
+        until(lambda: kiosk.attendant.view().face_available, "the camera")
+        kiosk.attendant.tap(LogType.IN, WORKER)
+        until(lambda: kiosk.attendant.picture(), "the face path")
+        cut(kiosk, pins)
+
+        def looked() -> Result | None:
+            scene.look_at(view := kiosk.attendant.view())
+            return view.result
+
+        assert until(looked, "a result").verdict is not Verdict.VERIFIED
+        assert not kiosk.attendant.view().face_available
+        kiosk.attendant.dismiss()
+        kiosk.attendant.tap(LogType.IN, WORKER)
+        result = until(lambda: kiosk.attendant.view().result, "a result")
+        assert (result.verdict, result.reasons[0]) == (Verdict.REVIEW, "enclosure_opened")
+        _, body = bodies(kiosk, Kind.PUNCH_RECORDED)[-1]
+        outcomes = {check.name: (check.outcome, check.reason.partition(":")[0]) for check in body.checks}
+        assert outcomes["face_match"] == (Outcome.NOT_RUN, "enclosure_opened")
+        assert outcomes["enclosure"] == (Outcome.FAILED, "enclosure_opened")

@@ -26,6 +26,7 @@ def test_the_example_file_loads_and_shows_every_setting() -> None:
     assert settings.fence is not None
     assert (settings.fence.latitude_e7, settings.fence.longitude_e7) == (312304000, 1214737000)
     assert len(settings.pinned_keys) == 1
+    assert settings.enclosure.tamper_pin == 17
     text = EXAMPLE.read_text()
     assert all(f"\n{name} = " in text or f"\n# {name} = " in text for name in KioskSettings.model_fields)
 
@@ -81,6 +82,10 @@ def test_settings_built_in_code_do_not_change_with_the_environment(monkeypatch: 
         ('tz = "../../etc/passwd"', "tz: no such IANA time zone"),
         ('camera = "webcam"', "camera: "),
         ('beacons = "blue"', "beacons: "),
+        ('badge_reader = "usb"', "badge_reader: a badge reader is a device"),
+        ("enclosure = {tamper_pin = 17, red = 3}", "red: no such setting; did you mean red_pin?"),
+        ("enclosure = {tamper_pin = 17, red_pin = 17}", "enclosure: each pin serves one thing"),
+        ("enclosure = {tamper_pin = 40}", "enclosure.tamper_pin: "),
         ('profile = "strict"', "profile: "),
         ("mqtt_version = 4", "mqtt_version: "),
         ("window = 0", "window: "),

@@ -85,3 +85,13 @@ def test_erasing_an_empty_pin_goes_back_to_the_badge() -> None:
     assert entry.field == "badge"
     entry.erase(1)
     assert entry.badge == "1"
+
+
+def test_a_badge_that_was_read_takes_the_place_of_what_was_typed_and_asks_for_the_pin_where_there_is_no_face() -> None:
+    entry = typed(Method.BADGE_PIN, "99", "12")
+    entry.take("10086", Method.FACE, 1)
+    assert entry.submit(1) == ByFace("10086")
+    entry.take("10086", Method.BADGE_PIN, 2)
+    assert (entry.field, entry.pin) == ("pin", "")
+    entry.press("7", 2)
+    assert entry.submit(2) == ByPin("10086", "7")

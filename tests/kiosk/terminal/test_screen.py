@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 from evidence.events import LogType, Method
 from kiosk.terminal.ending import ACCEPTED_SHOWN_S
 from kiosk.terminal.entry import FORGET_AFTER_S
-from kiosk.terminal.view import Phase
+from kiosk.terminal.view import BadgeRead, Phase
 from tests.kiosk.terminal.conftest import drawn, load, open_page
 from tests.kiosk.terminal.scripted import IDLE
 from tests.kiosk.terminal.serving import ServedTerminal
@@ -176,6 +176,22 @@ def test_a_keyboard_or_a_reader_that_acts_as_one_types_too(page: Page, terminal:
     expect(page.locator('[data-field="badge"] .field-value')).to_have_text("E-77")
     tap(page, '[data-direction="IN"]')
     calls_come(terminal, page, [["tap", "IN", "E-77"]])
+
+
+def test_a_badge_that_was_read_goes_to_the_face_path_with_the_next_tap(page: Page, terminal: ServedTerminal) -> None:
+    drawn(page, terminal.show(replace(IDLE, badge=BadgeRead(7, "E-77"))))
+    expect(page.locator('[data-field="badge"] .field-value')).to_have_text("E-77")
+    tap(page, '[data-direction="IN"]')
+    calls_come(terminal, page, [["tap", "IN", "E-77"]])
+    drawn(page, terminal.show(replace(IDLE, unsent=1, badge=BadgeRead(7, "E-77"))))  # the same reading is used once
+    expect(page.locator('[data-field="badge"] .field-value')).to_have_text("")
+
+
+def test_a_badge_that_was_read_asks_for_the_pin_where_there_is_no_camera(page: Page, terminal: ServedTerminal) -> None:
+    drawn(page, terminal.show(replace(STATES["idle_no_face"], badge=BadgeRead(8, "E-78"))))
+    press(page, "2468")
+    tap(page, '[data-direction="OUT"]')
+    calls_come(terminal, page, [["badge_pin", "OUT", "E-78", "2468"]])
 
 
 def test_without_a_camera_only_badge_and_pin_are_offered(page: Page, terminal: ServedTerminal) -> None:

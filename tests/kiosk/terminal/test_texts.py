@@ -21,7 +21,7 @@ outside no_fix antenna_lost suspect moving insufficient no_receiver stale not_he
 wrong_pin locked no_pin disk_full journal_failed camera_stalled camera_ended camera_failed
 ok timeout cancelled error not_reached
 points_lost still low_space bad_receipt models_missing clock_unsynced
-enclosure_opened enclosure_unreadable no_badge_reader badge_unknown
+enclosure_opened enclosure_unreadable lamps_failed no_badge_reader badge_codes badge_unknown
 badge_not_heard eid_used
 """
 

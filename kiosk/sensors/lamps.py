@@ -1,0 +1,135 @@
+"""Lamps and buzzer of the case, over gpiozero: the end of a punch, seen and heard without reading the screen.
+
+Nothing depends on them: a thread of its own drives the pins, and what fails is a state and tried again with the next
+punch. Green and one beep: verified; both lamps and two: recorded, to be checked; red and three: refused or not kept.
+Lamps differ in place and beeps in number, for those who do not tell red from green.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import structlog
+
+from evidence.events import Verdict
+
+if TYPE_CHECKING:
+    from gpiozero import DigitalOutputDevice, Factory
+
+LIT_S = 3.0  # about as long as the screen shows an accepted punch
+BEEP_S = 0.08  # short beside a queue of forty
+PAUSE_S = 0.12  # so that two beeps are not one
+_PATTERNS: dict[Verdict | None, tuple[tuple[str, ...], int]] = {
+    Verdict.VERIFIED: (("green",), 1),
+    Verdict.REVIEW: (("green", "red"), 2),
+    Verdict.REFUSED: (("red",), 3),
+    None: (("red",), 3),  # nothing was recorded
+}
+
+log = structlog.get_logger(__name__)
+
+
+class Lamps:
+    """Drives the pins named (BCM numbers), None for what is not there; `pins` makes the pin factory."""
+
+    def __init__(
+        self,
+        *,
+        green: int | None,
+        red: int | None,
+        buzzer: int | None,
+        pins: Callable[[], Factory],
+        lit_s: float = LIT_S,
+    ) -> None:
+        wanted = {"green": green, "red": red, "buzzer": buzzer}
+        self._wanted = {name: pin for name, pin in wanted.items() if pin is not None}
+        self._pins, self._lit_s = pins, lit_s
+        self._devices: dict[str, DigitalOutputDevice] = {}
+        self._asked: queue.Queue[Verdict | None] = queue.Queue()
+        self._stop = threading.Event()
+        self._trouble: str | None = None
+        self._thread = threading.Thread(target=self._run, name="lamps", daemon=True)
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Put everything out."""
+        self._stop.set()
+        self._asked.put(None)
+        if self._thread.is_alive():
+            self._thread.join(5)
+
+    def show(self, verdict: Verdict | None) -> None:
+        """Show how a punch ended, None: it was not recorded. Returns at once and never raises."""
+        self._asked.put(verdict)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the pins could not be driven last time."""
+        return self._trouble
+
+    def _run(self) -> None:
+        lit = False
+        while not self._stop.is_set():
+            try:
+                verdict = self._asked.get(timeout=self._lit_s if lit else None)
+                while not self._asked.empty():  # pins that hung have made a queue: only the last one is news
+                    verdict = self._asked.get()
+            except queue.Empty:
+                lit = self._drive(self._dark)
+                continue
+            if not self._stop.is_set():
+                lit = self._drive(self._play, *_PATTERNS[verdict])
+        self._drive(self._close)
+
+    def _drive(self, act: Callable[..., bool], *values: object) -> bool:
+        """Do something with the pins and say whether a lamp may be on; a failure lets go of all of them."""
+        try:
+            lit = act(*values)
+            self._trouble = None
+        except Exception as error:
+            self._trouble = f"lamps_failed: {type(error).__name__}: {error}"[:400]
+            log.error("lamps_failed", why=self._trouble)
+            try:
+                self._close()
+            except Exception:
+                log.exception("lamps_not_closed")
+            return False
+        return lit
+
+    def _play(self, lamps: tuple[str, ...], beeps: int) -> bool:
+        from gpiozero import DigitalOutputDevice
+
+        for name, pin in self._wanted.items():
+            if name not in self._devices:
+                self._devices[name] = DigitalOutputDevice(pin, pin_factory=self._pins())
+        for name in ("green", "red"):
+            if name in self._devices:
+                self._devices[name].value = name in lamps
+        if "buzzer" in self._devices:
+            self._beep(self._devices["buzzer"], beeps)
+        return True
+
+    def _beep(self, buzzer: DigitalOutputDevice, times: int) -> None:
+        for _ in range(times):
+            buzzer.on()
+            self._stop.wait(BEEP_S)
+            buzzer.off()
+            self._stop.wait(PAUSE_S)
+
+    def _dark(self) -> bool:
+        for device in self._devices.values():
+            device.off()
+        return False
+
+    def _close(self) -> bool:
+        devices, self._devices = self._devices, {}
+        for device in devices.values():
+            device.off()  # a pin that is let go floats
+            device.close()
+        return False
