@@ -21,6 +21,7 @@ outside no_fix suspect moving insufficient no_receiver stale not_heard no_scanne
 wrong_pin locked no_pin disk_full journal_failed camera_stalled camera_ended camera_failed
 ok timeout cancelled error not_reached
 points_lost still low_space bad_receipt models_missing clock_unsynced
+face_locked own_punch no_supervisor not_confirmed too_many_confirmations confirmed next_person
 """
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
