@@ -21,15 +21,15 @@ import structlog
 from evidence.events import Check, Kind, LogType, Method, Outcome, Verdict
 from evidence.status import Part
 from kiosk.clock import Stamp
-from kiosk.confirmation import COUNTED, ConfirmationRate, confirmation, objection
+from kiosk.confirmation import COUNTED, ConfirmationRate
 from kiosk.errors import JournalFailed, JournalFull, TerminalBusy
 from kiosk.journal import Journal
-from kiosk.policy import FACE_CHECKS, Policy
+from kiosk.policy import Policy
 from kiosk.punch import Punch, Step, Tap
 from kiosk.sensors.camera import Frame
+from kiosk.standing_in import counted, no_face, stand_in
 from kiosk.terminal.picture import privacy_jpeg
 from kiosk.terminal.view import Phase, Purpose, Result, TerminalView
-from kiosk.verify.attempts import FACE_BY_BADGE, FACE_OF_ANYONE, Moment, confirmations
 from kiosk.verify.gallery import Gallery, GalleryError
 from kiosk.verify.session import FacePhase, FaceProgress, FaceResult, FaceSession
 
@@ -217,6 +217,8 @@ class Attendant:
                 future.set_exception(error)
 
         with self._lock:
+            if not self._thread.is_alive():
+                raise TerminalBusy("the terminal is not running: nobody drives its camera")
             if not self._lock.wait_for(lambda: self._free or self._stopping, patience_s) or self._stopping:
                 raise TerminalBusy("the terminal is serving workers; try again in a moment")
             self._cancelled.clear()
@@ -338,32 +340,12 @@ class Attendant:
         punch.identified(result.worker or punch.tap.badge, result.name, result.checks, result.challenge)
 
     def _look(self, badge: str | None, since_us: int, punch: Punch | None) -> FaceResult:
-        """Run one face attempt, counted against the badge (or against all who have none) until it is known to be fair.
-
-        The count is on disk before the camera looks, so that pulling the plug buys no attempt.
-        """
-        stamp = self._around.stamp()
-        limit, subject = (FACE_OF_ANYONE, "") if badge is None else (FACE_BY_BADGE, badge)
-        now = Moment(stamp.boot, stamp.mono_us)
-        try:
-            if self._gallery.limited(limit, subject, now):
-                return _no_face("face_locked: too many attempts with this face; use another way, or wait ten minutes")
-            counted = badge is None or self._gallery.get(badge) is not None  # nothing to guess behind an unknown code
-            if counted:
-                self._gallery.count_attempt(limit, subject, now)
-            result = self._attempt(badge, since_us, punch)
-            if counted and not any(
-                one.outcome is Outcome.FAILED for one in result.checks if one.name != "face_quality"
-            ):
-                self._gallery.forgive(limit, subject, None if result.worker is not None else now)
-            return result
-        except GalleryError as error:
-            return _no_face(f"error: {error}")
+        return counted(self._gallery, badge, self._around.stamp(), lambda: self._attempt(badge, since_us, punch))
 
     def _attempt(self, badge: str | None, since_us: int, punch: Punch | None) -> FaceResult:
         if self._new_session is None or self._eyes is None or not self._face_works():
             part = self._eyes.state if self._eyes is not None else Part(state="absent", reason="camera_failed: none")
-            return _no_face(part.reason or "camera_failed: no picture")
+            return no_face(part.reason or "camera_failed: no picture")
         session = self._new_session(badge, since_us)
         newest = self._eyes.newest
         index = -1 if newest is None else newest.index  # frames from before the tap are not looked at
@@ -382,36 +364,18 @@ class Attendant:
         return session.result
 
     def _identify_by_supervisor(self, punch: Punch, request: _Request) -> None:
-        worker, code = request.badge, request.supervisor
-        assert worker is not None and code is not None
-        stamp = self._around.stamp()
-        now, limit = Moment(stamp.boot, stamp.mono_us), confirmations(self._policy.confirmations_an_hour)
-        try:
-            held, limited = self._gallery.get(code), self._gallery.limited(limit, code, now)
-            refused = objection(worker, code, held, limited=limited)
-            if refused is not None:
-                punch.identified(worker, None, [refused])
-                return
-            challenge = None
-            if request.pin is not None:
-                checks = [self._gallery.check_pin(code, request.pin, boot=stamp.boot, mono_us=stamp.mono_us)]
-            else:
-                seen = self._look(code, punch.tap.mono_us, punch)
-                checks, challenge = list(seen.checks), seen.challenge
-            judged = confirmation(code, checks, by_face=request.pin is None)
-            name = None
-            if judged.outcome is Outcome.PASSED:
-                self._gallery.count_attempt(limit, code, now)
-                punch.confirmed_by = code
-                # A name is told only to a supervisor who has proved to be one, so that he sees for whom he stands.
-                known = self._gallery.get(worker)
-                name = known.name if known else None
-            punch.identified(worker, name, [*checks, judged], challenge)
-        except GalleryError as error:
-            punch.confirmed_by = None
-            punch.identified(
-                worker, None, [Check(name="supervisor", outcome=Outcome.FAILED, reason=f"error: {error}"[:400])]
-            )
+        assert request.badge is not None and request.supervisor is not None
+        stood = stand_in(
+            self._gallery,
+            request.badge,
+            request.supervisor,
+            request.pin,
+            stamp=self._around.stamp(),
+            an_hour=self._policy.confirmations_an_hour,
+            look=lambda code: self._look(code, punch.tap.mono_us, punch),
+        )
+        punch.confirmed_by = stood.by
+        punch.identified(request.badge, stood.name, stood.checks, stood.challenge)
 
     def _left_s(self, since_us: int, now_us: int) -> int:
         """Whole seconds that an attempt may still last; negative: none."""
@@ -502,8 +466,3 @@ def _reasons(checks: Sequence[Check]) -> tuple[str, ...]:
 
 def _local_time(utc: str, zone: str) -> str:
     return f"{datetime.fromisoformat(utc).astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M:%S}"
-
-
-def _no_face(reason: str) -> FaceResult:
-    checks = tuple(Check(name=name, outcome=Outcome.NOT_RUN, reason=reason[:400]) for name in FACE_CHECKS)
-    return FaceResult(None, None, checks, None)
