@@ -20,7 +20,7 @@ from kiosk.attendant import Attendant, Surroundings
 from kiosk.clock import Stamp, SystemClock, step_ms
 from kiosk.control import ControlServer
 from kiosk.enrolment import Consent, Enrolled
-from kiosk.errors import JournalError, JournalFailed, JournalFull
+from kiosk.errors import ControlError, JournalError, JournalFailed, JournalFull
 from kiosk.gallery_key import gallery_key, keys_part
 from kiosk.health import clock_part, free_bytes, gather, troubles
 from kiosk.identity import load_or_create
@@ -129,13 +129,24 @@ class Kiosk:
         self._sign_owed()
         if self._face is not None:
             self._closing.callback(self._face.close)  # last of all: a running attempt still looks
-        for part in (self.eyes, self._gps, self._beacons, self.uplink, self.attendant, self.screen, self._control):
+        for part in (self.eyes, self._gps, self._beacons, self.uplink, self.attendant, self.screen):
             if part is not None:
                 part.start()
                 self._closing.callback(part.stop)
+        self._start_control()
         self._keeper.start()
         url = self.screen.url if self.screen is not None else None
         log.info("terminal_started", device=self.settings.device, screen=url, policy=self.policy.name)
+
+    def _start_control(self) -> None:
+        """Let operators in; where that fails, workers punch all the same."""
+        if self._control is None:
+            return
+        try:
+            self._control.start()
+            self._closing.callback(self._control.stop)
+        except ControlError as error:
+            log.error("control_unavailable", reason=str(error))
 
     def _apply_policy(self) -> None:
         """Sign which policy is in force; on a full disk later, and the screen comes up to say so."""
