@@ -38,7 +38,7 @@ from kiosk.coverage import Coverage, Look
 from kiosk.eid_keys import load_eid_keys
 from kiosk.enclosure import Enclosure, Keys
 from kiosk.enrolment import Consent, Enrolled
-from kiosk.errors import BadgeCodesUnreadable, JournalError, JournalFailed, JournalFull
+from kiosk.errors import BadgeCodesUnreadable, ControlError, JournalError, JournalFailed, JournalFull
 from kiosk.gallery_key import gallery_key, keys_part
 from kiosk.health import clock_part, free_bytes, gather, state_of, troubles
 from kiosk.identity import FileKey
@@ -232,13 +232,24 @@ class Kiosk:
                 part.start()
                 self._closing.callback(part.stop)
         self._closing.callback(self._cover, last=True)  # after the last punch, while the sensors still run
-        for served in (self.attendant, self._badge_reader, self._lamps, self.screen, self._control):
+        for served in (self.attendant, self._badge_reader, self._lamps, self.screen):
             if served is not None:
                 served.start()
                 self._closing.callback(served.stop)
+        self._start_control()
         self._keeper.start()
         url = self.screen.url if self.screen is not None else None
         log.info("terminal_started", device=self.settings.device, screen=url, policy=self.policy.name)
+
+    def _start_control(self) -> None:
+        """Let operators in; where that fails, workers punch all the same."""
+        if self._control is None:
+            return
+        try:
+            self._control.start()
+            self._closing.callback(self._control.stop)
+        except ControlError as error:
+            log.error("control_unavailable", reason=str(error))
 
     def _apply_policy(self) -> None:
         """Sign once which policy is in force; on a full disk later, and the screen comes up to say so."""

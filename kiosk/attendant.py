@@ -22,17 +22,17 @@ import structlog
 from evidence.events import Check, Kind, LogType, Method, Outcome, PunchBody, Verdict
 from evidence.status import Part
 from kiosk.clock import Stamp
-from kiosk.confirmation import COUNTED, ConfirmationRate, confirmation, objection
+from kiosk.confirmation import COUNTED, ConfirmationRate
 from kiosk.errors import JournalFailed, JournalFull, TerminalBusy
 from kiosk.health import state_of
 from kiosk.journal import Journal, Recorded
-from kiosk.policy import FACE_CHECKS, Policy
+from kiosk.policy import Policy
 from kiosk.punch import Draft, Punch, Step, Tap
 from kiosk.sensors.camera import Frame
 from kiosk.spot_check import Call, SpotChecks
+from kiosk.standing_in import counted, no_face, stand_in
 from kiosk.terminal.picture import privacy_jpeg
 from kiosk.terminal.view import BadgeRead, Called, Phase, Purpose, Result, TerminalView
-from kiosk.verify.attempts import FACE_BY_BADGE, FACE_OF_ANYONE, Moment, confirmations
 from kiosk.verify.gallery import Gallery, GalleryError
 from kiosk.verify.session import FacePhase, FaceProgress, FaceResult, FaceSession
 
@@ -283,6 +283,8 @@ class Attendant:
                 future.set_exception(error)
 
         with self._lock:
+            if not self._thread.is_alive():
+                raise TerminalBusy("the terminal is not running: nobody drives its camera")
             if not self._lock.wait_for(lambda: self._free or self._stopping, patience_s) or self._stopping:
                 raise TerminalBusy("the terminal is serving workers; try again in a moment")
             self._cancelled.clear()
@@ -431,38 +433,18 @@ class Attendant:
         punch.identified(result.worker or punch.tap.badge, result.name, result.checks, result.challenge)
 
     def _look(self, badge: str | None, since_us: int, punch: Punch | None) -> FaceResult:
-        """Run one face attempt, counted against the badge (or against all who have none) until it is known to be fair.
-
-        The count is on disk before the camera looks, so that pulling the plug buys no attempt.
-        """
         if self._gallery.locked:
-            return _no_face(_LOCKED)
-        stamp = self._around.stamp()
-        limit, subject = (FACE_OF_ANYONE, "") if badge is None else (FACE_BY_BADGE, badge)
-        now = Moment(stamp.boot, stamp.mono_us)
-        try:
-            if self._gallery.limited(limit, subject, now):
-                return _no_face("face_locked: too many attempts with this face; use another way, or wait ten minutes")
-            counted = badge is None or self._gallery.get(badge) is not None  # nothing to guess behind an unknown code
-            if counted:
-                self._gallery.count_attempt(limit, subject, now)
-            result = self._attempt(badge, since_us, punch)
-            if counted and not any(
-                one.outcome is Outcome.FAILED for one in result.checks if one.name != "face_quality"
-            ):
-                self._gallery.forgive(limit, subject, None if result.worker is not None else now)
-            return result
-        except GalleryError as error:
-            return _no_face(f"error: {error}")
+            return no_face(_LOCKED)
+        return counted(self._gallery, badge, self._around.stamp(), lambda: self._attempt(badge, since_us, punch))
 
     def _attempt(self, badge: str | None, since_us: int, punch: Punch | None) -> FaceResult:
         if self._new_session is None or self._eyes is None or not self._face_works():
-            return _no_face(state_of(self._eyes).reason or "camera_failed: no picture")
+            return no_face(state_of(self._eyes).reason or "camera_failed: no picture")
         try:
             return self._watch(self._eyes, self._new_session(badge, since_us), since_us, punch)
         except Exception as error:  # a camera or a model that breaks costs the face, never the attempt's record
             log.exception("face_path_failed")
-            return _no_face(_error(error))
+            return no_face(_error(error))
 
     def _watch(self, eyes: Eyes, session: FaceSession, since_us: int, punch: Punch | None) -> FaceResult:
         """Feed the session from the tap until it has a result."""
@@ -483,36 +465,18 @@ class Attendant:
         return session.result
 
     def _identify_by_supervisor(self, punch: Punch, request: _Request) -> None:
-        worker, code = request.badge, request.supervisor
-        assert worker is not None and code is not None
-        stamp = self._around.stamp()
-        now, limit = Moment(stamp.boot, stamp.mono_us), confirmations(self._policy.confirmations_an_hour)
-        try:
-            held, limited = self._gallery.get(code), self._gallery.limited(limit, code, now)
-            refused = objection(worker, code, held, limited=limited)
-            if refused is not None:
-                punch.identified(worker, None, [refused])
-                return
-            challenge = None
-            if request.pin is not None:
-                checks = [self._gallery.check_pin(code, request.pin, boot=stamp.boot, mono_us=stamp.mono_us)]
-            else:
-                seen = self._look(code, punch.tap.mono_us, punch)
-                checks, challenge = list(seen.checks), seen.challenge
-            judged = confirmation(code, checks, by_face=request.pin is None)
-            name = None
-            if judged.outcome is Outcome.PASSED:
-                self._gallery.count_attempt(limit, code, now)
-                punch.confirmed_by = code
-                # A name is told only to a supervisor who has proved to be one, so that he sees for whom he stands.
-                known = self._gallery.get(worker)
-                name = known.name if known else None
-            punch.identified(worker, name, [*checks, judged], challenge)
-        except GalleryError as error:
-            punch.confirmed_by = None
-            punch.identified(
-                worker, None, [Check(name="supervisor", outcome=Outcome.FAILED, reason=f"error: {error}"[:400])]
-            )
+        assert request.badge is not None and request.supervisor is not None
+        stood = stand_in(
+            self._gallery,
+            request.badge,
+            request.supervisor,
+            request.pin,
+            stamp=self._around.stamp(),
+            an_hour=self._policy.confirmations_an_hour,
+            look=lambda code: self._look(code, punch.tap.mono_us, punch),
+        )
+        punch.confirmed_by = stood.by
+        punch.identified(request.badge, stood.name, stood.checks, stood.challenge)
 
     def _left_s(self, since_us: int, now_us: int) -> int:
         """Whole seconds that an attempt may still last; negative: none."""
@@ -612,8 +576,3 @@ def _local_time(utc: str, zone: str) -> str:
 
 def _error(error: Exception) -> str:
     return f"error: {type(error).__name__}: {error}"[:400]  # as long as a check's reason may be
-
-
-def _no_face(reason: str) -> FaceResult:
-    checks = tuple(Check(name=name, outcome=Outcome.NOT_RUN, reason=reason[:400]) for name in FACE_CHECKS)
-    return FaceResult(None, None, checks, None)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from evidence.envelope import Envelope
+from evidence.errors import EvidenceError
 from evidence.events import Check, Kind, Method, Outcome, PunchBody, parse_body, parse_event
 from kiosk.policy import FACE_CHECKS
 from kiosk.verify.gallery import GalleryWorker
@@ -63,11 +64,17 @@ class ConfirmationRate:
 
     @classmethod
     def of(cls, envelopes: Iterable[bytes]) -> ConfirmationRate:
-        """Count a journal's own punches, oldest first: they are as they were written, so nothing is verified."""
+        """Count a journal's own punches, oldest first: they are as they were written, so nothing is verified.
+
+        One that cannot be read is not counted: a figure for operators keeps no terminal from starting.
+        """
         rate = cls()
         for data in envelopes:
-            event = parse_event(Envelope.decode(data).payload)
-            body = parse_body(event)
+            try:
+                event = parse_event(Envelope.decode(data).payload)
+                body = parse_body(event)
+            except EvidenceError:
+                continue
             if event.kind == Kind.PUNCH_RECORDED and isinstance(body, PunchBody):
                 rate.note(body)
         return rate

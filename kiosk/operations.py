@@ -86,6 +86,8 @@ class Operations:
 
         Raises an EnrolmentError, TerminalBusy, a JournalError or a VerifyError.
         """
+        if self.gallery.locked:  # before the one-time authorisation is used up
+            raise EnrolmentError("the enclosure was opened: nobody is enrolled until a clear; see clear-enclosure")
         desk = EnrolmentDesk(
             device=self.settings.device,
             site=self.settings.site,

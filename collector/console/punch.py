@@ -41,7 +41,7 @@ def draw_punch(services: Services, leaf_index: int, texts: Texts, who: str) -> N
             with box(tag="section"):
                 box(text=texts("punch"), tag="h2")
                 with box("zg-card"):
-                    _list(_facts(row, services, texts))
+                    _list(_facts(row, evidence, services, texts))
         _evidence(row, evidence, texts)
 
 
@@ -75,7 +75,7 @@ def _value(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _facts(row: dict[str, Any], services: Services, texts: Texts) -> list[tuple[str, str]]:
+def _facts(row: dict[str, Any], evidence: dict[str, Any], services: Services, texts: Texts) -> list[tuple[str, str]]:
     sites = {site.name: site.title for site in services.sites.all()}
     synced = texts("clock_synced" if row["clock_synced"] else "clock_unsynced")
     error = "" if row["clock_error_ms"] is None else f" ±{row['clock_error_ms']} ms"
@@ -91,6 +91,8 @@ def _facts(row: dict[str, Any], services: Services, texts: Texts) -> list[tuple[
         (texts("method"), texts.get(f"method.{row['method']}", row["method"])),
         (texts("receipt"), row["receipt"]),
     ]
+    if evidence["confirmed_by"] is not None:
+        facts.insert(-1, (texts("confirmed_by"), str(evidence["confirmed_by"])))
     if row["latitude"] is not None:
         facts.insert(-1, (texts("place"), f"{row['latitude']:.5f}, {row['longitude']:.5f}"))
     return facts

@@ -26,6 +26,8 @@ class DeviceState(StrEnum):
 
 # Without its journal a terminal takes no punch; without camera or GPS it still takes those by badge and PIN.
 _VITAL_PARTS = frozenset({"journal"})
+# How a machine is built reduces no function: told beside the others, but no state that every terminal would be in.
+_STANDING_PARTS = frozenset({"keys"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,4 +84,5 @@ def state_of(facts: Facts, now: datetime, inactivity_timeout: timedelta) -> Devi
     vital = any(one.part in _VITAL_PARTS and one.state == "failed" for one in found)
     if vital or facts.chain_frozen or facts.revoked:
         return DeviceState.FAILED
-    return DeviceState.REDUCED if found else DeviceState.OPERATIONAL
+    acute = any(one.part not in _STANDING_PARTS or one.state == "failed" for one in found)
+    return DeviceState.REDUCED if acute else DeviceState.OPERATIONAL

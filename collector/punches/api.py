@@ -77,6 +77,7 @@ class PunchDetail(PunchAnswer):
 
     checks: list[dict[str, Any]]
     challenge: dict[str, Any] | None
+    confirmed_by: Annotated[str | None, Field(description="Method supervisor: the code of who stood for the worker.")]
     policy: str
     frames: list[str]
     leaf_index: int
@@ -140,6 +141,7 @@ def evidence_of(view: PunchView) -> dict[str, Any]:
     return {
         "checks": body["checks"],
         "challenge": body.get("challenge"),
+        "confirmed_by": body.get("confirmed_by"),
         "policy": body["policy"],
         "frames": body.get("frames", []),
         "leaf_index": entry.leaf_index,

@@ -142,39 +142,39 @@ REASONS: dict[str, Reason] = {
     ),
     "face_locked": _r(
         "刷脸失败次数太多，暂时锁定",
-        "请用工号和密码，或请班长确认。",
+        "请用工号和密码，或请主管确认。",
         "Locked after too many tries by face",
         "Use badge and PIN, or ask a supervisor.",
     ),
     # a supervisor stands for a worker
-    "confirmed": _r("班长已确认", _RECORDED_ZH, "Confirmed by a supervisor", _RECORDED_EN),
+    "confirmed": _r("主管已确认", _RECORDED_ZH, "Confirmed by a supervisor", _RECORDED_EN),
     "own_punch": _r(
         "不能为自己确认",
-        "请刷脸，或请另一位班长确认。",
+        "请刷脸，或请另一位主管确认。",
         "Nobody confirms himself",
         "Use your face, or ask another supervisor.",
     ),
     "no_supervisor": _r(
-        "该工号不是本机的班长",
-        "请检查班长的工号。",
+        "该工号不是本机的主管",
+        "请检查主管的工号。",
         "No supervisor has this number here",
         "Check the supervisor's number.",
     ),
     "not_confirmed": _r(
-        "没有确认班长本人",
-        "请班长再刷脸，或输入密码。",
+        "没有确认主管本人",
+        "请主管再刷脸，或输入密码。",
         "The supervisor was not identified",
         "The supervisor tries again, by face or PIN.",
     ),
     "too_many_confirmations": _r(
-        "该班长一小时内确认太多",
-        "请另一位班长确认，或用其他方式。",
+        "该主管一小时内确认太多",
+        "请另一位主管确认，或用其他方式。",
         "This supervisor has confirmed too many",
         "Ask another supervisor, or use another way.",
     ),
     "next_person": _r(
-        "还是班长在镜头前",
-        "请班长让开，新工人站过来",
+        "还是主管在镜头前",
+        "请主管让开，新工人站过来",
         "Still the supervisor in view",
         "The new worker steps in front now",
     ),
@@ -273,7 +273,7 @@ OTHER_TONGUE: dict[LogType, Words] = {LogType.IN: Words("IN", "上班"), LogType
 METHODS: dict[Method, Words] = {
     Method.FACE: Words("刷脸", "Face"),
     Method.BADGE_PIN: Words("工号＋密码", "Badge + PIN"),
-    Method.SUPERVISOR: Words("班长确认", "Supervisor"),
+    Method.SUPERVISOR: Words("主管确认", "Supervisor"),
 }
 
 WORDS: dict[str, Words] = {
@@ -287,10 +287,10 @@ WORDS: dict[str, Words] = {
     "badge_optional": Words("工号（可不填）", "Badge no. (optional)"),
     "pin": Words("密码", "PIN"),
     "badge_of_worker": Words("工人工号", "Worker no."),
-    "supervisor": Words("班长工号", "Superv. no."),
+    "supervisor": Words("主管工号", "Superv. no."),
     "pin_or_face": Words("密码或刷脸", "PIN or face"),
-    "type_supervisor": Words("请输班长号", "Superv. no.?"),
-    "supervisor_looks": Words("请班长看屏幕", "Supervisor, look here"),
+    "type_supervisor": Words("请输主管号", "Superv. no.?"),
+    "supervisor_looks": Words("请主管看屏幕", "Supervisor, look here"),
     "enrolling": Words("录入人脸", "Enrolment"),
     "pictures_taken": Words("已拍 {step} 张，共 {steps} 张", "Picture {step} of {steps}"),
     "type_badge": Words("请输入工号", "Type badge no."),

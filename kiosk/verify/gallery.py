@@ -322,8 +322,14 @@ class Gallery:
             return exhausted(self._moments(limit, subject), now, limit)
 
     def count_attempt(self, limit: Limit, subject: str, now: Moment) -> None:
-        """Count one attempt; on disk when this returns. Raises GalleryError."""
+        """Count one attempt; on disk when this returns. Raises GalleryError.
+
+        A subject is an employee code, or empty for nobody in particular. Behind the code of nobody there is nothing
+        to guess, and an erased worker's code does not come back this way: neither is counted.
+        """
         with self._writing(same_faces=True):
+            if subject and self._person(subject) is None:
+                return
             kept = recent((*recent(self._moments(limit, subject), now, limit), now), now, limit)
             self._keep_moments(limit, subject, kept)
 

@@ -31,7 +31,11 @@ def test_from_nothing_to_a_signed_authorisation(tmp_path: Path) -> None:
     permit = verify_authorisation(
         envelope, PublicKey.parse(keys["command"]), "gate-1", "east", "2026-01-01T00:00:00.000Z"
     )
-    assert (permit.worker, permit.name) == ("E001", "王小明")
+    assert (permit.worker, permit.name, permit.role) == ("E001", "王小明", "worker")
+    boss = command("worker", "authorise", "E001", "--device", "gate-1", "--role", "supervisor", data=data).stdout
+    line = base64.b64decode(boss.strip().splitlines()[-1])
+    permit = verify_authorisation(line, PublicKey.parse(keys["command"]), "gate-1", "east", "2026-01-01T00:00:00.000Z")
+    assert permit.role == "supervisor"
     again = command("device", "add", "gate-1", "--site", "east", "--key", key, data=data, check=False)
     assert again.returncode == 1 and "already" in again.stderr and "Traceback" not in again.stderr
 

@@ -38,6 +38,8 @@ def part(name: str, state: str) -> dict[str, Any]:
         ({"health": part("camera", "failed")}, DeviceState.REDUCED),
         ({"health": part("gps", "degraded")}, DeviceState.REDUCED),
         ({"health": part("journal", "failed")}, DeviceState.FAILED),
+        ({"health": part("keys", "degraded")}, DeviceState.OPERATIONAL),
+        ({"health": part("keys", "failed")}, DeviceState.REDUCED),
         ({"chain_pending": True}, DeviceState.REDUCED),
         ({"chain_frozen": True}, DeviceState.FAILED),
         ({"revoked": True}, DeviceState.FAILED),

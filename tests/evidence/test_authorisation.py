@@ -65,3 +65,9 @@ def test_nobody_else_and_nothing_else_authorises() -> None:
         _verify(sign_receipt(receipt, COLLECTOR))
     with pytest.raises(AuthorisationError):
         _verify(sign(AUTHORISATION_TYPE, canonical({"worker": "E1001"}), COLLECTOR).encode())
+
+
+def test_a_permission_that_names_no_role_makes_a_worker() -> None:
+    early = {name: value for name, value in GRANT.model_dump(mode="json").items() if name != "role"}
+    data = sign(AUTHORISATION_TYPE, canonical(early), COLLECTOR).encode()
+    assert _verify(data).role == "worker"

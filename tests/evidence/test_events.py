@@ -9,7 +9,17 @@ from pydantic import TypeAdapter, ValidationError
 
 from evidence.canonical import canonical, parse_canonical
 from evidence.errors import EncodingError, InvalidBody, InvalidEvent
-from evidence.events import Kind, PresenceIntervalBody, PunchBody, UtcTime, WorkerCode, parse_body, parse_event
+from evidence.events import (
+    Kind,
+    PresenceIntervalBody,
+    PunchBody,
+    UtcTime,
+    WorkerCode,
+    WorkerEnrolledBody,
+    WorkerErasedBody,
+    parse_body,
+    parse_event,
+)
 from tests.evidence.chains import an_event, ed25519_key
 
 KEY = ed25519_key()
@@ -134,6 +144,11 @@ def test_a_punch_is_read() -> None:
         ("punch.recorded", {"log_type": "in"}),
         ("punch.recorded", {"method": "phone"}),
         ("punch.recorded", {"frames": ["zz"]}),
+        ("punch.recorded", {"method": "supervisor", "verdict": "review"}),  # who confirmed is not said
+        ("punch.recorded", {"method": "supervisor", "verdict": "verified"}),
+        ("punch.recorded", {"method": "supervisor", "verdict": "review", "confirmed_by": PUNCH["worker"]}),
+        ("punch.refused", {"method": "supervisor", "verdict": "refused", "confirmed_by": PUNCH["worker"]}),
+        ("punch.recorded", {"method": "face", "confirmed_by": "B-1"}),
     ],
 )
 def test_a_body_that_contradicts_its_kind_or_its_checks_is_refused(kind: str, changes: dict[str, Any]) -> None:
@@ -197,6 +212,32 @@ def test_a_presence_interval_is_read_and_written_alike() -> None:
 def test_an_interval_that_tells_two_stories_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(InvalidBody):
         _interval(**changes)
+
+
+def test_a_confirmation_names_both_and_a_refused_one_needs_nobody() -> None:
+    confirmed = _body(method="supervisor", verdict="review", confirmed_by="B-1")
+    assert (confirmed.worker, confirmed.confirmed_by) == (PUNCH["worker"], "B-1")
+    assert _body("punch.refused", method="supervisor", verdict="refused").confirmed_by is None
+
+
+def test_an_erasure_has_no_place_for_an_employee_code() -> None:
+    assert set(WorkerErasedBody.model_fields) == {"scope", "enrolment", "template", "reason"}
+    with pytest.raises(ValidationError):
+        WorkerErasedBody(scope="all", enrolment="E1001", template=None, reason="erased")
+
+
+def test_an_enrolment_that_an_earlier_version_signed_is_a_worker_s_without_excuses() -> None:
+    early = {
+        "worker": "E1001",
+        "model": None,
+        "frames": 0,
+        "authorised_by": "HR",
+        "authorisation": "ab" * 16,
+        "template": None,
+    }
+    body = parse_body(an_event(1, "ab" * 32, KEY, kind="worker.enrolled", body=early))
+    assert isinstance(body, WorkerEnrolledBody)
+    assert (body.role, body.excused) == ("worker", ())
 
 
 @pytest.mark.parametrize("kind", Kind)

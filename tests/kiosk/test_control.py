@@ -61,6 +61,7 @@ def test_a_running_terminal_enrols_and_erases_and_tells_its_status(tmp_path: Pat
         assert (status["enrolled"], status["supervisors"], status["owed"]) == (1, 0, 0)
         assert status["parts"]["keys"]["state"] == "degraded"
         assert status["parts"]["keys"]["reason"].startswith("keys_unprotected:")
+        assert "keys_unprotected" not in kiosk.attendant.view().troubles  # nothing that a worker could do about it
         assert asked(kiosk, do="erase", worker=WORKER)["seqs"] == [kiosk.journal.head.seq]
         assert kinds(kiosk)[-2:] == [Kind.WORKER_ENROLLED, Kind.WORKER_ERASED]
         assert asked(kiosk, do="status")["enrolled"] == 0

@@ -5,6 +5,7 @@ The terminal is the real one without a camera or, where a face is looked at, wit
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -230,6 +231,16 @@ def test_a_supervisor_is_seen_first_and_then_the_newcomer_not_the_supervisor_aga
         assert held is not None
         assert held.excused == (Ask.TURN_LEFT,)
         assert kiosk.attendant.view().phase is Phase.IDLE
+
+        face = kiosk._face
+        assert face is not None
+
+        def asked_of(badge: str | None) -> set[Ask]:
+            sessions = [face.session(badge, 0, fps=25, rng=secrets.SystemRandom()) for _ in range(60)]
+            return {ask for session in sessions for ask in session._request.asks}
+
+        assert Ask.TURN_LEFT not in asked_of("W-2")
+        assert Ask.TURN_LEFT in asked_of(BOSS) & asked_of(None)  # 1 in 2^60 says otherwise
 
         # the excuse is obeyed and stands in the event; without the badge nobody knows whom to excuse
         for _ in range(3):

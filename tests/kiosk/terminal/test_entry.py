@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evidence.events import Method
-from kiosk.terminal.entry import FORGET_AFTER_S, MAX_BADGE, MAX_PIN, ByFace, ByPin, Entry, Missing
+from kiosk.terminal.entry import FORGET_AFTER_S, MAX_BADGE, MAX_PIN, ByFace, ByPin, BySupervisor, Entry, Missing
 
 
 def typed(method: Method, badge: str = "", pin: str = "") -> Entry:
@@ -95,3 +95,30 @@ def test_a_badge_that_was_read_takes_the_place_of_what_was_typed_and_asks_for_th
     assert (entry.field, entry.pin) == ("pin", "")
     entry.press("7", 2)
     assert entry.submit(2) == ByPin("10086", "7")
+
+
+def test_a_supervisor_s_confirmation_needs_both_numbers_and_without_a_camera_the_pin() -> None:
+    entry = typed(Method.SUPERVISOR, "10086")
+    assert entry.submit(1) == Missing("supervisor")
+    entry.press("7", 2)
+    assert entry.submit(3, face=False) == Missing("pin")
+    entry.press("2", 4)
+    assert entry.submit(5, face=False) == BySupervisor("10086", "7", "2")
+    assert (entry.badge, entry.supervisor, entry.pin, entry.field) == ("", "", "", "badge")
+    again = typed(Method.SUPERVISOR, "10086")
+    again.focus("supervisor", 1)
+    again.press("7", 1)
+    assert again.submit(2) == BySupervisor("10086", "7", None)
+
+
+def test_the_supervisor_s_number_is_forgotten_with_the_way_and_with_time() -> None:
+    entry = typed(Method.SUPERVISOR, "10086")
+    entry.focus("supervisor", 0)
+    entry.press("7", 0)
+    assert entry.expire(FORGET_AFTER_S, Method.FACE)
+    assert (entry.badge, entry.supervisor, entry.method) == ("", "", Method.FACE)
+    entry = typed(Method.SUPERVISOR, "10086")
+    entry.focus("supervisor", 0)
+    entry.press("7", 0)
+    entry.choose(Method.BADGE_PIN, 1)
+    assert (entry.badge, entry.supervisor) == ("10086", "")

@@ -42,6 +42,7 @@ def test_no_more_than_the_limit_is_ever_kept_and_none_from_outside_the_window(ti
 
 def test_the_count_survives_a_restart_and_one_fair_attempt_is_given_back(tmp_path: Path) -> None:
     first = Gallery(tmp_path / "gallery.db", bytes(32))
+    first.enrol("E-17", "Wang Fang", "", [], pin="4711")
     for time in (1, 2, 3):
         first.count_attempt(LIMIT, "E-17", Moment(BOOT, time))
     first.close()
@@ -54,4 +55,16 @@ def test_the_count_survives_a_restart_and_one_fair_attempt_is_given_back(tmp_pat
     assert again.limited(LIMIT, "E-17", Moment(BOOT, 6))
     again.forgive(LIMIT, "E-17")
     assert not again.limited(LIMIT, "E-17", Moment(BOOT, 6))
+    again.close()
+
+
+def test_a_code_that_nobody_has_is_not_kept(tmp_path: Path) -> None:
+    gallery = Gallery(tmp_path / "gallery.db", bytes(32))
+    for time in (1, 2, 3):
+        gallery.count_attempt(LIMIT, "E-99", Moment(BOOT, time))
+        gallery.count_attempt(LIMIT, "", Moment(BOOT, time))
+    gallery.close()
+    assert b"E-99" not in (tmp_path / "gallery.db").read_bytes()
+    again = Gallery(tmp_path / "gallery.db", bytes(32))
+    assert again.limited(LIMIT, "", Moment(BOOT, 4))
     again.close()

@@ -1,0 +1,89 @@
+"""Who an attempt may be counted against, and how a supervisor is identified: the gallery's part in both.
+
+Limits are looked up and counted before anybody is looked at; a gallery that cannot answer identifies nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from evidence.events import ChallengeRecord, Check, Outcome
+from kiosk.clock import Stamp
+from kiosk.confirmation import CHECK_NAME, confirmation, objection
+from kiosk.policy import FACE_CHECKS
+from kiosk.verify.attempts import FACE_BY_BADGE, FACE_OF_ANYONE, Moment, confirmations
+from kiosk.verify.gallery import Gallery, GalleryError
+from kiosk.verify.session import FaceResult
+
+
+def no_face(reason: str) -> FaceResult:
+    """The result of a face attempt that did not take place; `reason` is `code: sentence`."""
+    checks = tuple(Check(name=name, outcome=Outcome.NOT_RUN, reason=reason[:400]) for name in FACE_CHECKS)
+    return FaceResult(None, None, checks, None)
+
+
+def counted(gallery: Gallery, badge: str | None, stamp: Stamp, attempt: Callable[[], FaceResult]) -> FaceResult:
+    """Run one face attempt, counted against the badge (or against all who have none) until it is known to be fair.
+
+    The count is on disk before the camera looks, so that pulling the plug buys no attempt. An attempt in which no
+    face was good enough guesses nothing and is given back.
+    """
+    limit, subject = (FACE_OF_ANYONE, "") if badge is None else (FACE_BY_BADGE, badge)
+    now = Moment(stamp.boot, stamp.mono_us)
+    try:
+        if gallery.limited(limit, subject, now):
+            return no_face("face_locked: too many attempts with this face; use another way, or wait ten minutes")
+        gallery.count_attempt(limit, subject, now)
+        result = attempt()
+        failed = [one for one in result.checks if one.outcome is Outcome.FAILED and one.name != "face_quality"]
+        if not failed:
+            gallery.forgive(limit, subject, None if result.worker is not None else now)
+        return result
+    except GalleryError as error:
+        return no_face(f"error: {error}")
+
+
+@dataclass(frozen=True, slots=True)
+class Stood:
+    """What came of a supervisor's confirmation."""
+
+    checks: tuple[Check, ...]
+    by: str | None = None  # the supervisor who was identified and confirmed; None: nobody
+    name: str | None = None  # the worker's, told to an identified supervisor only, so that he sees for whom he stands
+    challenge: ChallengeRecord | None = None
+
+
+def stand_in(
+    gallery: Gallery,
+    worker: str,
+    supervisor: str,
+    pin: str | None,
+    *,
+    stamp: Stamp,
+    an_hour: int,
+    look: Callable[[str], FaceResult],
+) -> Stood:
+    """Identify a supervisor, by `pin` or else by `look`, who stands for a worker. Never raises a GalleryError."""
+    now, limit = Moment(stamp.boot, stamp.mono_us), confirmations(an_hour)
+    try:
+        refused = objection(
+            worker, supervisor, gallery.get(supervisor), limited=gallery.limited(limit, supervisor, now)
+        )
+        if refused is not None:
+            return Stood((refused,))
+        challenge = None
+        checks: tuple[Check, ...]
+        if pin is not None:
+            checks = (gallery.check_pin(supervisor, pin, boot=stamp.boot, mono_us=stamp.mono_us),)
+        else:
+            seen = look(supervisor)
+            checks, challenge = seen.checks, seen.challenge
+        judged = confirmation(supervisor, checks, by_face=pin is None)
+        if judged.outcome is not Outcome.PASSED:
+            return Stood((*checks, judged), challenge=challenge)
+        gallery.count_attempt(limit, supervisor, now)
+        known = gallery.get(worker)
+        return Stood((*checks, judged), supervisor, known.name if known else None, challenge)
+    except GalleryError as error:
+        return Stood((Check(name=CHECK_NAME, outcome=Outcome.FAILED, reason=f"error: {error}"[:400]),))
