@@ -165,11 +165,11 @@ class BeaconSensor:
         return state
 
     def _feed(self, advertisement: Advertisement) -> None:
+        for callback in self._listeners:
+            callback(advertisement)
         with self._lock:
             self._tracker.feed(advertisement)
             self._heard_us = advertisement.mono_us
-        for callback in self._listeners:
-            callback(advertisement)
 
 
 def _normal(anchor: str) -> str:
