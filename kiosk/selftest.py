@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Literal
 
 from evidence.status import Part
 from kiosk.health import free_bytes
-from kiosk.selftest_texts import KEYS_DO, Words, do_about, part_name
+from kiosk.selftest_texts import FACE_SEEN, KEYS_DO, Words, do_about, part_name
 from kiosk.sensors.beacons import Advertisement, decode_all
 from kiosk.sensors.errors import SensorError
 from kiosk.terminal.picture import privacy_jpeg
+from kiosk.terminal.texts import reason
 from kiosk.verify.errors import VerifyError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ SLOW_FPS = 8.0  # below it a blink falls between two frames
 DARK, BRIGHT = 40.0, 215.0  # mean grey level of the whole picture, of 255: an installer looks for a lamp or a curtain
 LOW_DISK_BYTES = 256 << 20
 CHECK_OF_PART = {"camera": "face_match", "face": "face_match", "gps": "gps", "beacons": "beacon"}
+_WORST_FIRST = ("failed", "doubt", "ok", "absent")  # the screen shows about ten lines without scrolling
 _STATES: dict[str, State] = {
     "working": "ok",
     "degraded": "doubt",
@@ -61,7 +63,7 @@ class Line:
 
 
 class Selftest:
-    """Looks at `kiosk`, which the caller starts and stops."""
+    """Looks at `kiosk`, which the caller starts after this, so that no beacon is missed, and stops."""
 
     def __init__(self, kiosk: Kiosk) -> None:
         self._kiosk = kiosk
@@ -85,6 +87,7 @@ class Selftest:
             "beacons": self._heard,
             "journal": self._journal,
             "network": self._network,
+            "clock": self._clock,
         }
         parts = self._kiosk.parts()
         lines = []
@@ -93,7 +96,8 @@ class Selftest:
                 lines.append(details.get(name, lambda one, name=name: _plain(name, one))(part))
             except (SensorError, VerifyError, OSError) as error:
                 lines.append(_plain(name, Part(state="failed", reason=f"error: {error}"[:400])))
-        return [self._demanded(line) for line in lines] + [self._keys(), self._screen()]
+        lines = [*(self._demanded(line) for line in lines), self._keys(), self._screen()]
+        return sorted(lines, key=lambda line: _WORST_FIRST.index(line.state))
 
     def picture(self) -> bytes | None:
         """The live picture, clear around the face that is looked at only, as on the worker's screen."""
@@ -110,11 +114,17 @@ class Selftest:
         height, width = frame.image.shape[:2]
         code = self._look()
         seen = f"{width}×{height}, {fps:.0f}/s"
-        face = Words("看到合格的人脸", "a good face") if code == "ok" else Words("没有合格的人脸", f"no face ({code})")
-        words = Words(f"{seen}，亮度 {light:.0f}，{face.zh}", f"{seen}, light {light:.0f}, {face.en}")
+        face = FACE_SEEN.get(code) or reason(code).what
+        words = Words(f"{seen}，亮度 {light:.0f}，{face.zh}", f"{seen}, light {light:.0f}; {face.en}")
         problem = "slow" if fps < SLOW_FPS else "dark" if light < DARK else "bright" if light > BRIGHT else ""
         state: State = "doubt" if problem else _STATES[part.state]
         return Line("camera", state, words, do_about("camera", problem))
+
+    @property
+    def hint(self) -> Words:
+        """What whoever stands before the camera should do, so that an installer can try where people will stand."""
+        code = self._quality.code if self._quality is not None else "no_models"
+        return FACE_SEEN["ok"] if code == "ok" else reason(code).do if code != "no_models" else Words("", "")
 
     def _look(self) -> str:
         """Say whether the newest picture holds a face that is good enough; `no_models` where nobody can tell."""
@@ -156,7 +166,7 @@ class Selftest:
         )
         here = sum(id_.lower() in anchors for id_, _ in found)
         words = Words(
-            f"{here} 个锚点，共 {len(found)} 个信标  {told}", f"{here} anchors of {len(found)} beacons  {told}"
+            f"{here} 个锚点，共 {len(found)} 个信标  {told}", f"anchors: {here}, beacons: {len(found)}  {told}"
         )
         if not anchors:
             return Line("beacons", "doubt", words, do_about("beacons", "no_anchors"))
@@ -176,10 +186,16 @@ class Selftest:
         state: State = "doubt" if low and part.state == "working" else _STATES[part.state]
         return Line("journal", state, words, do_about("journal", "low_space" if low else _code(part)))
 
+    def _clock(self, part: Part) -> Line:
+        stamp = self._kiosk.clock.stamp()
+        error = "" if stamp.clock.error_ms is None else f" ±{stamp.clock.error_ms} ms"
+        seen = f"{stamp.time}, {stamp.clock.source}{error}"
+        return Line("clock", _STATES[part.state], Words(seen, seen), do_about("clock", _code(part)))
+
     def _network(self, part: Part) -> Line:
         settings = self._kiosk.settings
         pinned, brokers = len(settings.pinned_keys), ", ".join(settings.broker)
-        words = Words(f"{brokers}，固定了 {pinned} 把汇集端公钥", f"{brokers}, {pinned} collector keys pinned")
+        words = Words(f"{brokers}，固定了 {pinned} 把汇集端公钥", f"{brokers}, collector keys pinned: {pinned}")
         if part.state != "working":
             said = part.reason.partition(": ")[2] or part.reason
             words = Words(f"{words.zh}；{said}", f"{words.en}; {said}")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from kiosk.terminal.texts import Words
 
-__all__ = ["HEADINGS", "KEYS_DO", "PARTS", "STATES", "Words", "do_about", "part_name"]
+__all__ = ["FACE_SEEN", "HEADINGS", "KEYS_DO", "PARTS", "STATES", "Words", "do_about", "part_name"]
 
 PARTS: dict[str, Words] = {
     "camera": Words("摄像头", "Camera"),
-    "face": Words("识别模型", "Face models"),
+    "face": Words("识别模型", "Models"),
     "gps": Words("卫星定位", "GPS"),
     "beacons": Words("蓝牙信标", "Beacons"),
     "clock": Words("时钟", "Clock"),
@@ -16,7 +16,7 @@ PARTS: dict[str, Words] = {
     "network": Words("网络", "Network"),
     "keys": Words("密钥", "Keys"),
     "screen": Words("屏幕", "Screen"),
-    "badge": Words("读卡器", "Badge reader"),
+    "badge": Words("读卡器", "Reader"),
     "enclosure": Words("机箱", "Enclosure"),
     "terminal": Words("终端", "Terminal"),
 }
@@ -35,6 +35,10 @@ HEADINGS: dict[str, Words] = {
     "well": Words("没有故障", "Nothing failed"),
     "unwell": Words("有故障，请处理红色的项目", "Something failed: see to the red lines"),
     "no_picture": Words("没有画面", "No picture"),
+}
+FACE_SEEN: dict[str, Words] = {
+    "ok": Words("看到合格的人脸", "A good face"),
+    "no_models": Words("没有模型，看不了人脸", "no models to look for a face"),
 }
 KEYS_DO = Words("只能让终端用户读取：chmod 600", "Only the terminal's user may read it: chmod 600")
 

@@ -227,6 +227,8 @@ class BeaconSensor:
         return state
 
     def _feed(self, advertisement: Advertisement) -> None:
+        for callback in self._listeners:
+            callback(advertisement)
         with self._lock:
             sighting = sighting_of(advertisement, self._book, time.time_ns() // 1_000_000)
             self._tracker.take(sighting)
@@ -235,8 +237,6 @@ class BeaconSensor:
             self._heard_us = advertisement.mono_us
         if self._listener is not None:
             self._listener(sighting)
-        for callback in self._listeners:
-            callback(advertisement)
 
 
 def sighting_of(advertisement: Advertisement, book: EidBook | None, unix_ms: int) -> Sighting:

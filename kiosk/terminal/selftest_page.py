@@ -45,15 +45,18 @@ class _Page:
                 self._verdict = label("verdict")
                 ui.element("a").classes("switch").props(f'href="/?lang={other}"')._text = LANGUAGE_NAMES[language]
             with block("columns"):
-                with block("eye"):
-                    label("nothing", HEADINGS["no_picture"][language])
-                    ui.element("img").props(f'src="{PICTURE_PATH}" alt=""')
+                with block("left"):
+                    with block("eye"):
+                        label("nothing", HEADINGS["no_picture"][language])
+                        ui.element("img").props(f'src="{PICTURE_PATH}" alt=""')
+                    self._hint = label("hint")
                 self._rows = block("rows")
         self._shown: list[Line] = []
         ui.timer(LOOK_S, self._look)
 
     async def _look(self) -> None:
         lines = await run.io_bound(self._test.lines)
+        self._hint.set_text(self._test.hint[self._language])
         if lines is None or lines == self._shown:  # None: the server is being stopped
             return
         self._shown = lines
@@ -93,17 +96,18 @@ html, body { margin: 0; height: 100%; overflow: hidden; background: #eef2f6; col
 .switch { width: 96px; height: 48px; display: flex; align-items: center; justify-content: center; font-size: 18px;
   color: #fff; background: #1d3553; text-decoration: none; }
 .columns { flex: 1 1 0; min-height: 0; display: flex; gap: 8px; padding: 8px; }
-.eye { flex: none; width: 280px; height: 210px; position: relative; border-radius: 8px; overflow: hidden;
+.left { flex: none; width: 280px; } .hint { font-size: 22px; font-weight: 700; padding: 12px 4px; }
+.eye { width: 280px; height: 210px; position: relative; border-radius: 8px; overflow: hidden;
   background: #0f2036; }
 .eye .nothing { position: absolute; inset: 0; display: flex; align-items: center; justify-content: center;
   color: #d5dfec; font-size: 16px; }
 .eye img { position: absolute; width: 100%; height: 100%; object-fit: cover; transform: scaleX(-1); }
 .rows { flex: 1 1 0; min-width: 0; display: flex; flex-direction: column; gap: 4px; overflow-y: auto; }
 .row { display: flex; gap: 8px; background: #fff; border-left: 8px solid #c3cdd9; border-radius: 6px;
-  padding: 3px 8px; min-height: 38px; flex: none; align-items: center; }
+  padding: 2px 8px; min-height: 32px; flex: none; align-items: center; }
 .row-ok { border-color: #0a6b3d; } .row-doubt { border-color: #d08a00; } .row-failed { border-color: #a81e1e; }
-.what { flex: none; width: 88px; } .part { font-size: 15px; font-weight: 700; }
-.state { font-size: 13px; color: #45546a; }
+.what { flex: none; width: 124px; display: flex; gap: 6px; align-items: baseline; justify-content: space-between; }
+.part { font-size: 15px; font-weight: 700; } .state { font-size: 13px; color: #45546a; }
 .row-ok .state { color: #0a6b3d; } .row-doubt .state { color: #8a5200; } .row-failed .state { color: #a81e1e; }
 .words { flex: 1 1 0; min-width: 0; }
 .seen { font-size: 13px; overflow: hidden; display: -webkit-box; -webkit-line-clamp: 2; -webkit-box-orient: vertical;

@@ -272,8 +272,9 @@ def selftest(
         _print_lines(lines, chosen)
 
     try:
-        with Kiosk(settings, screen=False) as kiosk:
-            test = Selftest(kiosk)
+        kiosk = Kiosk(settings, screen=False)
+        test = Selftest(kiosk)
+        with kiosk:
             server = None
             if screen:
                 server = TerminalServer(
