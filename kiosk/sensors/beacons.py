@@ -206,8 +206,13 @@ class BeaconSensor:
 
     @property
     def state(self) -> Part:
-        """The scanner's state; `degraded` where it scans and hears nobody at all."""
+        """The scanner's state; `degraded` where it scans and hears nobody at all.
+
+        One that is not there has `failed`: a site that has none does not make a sensor of it.
+        """
         state = self._source.state
+        if state.state == "absent":
+            return Part(state="failed", reason=state.reason)
         if state.state == "working" and self.reading().stale:
             return Part(state="degraded", reason="stale: The scanner runs and has heard nobody for 90 s.")
         return state
