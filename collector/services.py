@@ -12,6 +12,7 @@ from collector.identity import CollectorKeys
 from collector.ingest.dead_letters import DeadLetters
 from collector.ledger.service import Ledger
 from collector.people.service import People
+from collector.presence.service import PresenceIntervals
 from collector.punches.service import Punches
 from collector.schema import prepare
 from collector.settings import Settings
@@ -28,6 +29,7 @@ class Services:
     devices: Devices
     ledger: Ledger
     punches: Punches
+    presence: PresenceIntervals
     dead_letters: DeadLetters
 
 
@@ -47,5 +49,6 @@ def build_services(settings: Settings, database: Database, keys: CollectorKeys) 
         devices=Devices(database, timedelta(seconds=settings.inactivity_timeout_s)),
         ledger=Ledger(database),
         punches=Punches(database),
+        presence=PresenceIntervals(database),
         dead_letters=DeadLetters(database),
     )

@@ -20,6 +20,7 @@ from starlette.routing import compile_path
 import collector.devices.api
 import collector.ingest.api
 import collector.people.api
+import collector.presence.api
 import collector.punches.api
 import collector.sites.api
 from collector.auth.api import may_read
@@ -52,8 +53,9 @@ def create_api(services: Services, health: Callable[[], Health]) -> FastAPI:
     )
     app.state.services = services
     v1 = APIRouter(prefix=PREFIX)
-    for subject in (collector.sites, collector.people, collector.devices, collector.punches, collector.ingest):
+    for subject in (collector.sites, collector.people, collector.devices, collector.punches, collector.presence):
         v1.include_router(subject.api.router)
+    v1.include_router(collector.ingest.api.router)
     _add_health(v1, health)
     app.include_router(v1)
     _add_docs(app)

@@ -8,11 +8,13 @@ from typing import Any
 from collector.errors import UnknownKind
 from collector.people.models import Enrolment
 from collector.people.projection import enrolment_row
+from collector.presence.models import PresenceInterval
+from collector.presence.projection import presence_row
 from collector.punches.models import Punch
 from collector.punches.projection import punch_row
-from evidence.events import Event, Kind, PunchBody, WorkerEnrolledBody, parse_body
+from evidence.events import Event, Kind, PresenceIntervalBody, PunchBody, WorkerEnrolledBody, parse_body
 
-TABLES = (Punch, Enrolment)
+TABLES = (Punch, Enrolment, PresenceInterval)
 _KNOWN = frozenset(Kind)
 
 
@@ -20,7 +22,7 @@ _KNOWN = frozenset(Kind)
 class Projected:
     """One derived row."""
 
-    table: type[Punch] | type[Enrolment]
+    table: type[Punch] | type[Enrolment] | type[PresenceInterval]
     row: dict[str, Any]
 
 
@@ -33,4 +35,6 @@ def project(event: Event, leaf_index: int, *, after_revocation: bool) -> Project
         return Projected(Punch, punch_row(event, body, leaf_index, after_revocation=after_revocation))
     if isinstance(body, WorkerEnrolledBody):
         return Projected(Enrolment, enrolment_row(event, body, leaf_index))
+    if isinstance(body, PresenceIntervalBody):
+        return Projected(PresenceInterval, presence_row(event, body, leaf_index))
     return None
