@@ -14,28 +14,21 @@ from typing import Self
 
 import structlog
 
-from evidence.events import Check, ConfigAppliedBody, Kind, Outcome, PunchBody, parse_body
+from evidence.events import Check, ConfigAppliedBody, Kind, Outcome
 from evidence.status import Part
 from kiosk.attendant import Attendant, Surroundings
-from kiosk.breaks import Breaks
-from kiosk.clock import Stamp, SystemClock, format_time, parse_time, step_ms
-from kiosk.eid_keys import load_eid_keys
+from kiosk.clock import Stamp, SystemClock, step_ms
 from kiosk.enrolment import Consent, Enrolled, EnrolmentDesk, EnrolmentError
 from kiosk.errors import JournalFailed, JournalFull
 from kiosk.health import clock_part, free_bytes, gather, troubles
+from kiosk.hearing import Hearing
 from kiosk.identity import load_or_create, load_or_create_gallery_key
 from kiosk.journal import Journal
 from kiosk.place import beacon_check, clock_check, gps_check
 from kiosk.policy import PROFILES
-from kiosk.presence import Presence
-from kiosk.presence_keeper import PresenceKeeper
-from kiosk.sensors.beacons import BeaconSensor, BeaconSource, BeaconTracker, Sighting
-from kiosk.sensors.bleak_beacons import BleakBeacons
 from kiosk.sensors.camera import Camera
-from kiosk.sensors.eddystone_eid import EidBook
 from kiosk.sensors.gps import Fence, FixTracker
 from kiosk.sensors.newest_frame import NewestFrame
-from kiosk.sensors.recorded_beacons import RecordedBeacons
 from kiosk.sensors.serial_gps import SerialGps
 from kiosk.sensors.v4l2 import V4l2Camera
 from kiosk.sensors.video_file import VideoFileCamera
@@ -45,13 +38,11 @@ from kiosk.uplink import Uplink
 from kiosk.verify.face import Face, open_face
 from kiosk.verify.gallery import Gallery
 from kiosk.verify.session import FaceSession
-from kiosk.worn_badges import WornBadges
 
 log = structlog.get_logger(__name__)
 
 HEALTH_EVERY_S = 5.0  # a console shows trouble within two of these
 PRUNE_EVERY_S = 3600.0
-LONGEST_EID_WINDOW_NS = 5 * (1 << 15) * 1_000_000_000  # five periods of the slowest rotation, 45 hours
 
 
 def open_camera(settings: KioskSettings) -> Camera:
@@ -98,9 +89,7 @@ class Kiosk:
         self.uplink = Uplink(self.journal, settings, self.clock)
         self._fence = _fence(settings)
         self._gps = _gps(settings, self._fence)
-        self._worn = _worn_badges(settings, self.journal, self.clock.stamp())
-        self._presence = _presence(settings, self._worn, self.journal, self.clock, self.uplink.wake)
-        self._beacons = _beacons(settings, None if self._presence is None else self._presence.sighted)
+        self.hearing = Hearing(settings, self.journal, self.clock, self.uplink.wake)
         self.eyes: NewestFrame | None = None
         self._face: Face | None = None
         self._face_part = Part(state="absent", reason="no_face_path: this site's policy has none")
@@ -119,13 +108,13 @@ class Kiosk:
                 self._troubles,
                 self._online,
                 self.uplink.wake,
-                badge=self._badge,
-                punched=self._punched,
+                badge=self.hearing.badge,
+                punched=self.hearing.punched,
             ),
             site=settings.title,
             device=settings.device,
             tz=settings.tz,
-            presence=self._presence is not None,
+            presence=self.hearing.presence is not None,
         )
         self.screen: TerminalServer | None = None
         if screen:
@@ -137,7 +126,7 @@ class Kiosk:
         self._apply_policy()
         if self._face is not None:
             self._closing.callback(self._face.close)  # last of all: a running attempt still looks
-        for part in (self.eyes, self._gps, self._presence, self._beacons, self.uplink, self.attendant, self.screen):
+        for part in (self.eyes, self._gps, self.hearing, self.uplink, self.attendant, self.screen):
             if part is not None:
                 part.start()
                 self._closing.callback(part.stop)
@@ -214,7 +203,8 @@ class Kiosk:
             "camera": self.eyes.state if self.eyes is not None else absent,
             "face": self._face_part,
             "gps": self._gps.state if self._gps is not None else absent,
-            "beacons": self._beacons.state if self._beacons is not None else absent,
+            "beacons": self.hearing.state,
+            "presence": self.hearing.presence_state,
         }
 
     def _new_session(self, badge: str | None, tapped_us: int) -> FaceSession:
@@ -223,34 +213,16 @@ class Kiosk:
 
     def _place(self) -> list[Check]:
         gps = self._gps.reading() if self._gps is not None else None
-        scanner = self._scanner()
-        beacons = scanner.reading() if scanner is not None else None
         return [
             gps_check(gps, self._fence),
-            beacon_check(beacons, self.settings.anchors),
+            beacon_check(self.hearing.reading(), self.settings.anchors),
             clock_check(self.clock.stamp().clock),
         ]
-
-    def _scanner(self) -> BeaconSensor | None:
-        """The scanner while it scans: one that has failed hears nothing, which says nothing about any beacon."""
-        scans = self._beacons is not None and self._beacons.state.state in ("working", "degraded")
-        return self._beacons if scans else None
-
-    def _badge(self, worker: str | None) -> tuple[Check, ...]:
-        return self._worn.check(worker, self._scanner())
-
-    def _punched(self, body: PunchBody) -> None:
-        """After the commit of a punch; what goes wrong here must not make it look unrecorded."""
-        try:
-            self._worn.spend(body)
-            if self._presence is not None:
-                self._presence.punched(body)
-        except Exception:
-            log.exception("punch_not_followed")
 
     def _troubles(self) -> tuple[str, ...]:
         # Network and clock are shown where they matter; asking the clock may cost a process, and a screen waits.
         parts = self._local_parts()
+        del parts["presence"]  # nothing that a worker at the gate could do about it
         if self.policy.face is None:
             del parts["camera"], parts["face"]
         return troubles(parts)
@@ -307,41 +279,3 @@ def _gps(settings: KioskSettings, fence: Fence | None) -> SerialGps | None:
     if settings.gps_port is None:
         return None
     return SerialGps(settings.gps_port, settings.gps_baud, FixTracker(fence))
-
-
-def _beacons(settings: KioskSettings, listener: Callable[[Sighting], None] | None) -> BeaconSensor | None:
-    if settings.beacons is None:
-        return None
-    source: BeaconSource
-    if settings.beacons.startswith("file:"):
-        source = RecordedBeacons(Path(settings.beacons.removeprefix("file:")), loop=True)
-    else:
-        source = BleakBeacons()
-    return BeaconSensor(
-        source,
-        BeaconTracker(settings.anchors),
-        badges=BeaconTracker(settings.badges) if settings.badges else None,
-        book=EidBook(load_eid_keys(settings.eid_keys)) if settings.eid_keys is not None else None,
-        listener=listener,
-    )
-
-
-def _presence(
-    settings: KioskSettings, worn: WornBadges, journal: Journal, clock: SystemClock, wake: Callable[[], None]
-) -> PresenceKeeper | None:
-    if settings.presence is None:
-        return None
-    max_shift_us = settings.presence.max_shift_hours * 3_600_000_000
-    presence = Presence(breaks=Breaks(settings.presence.breaks, settings.tz), max_shift_us=max_shift_us)
-    return PresenceKeeper(presence, worn, journal, clock, settings.presence_file, max_shift_us=max_shift_us, wake=wake)
-
-
-def _worn_badges(settings: KioskSettings, journal: Journal, now: Stamp) -> WornBadges:
-    """Whose badge is whose; identifiers that served a punch before this start stay used."""
-    worn = WornBadges(settings.badges)
-    since = format_time(parse_time(now.time) - LONGEST_EID_WINDOW_NS)
-    for event in journal.recent((Kind.PUNCH_RECORDED,), since) if settings.badges else ():
-        body = parse_body(event)
-        if isinstance(body, PunchBody):
-            worn.spend(body)
-    return worn
