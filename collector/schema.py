@@ -13,6 +13,7 @@ import collector.devices.models
 import collector.ingest.models
 import collector.ledger.models
 import collector.people.models
+import collector.presence.models
 import collector.punches.models
 import collector.sites.models  # noqa: F401  the imports register the tables
 from collector.database import Database

@@ -14,6 +14,7 @@ from collector.identity import CollectorKeys
 from collector.ingest.dead_letters import DeadLetters
 from collector.ledger.service import Ledger
 from collector.people.service import People
+from collector.presence.service import PresenceIntervals
 from collector.punches.service import Punches
 from collector.schema import prepare
 from collector.settings import Settings
@@ -31,6 +32,7 @@ class Services:
     clearances: Clearances
     ledger: Ledger
     punches: Punches
+    presence: PresenceIntervals
     dead_letters: DeadLetters
     commands: Commands
 
@@ -52,6 +54,7 @@ def build_services(settings: Settings, database: Database, keys: CollectorKeys) 
         clearances=Clearances(database, keys.command),
         ledger=Ledger(database),
         punches=Punches(database),
+        presence=PresenceIntervals(database),
         dead_letters=DeadLetters(database),
         commands=Commands(database, keys.command),
     )

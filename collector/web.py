@@ -21,6 +21,7 @@ import collector.commands.api
 import collector.devices.api
 import collector.ingest.api
 import collector.people.api
+import collector.presence.api
 import collector.punches.api
 import collector.sites.api
 from collector.auth.api import may_read
@@ -58,10 +59,11 @@ def create_api(services: Services, health: Callable[[], Health]) -> FastAPI:
         collector.people,
         collector.devices,
         collector.punches,
+        collector.presence,
         collector.commands,
-        collector.ingest,
     ):
         v1.include_router(subject.api.router)
+    v1.include_router(collector.ingest.api.router)
     _add_health(v1, health)
     app.include_router(v1)
     _add_docs(app)

@@ -22,39 +22,31 @@ from evidence.events import (
     ConfigAppliedBody,
     Kind,
     Outcome,
-    PunchBody,
     SensorChangedBody,
     Verdict,
-    parse_body,
 )
 from evidence.status import Part
 from kiosk.attendant import Attendant, Surroundings
 from kiosk.badge_codes import worker_of
-from kiosk.breaks import Breaks
-from kiosk.clock import Stamp, SystemClock, format_time, parse_time, step_ms
+from kiosk.clock import Stamp, SystemClock, step_ms
 from kiosk.commands import CommandDesk
 from kiosk.control import ControlServer
 from kiosk.coverage import Coverage, Look
-from kiosk.eid_keys import load_eid_keys
 from kiosk.enclosure import Enclosure, Keys
 from kiosk.enrolment import Consent, Enrolled
 from kiosk.errors import BadgeCodesUnreadable, ControlError, JournalError, JournalFailed, JournalFull
 from kiosk.gallery_key import gallery_key, keys_part
 from kiosk.health import clock_part, free_bytes, gather, state_of, troubles
+from kiosk.hearing import Hearing
 from kiosk.identity import FileKey
 from kiosk.journal import Journal
 from kiosk.operations import Enrolment, Operations
 from kiosk.owed import Owed
 from kiosk.place import beacon_check, clock_check, gps_check, judged
 from kiosk.policy import PROFILES
-from kiosk.presence import Presence
-from kiosk.presence_keeper import PresenceKeeper
 from kiosk.scene_watch import SceneWatch
 from kiosk.sensors.badges import BadgeSource, RecordedBadges
-from kiosk.sensors.beacons import BeaconReading, BeaconSensor, BeaconSource, BeaconTracker, Sighting
-from kiosk.sensors.bleak_beacons import BleakBeacons
 from kiosk.sensors.camera import Camera
-from kiosk.sensors.eddystone_eid import EidBook
 from kiosk.sensors.enclosure import GpioTamperLoop, lgpio_pins
 from kiosk.sensors.evdev_badges import EvdevBadges
 from kiosk.sensors.gps import Fence, FixTracker, GpsReading, Place
@@ -62,7 +54,6 @@ from kiosk.sensors.gps_home import read_home, write_home
 from kiosk.sensors.lamps import Lamps
 from kiosk.sensors.newest_frame import NewestFrame
 from kiosk.sensors.picamera2_camera import Picamera2Camera
-from kiosk.sensors.recorded_beacons import RecordedBeacons
 from kiosk.sensors.serial_gps import SerialGps
 from kiosk.sensors.v4l2 import V4l2Camera
 from kiosk.sensors.video_file import VideoFileCamera
@@ -74,7 +65,6 @@ from kiosk.verify.face import Face, open_face
 from kiosk.verify.face_settings import FaceSettings
 from kiosk.verify.gallery import Gallery, GalleryError
 from kiosk.verify.session import FaceSession
-from kiosk.worn_badges import WornBadges
 
 if TYPE_CHECKING:
     from gpiozero import Factory
@@ -83,7 +73,6 @@ log = structlog.get_logger(__name__)
 
 HEALTH_EVERY_S = 5.0  # a console shows trouble within two of these
 PRUNE_EVERY_S = 3600.0
-LONGEST_EID_WINDOW_NS = 5 * (1 << 15) * 1_000_000_000  # five periods of the slowest rotation, 45 hours
 
 
 def open_camera(settings: KioskSettings) -> Camera:
@@ -167,9 +156,7 @@ class Kiosk:
         self._fence = _fence(settings)
         self._home = read_home(settings.gps_home_file, self._fence)
         self._gps = _gps(settings, self._fence, self._home)
-        self._worn = _worn_badges(settings, self.journal, self.clock.stamp())
-        self._presence = _presence(settings, self._worn, self.journal, self.clock, self.uplink.wake)
-        self._beacons = _beacons(settings, None if self._presence is None else self._presence.sighted)
+        self.hearing = Hearing(settings, self.journal, self.clock, self.uplink.wake)
         self.eyes: NewestFrame | None = None
         self._face: Face | None = None
         self._face_part = Part(state="absent", reason="no_face_path: this site's policy has none")
@@ -197,15 +184,15 @@ class Kiosk:
                 self._online,
                 self.uplink.wake,
                 self.enclosure.judging,
-                badge=self._badge,
-                punched=self._punched,
+                badge=self.hearing.badge,
+                punched=self.hearing.punched,
                 calls=self._calls,
                 ended=self._show_lamps,
             ),
             site=settings.title,
             device=settings.device,
             tz=settings.tz,
-            presence=self._presence is not None,
+            presence=self.hearing.presence is not None,
         )
         self._badge_trouble: str | None = None
         self._badge_reader = _badge_reader(settings, self._badge_read)
@@ -226,8 +213,7 @@ class Kiosk:
         self._sign_owed()
         self._resume_commands()
         self.enclosure.start()  # first of all: it is not there only for punches
-        parts = (self.eyes, self._gps, self._presence, self._beacons, self.uplink)
-        for part in parts:
+        for part in (self.eyes, self._gps, self.hearing, self.uplink):
             if part is not None:
                 part.start()
                 self._closing.callback(part.stop)
@@ -368,7 +354,8 @@ class Kiosk:
             "scene": self._scene.part if self._scene is not None else Part(state="absent"),
             "face": self._face_part,
             "gps": state_of(self._gps),
-            "beacons": state_of(self._beacons),
+            "beacons": state_of(self.hearing),
+            "presence": self.hearing.presence_state,
             "enclosure": self._enclosure_part(),
             "badge_reader": self._badge_part(),
         }
@@ -408,7 +395,7 @@ class Kiosk:
     def _place(self) -> list[Check]:
         return [
             judged("gps", lambda: gps_check(self._located(), self._fence)),
-            judged("beacon", lambda: beacon_check(self._heard(), self.settings.anchors)),
+            judged("beacon", lambda: beacon_check(self.hearing.reading(), self.settings.anchors)),
             judged("clock", lambda: clock_check(self.clock.stamp().clock)),
         ]
 
@@ -418,30 +405,10 @@ class Kiosk:
             return None
         return self._gps.reading()
 
-    def _heard(self) -> BeaconReading | None:
-        scanner = self._scanner()
-        return scanner.reading() if scanner is not None else None
-
-    def _scanner(self) -> BeaconSensor | None:
-        """The scanner while it scans: one that has failed hears nothing, which says nothing about any beacon."""
-        scans = self._beacons is not None and self._beacons.state.state in ("working", "degraded")
-        return self._beacons if scans else None
-
-    def _badge(self, worker: str | None) -> tuple[Check, ...]:
-        return self._worn.check(worker, self._scanner())
-
-    def _punched(self, body: PunchBody) -> None:
-        """After the commit of a punch; what goes wrong here must not make it look unrecorded."""
-        try:
-            self._worn.spend(body)
-            if self._presence is not None:
-                self._presence.punched(body)
-        except Exception:
-            log.exception("punch_not_followed")
-
     def _troubles(self) -> tuple[str, ...]:
         # Network and clock are shown where they matter; asking the clock may cost a process, and a screen waits.
         parts = self._local_parts()
+        del parts["presence"]  # nothing that a worker at the gate could do about it
         if self.policy.face is None:
             del parts["camera"], parts["face"], parts["scene"]
         return troubles(parts)
@@ -521,7 +488,7 @@ class Kiosk:
         self.uplink.wake()
 
     def _look(self, mono_us: int) -> Look:
-        eyes, gps, beacons = self.eyes, self._gps, self._beacons
+        eyes, gps, beacons = self.eyes, self._gps, self.hearing.sensor
         return Look(
             mono_us,
             camera=None if eyes is None else eyes.state.state == "working",
@@ -559,44 +526,6 @@ def _gps(settings: KioskSettings, fence: Fence | None, home: Place | None) -> Se
     if settings.gps_port is None:
         return None
     return SerialGps(settings.gps_port, settings.gps_baud, FixTracker(fence, home))
-
-
-def _beacons(settings: KioskSettings, listener: Callable[[Sighting], None] | None) -> BeaconSensor | None:
-    if settings.beacons is None:
-        return None
-    source: BeaconSource
-    if settings.beacons.startswith("file:"):
-        source = RecordedBeacons(Path(settings.beacons.removeprefix("file:")), loop=True)
-    else:
-        source = BleakBeacons()
-    return BeaconSensor(
-        source,
-        BeaconTracker(settings.anchors),
-        badges=BeaconTracker(settings.badges) if settings.badges else None,
-        book=EidBook(load_eid_keys(settings.eid_keys)) if settings.eid_keys is not None else None,
-        listener=listener,
-    )
-
-
-def _presence(
-    settings: KioskSettings, worn: WornBadges, journal: Journal, clock: SystemClock, wake: Callable[[], None]
-) -> PresenceKeeper | None:
-    if settings.presence is None:
-        return None
-    max_shift_us = settings.presence.max_shift_hours * 3_600_000_000
-    presence = Presence(breaks=Breaks(settings.presence.breaks, settings.tz), max_shift_us=max_shift_us)
-    return PresenceKeeper(presence, worn, journal, clock, settings.presence_file, max_shift_us=max_shift_us, wake=wake)
-
-
-def _worn_badges(settings: KioskSettings, journal: Journal, now: Stamp) -> WornBadges:
-    """Whose badge is whose; identifiers that served a punch before this start stay used."""
-    worn = WornBadges(settings.badges)
-    since = format_time(parse_time(now.time) - LONGEST_EID_WINDOW_NS)
-    for event in journal.recent((Kind.PUNCH_RECORDED,), since) if settings.badges else ():
-        body = parse_body(event)
-        if isinstance(body, PunchBody):
-            worn.spend(body)
-    return worn
 
 
 def _badge_reader(settings: KioskSettings, on_code: Callable[[str], None]) -> BadgeSource | None:

@@ -18,8 +18,9 @@ from typing import Literal
 import structlog
 from pydantic import TypeAdapter, ValidationError
 
-from evidence.errors import EvidenceError
+from evidence.errors import EvidenceError, InvalidBody
 from evidence.events import Kind, LogType, PresenceIntervalBody, PunchBody, parse_body
+from evidence.status import Part
 from kiosk.clock import Clock, Stamp, format_time, parse_time
 from kiosk.errors import JournalFailed, JournalFull
 from kiosk.journal import Journal
@@ -57,6 +58,8 @@ class PresenceKeeper:
         self._waiting: deque[PresenceIntervalBody] = deque()
         self._kept = b""
         self._kept_s = 0.0
+        self._refused: str | None = None  # why the journal took nothing, until it takes something
+        self._fault: str | None = None  # what went wrong last, until a round goes well
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
 
@@ -85,8 +88,13 @@ class PresenceKeeper:
                 worker = self._worn.worker(beacon.id)
                 if worker is not None:
                     badges[worker] = sighting.rssi
-        with self._lock:
-            self._wait_for(self._presence.heard(Moment(sighting.mono_us, sighting.unix_ms), badges.items()))
+        try:
+            with self._lock:
+                self._wait_for(self._presence.heard(Moment(sighting.mono_us, sighting.unix_ms), badges.items()))
+        except Exception as error:  # a fault of ours must not end the scan; hundreds a second are not logged either
+            if self._fault is None:
+                log.exception("presence_failed")
+            self._fault = f"error: {type(error).__name__}"
 
     def punched(self, body: PunchBody) -> None:
         """Take a recorded punch: IN begins to follow the worker, OUT ends it. A refused one changes nothing."""
@@ -104,6 +112,15 @@ class PresenceKeeper:
         with self._lock:
             return self._presence.on_shift
 
+    @property
+    def state(self) -> Part:
+        """`failed` after a fault of ours, `degraded` while intervals wait for room in the journal."""
+        if self._fault is not None:
+            return Part(state="failed", reason=f"{self._fault}: presence is not noted; see the terminal's log")
+        if self._refused is not None:
+            return Part(state="degraded", reason=self._refused[:400])
+        return Part(state="working")
+
     def tick(self) -> None:
         """Let time pass, sign what there is, keep what is open."""
         with self._lock:
@@ -116,8 +133,10 @@ class PresenceKeeper:
         while not self._stopping.wait(TICK_S):
             try:
                 self.tick()
-            except Exception:
+                self._fault = None
+            except Exception as error:
                 log.exception("presence_failed")  # the next round tries again; punching does not depend on it
+                self._fault = f"error: {type(error).__name__}"
 
     # --- what waits to be signed
 
@@ -136,12 +155,14 @@ class PresenceKeeper:
                 self._wake()
             except (JournalFull, JournalFailed) as error:
                 log.error("presence_not_signed", waiting=len(self._waiting), reason=str(error))
+                self._refused = str(error)
                 return
             except EvidenceError:
                 log.exception("presence_interval_unfit")
             with self._lock:
                 if self._waiting and self._waiting[0] is body:
                     self._waiting.popleft()
+        self._refused = None
 
     def _body(self, one: Interval) -> PresenceIntervalBody:
         rotating = all(badge.startswith("eid:") for badge in self._worn.of(one.worker))
@@ -185,7 +206,10 @@ class PresenceKeeper:
         signed: dict[tuple[str, str], int] = {}  # by worker and boot, up to where something was said
         begun: set[tuple[str, str, str, int]] = set()
         for event in self._journal.recent((Kind.PUNCH_RECORDED, Kind.PRESENCE_INTERVAL), since):
-            body = parse_body(event)
+            try:
+                body = parse_body(event)
+            except InvalidBody:  # of another version; it stands in the journal all the same
+                continue
             if isinstance(body, PresenceIntervalBody):
                 place = (body.worker, body.boot)
                 signed[place] = max(signed.get(place, 0), body.to_mono_us)

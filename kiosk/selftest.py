@@ -72,8 +72,8 @@ class Selftest:
         self._quality: Quality | None = None
         self._looked_us = -1
         self.screen_url: str | None = None  # where this test is shown itself
-        if kiosk._beacons is not None:
-            kiosk._beacons.listen(self._hear)
+        if kiosk.hearing.sensor is not None:
+            kiosk.hearing.sensor.listen(self._hear)
 
     def settled(self) -> bool:
         """True when nothing is still warming up."""
@@ -155,7 +155,7 @@ class Selftest:
         return Line("gps", state, words, do_about("gps", "" if state == "ok" else reading.verdict))
 
     def _heard(self, part: Part) -> Line:
-        if self._kiosk._beacons is None or part.state in ("failed", "absent"):
+        if self._kiosk.hearing.sensor is None or part.state in ("failed", "absent"):
             return _plain("beacons", part)
         anchors = {one.lower() for one in self._kiosk.settings.anchors}
         with self._lock:
@@ -170,7 +170,7 @@ class Selftest:
         )
         if not anchors:
             return Line("beacons", "doubt", words, do_about("beacons", "no_anchors"))
-        in_range = bool(self._kiosk._beacons.reading().heard)
+        in_range = bool(self._kiosk.hearing.sensor.reading().heard)
         if not in_range:
             return Line("beacons", "failed", words, do_about("beacons", "not_heard"))
         return Line("beacons", _STATES[part.state], words, do_about("beacons", _code(part)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from evidence.events import Check, Outcome, PunchBody
+from evidence.events import Check, Outcome, PunchBody, Verdict
 from kiosk.sensors.beacons import Near, normal_id
 
 CHECK_NAME = "badge_near"
@@ -58,7 +58,12 @@ class WornBadges:
         return (Check.model_validate({**_BASE, "outcome": Outcome.PASSED, "observed": observed, "reason": reason}),)
 
     def spend(self, body: PunchBody) -> None:
-        """Use up the identifier that served a recorded punch; at a start, of every punch in the journal."""
+        """Use up the identifier that served a recorded punch; at a start, of every punch in the journal.
+
+        A refused attempt uses nothing up: the worker may try again at once.
+        """
+        if body.verdict is Verdict.REFUSED:
+            return
         for check in body.checks:
             if check.name != CHECK_NAME or check.outcome is not Outcome.PASSED:
                 continue

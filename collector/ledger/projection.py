@@ -10,11 +10,21 @@ from collector.commands.projection import answer_row
 from collector.errors import UnknownKind
 from collector.people.models import Enrolment
 from collector.people.projection import enrolment_row
+from collector.presence.models import PresenceInterval
+from collector.presence.projection import presence_row
 from collector.punches.models import Punch
 from collector.punches.projection import punch_row
-from evidence.events import CommandDoneBody, Event, Kind, PunchBody, WorkerEnrolledBody, parse_body
+from evidence.events import (
+    CommandDoneBody,
+    Event,
+    Kind,
+    PresenceIntervalBody,
+    PunchBody,
+    WorkerEnrolledBody,
+    parse_body,
+)
 
-TABLES = (Punch, Enrolment, CommandAnswer)
+TABLES = (Punch, Enrolment, CommandAnswer, PresenceInterval)
 _KNOWN = frozenset(Kind)
 
 
@@ -22,7 +32,7 @@ _KNOWN = frozenset(Kind)
 class Projected:
     """One derived row."""
 
-    table: type[Punch] | type[Enrolment] | type[CommandAnswer]
+    table: type[Punch] | type[Enrolment] | type[CommandAnswer] | type[PresenceInterval]
     row: dict[str, Any]
 
 
@@ -37,4 +47,6 @@ def project(event: Event, leaf_index: int, *, after_revocation: bool) -> Project
         return Projected(Enrolment, enrolment_row(event, body, leaf_index))
     if isinstance(body, CommandDoneBody):
         return Projected(CommandAnswer, answer_row(event, body, leaf_index))
+    if isinstance(body, PresenceIntervalBody):
+        return Projected(PresenceInterval, presence_row(event, body, leaf_index))
     return None

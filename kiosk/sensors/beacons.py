@@ -215,9 +215,14 @@ class BeaconSensor:
 
     @property
     def state(self) -> Part:
-        """The scanner's state; `degraded` where it scans and hears nobody at all."""
+        """The scanner's state; `degraded` where it scans and hears nobody at all.
+
+        One that is not there has `failed`: a site that has none does not make a sensor of it.
+        """
         state = self._source.state
         heard_us = self._heard_us
+        if state.state == "absent":
+            return Part(state="failed", reason=state.reason)
         if state.state != "working":
             return state
         if self.reading().stale:

@@ -39,6 +39,14 @@ class ScannerFailed(SensorError):
     code = "no_scanner"
 
 
+class AdapterGone(ScannerFailed):
+    """The Bluetooth adapter was there and is not any more."""
+
+
+class AdapterOff(ScannerFailed):
+    """The Bluetooth adapter is switched off."""
+
+
 class RecordingUnreadable(SensorError):
     """A recording of advertisements is not in the documented format; the message names the line."""
 

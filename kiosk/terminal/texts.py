@@ -299,8 +299,8 @@ WORDS: dict[str, Words] = {
     "erase": Words("退格", "Erase"),
     "next": Words("下一项", "Next"),
     "presence_notice": Words(
-        "本工地记录在场：上班到下班之间记录工牌信号，休息时间不记录。",
-        "Presence is noted here: from IN to OUT, when your badge is heard. Not in breaks.",
+        "本工地记录在场：从上班到下班，终端记录何时听到您的工牌。",
+        "Presence is noted here: from IN to OUT, when this terminal hears your badge.",
     ),
     "method": Words("打卡方式", "How to punch"),
     "more_troubles": Words("另有 {count} 个问题", "{count} more"),

@@ -130,6 +130,24 @@ class Terminal:
             "tapped_at": self.now(),
         }
 
+    def presence(self, worker: str = "E001", **changes: Any) -> bytes:
+        """Sign what was heard of a badge in the ten seconds before now."""
+        began = Terminal(time_s=self.time_s - 10).now()
+        body = {
+            "worker": worker,
+            "state": "heard",
+            "from": began,
+            "to": self.now(),
+            "boot": self.boot,
+            "from_mono_us": 1_000_000 * (self.time_s - 9),
+            "to_mono_us": 1_000_000 * (self.time_s + 1),
+            "samples": 9,
+            "median_rssi": -64,
+            "ended_by": "out",
+            "badge": "rotating",
+        }
+        return self.append(Kind.PRESENCE_INTERVAL, body | changes)
+
     def again(self) -> Terminal:
         """Another chain of the same device with the same key, as after a lost journal."""
         return Terminal(self.device, self.site, self.key)

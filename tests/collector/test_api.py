@@ -255,7 +255,8 @@ def test_the_documentation_describes_every_route(api: Api) -> None:
 
 @pytest.mark.long
 def test_the_api_keeps_to_its_own_description(api: Api, bench: Bench, terminal: Terminal) -> None:
-    bench.offer(terminal, terminal.enrol(), terminal.punch(), b"garbage")
+    terminal.time_s = 60
+    bench.offer(terminal, terminal.enrol(), terminal.punch(), terminal.presence(), b"garbage")
     schema = schemathesis.openapi.from_asgi("/openapi.json", api.client.app)
     checks = (not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance)
     failed = []

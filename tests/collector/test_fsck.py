@@ -10,6 +10,7 @@ import pytest
 from collector.ledger.fsck import LedgerReport, check_ledger
 from collector.ledger.models import LedgerEntry
 from collector.people.models import Enrolment
+from collector.presence.models import PresenceInterval
 from collector.punches.models import Punch
 from tests.collector.conftest import Bench
 from tests.collector.terminal import Terminal
@@ -34,7 +35,8 @@ def filled(bench: Bench, terminal: Terminal) -> Bench:
     envelopes = [terminal.enrol(), terminal.append("worker.enrolled", enrolled)]
     bench.offer(terminal, *envelopes, terminal.punch(), terminal.append("vehicle.seen", {}))
     bench.offer(other, other.enrol(), other.punch("E002", "refused", "OUT"))
-    bench.offer(terminal, terminal.punch(), terminal.append("coverage", {}))
+    terminal.time_s = 100
+    bench.offer(terminal, terminal.punch(), terminal.presence(), terminal.append("coverage", {}))
     return bench
 
 
@@ -61,7 +63,7 @@ def changed(value: Any) -> Any:
 def test_what_the_intake_wrote_is_whole(filled: Bench) -> None:
     report = check(filled)
     assert report.difference is None
-    assert (report.entries, report.chains, report.rows) == (8, 2, 4)
+    assert (report.entries, report.chains, report.rows) == (9, 2, 5)
 
 
 @pytest.mark.parametrize("column", list(LedgerEntry.model_fields))
@@ -99,6 +101,17 @@ def test_one_changed_byte_of_an_enrolment_is_found(filled: Bench, column: str) -
     assert found is not None and found.table == "enrolments"
 
 
+@pytest.mark.parametrize("column", list(PresenceInterval.model_fields))
+def test_one_changed_byte_of_a_presence_interval_is_found(filled: Bench, column: str) -> None:
+    with sqlite3.connect(filled.database.path) as connection:
+        (value,) = connection.execute(f"SELECT {column} FROM presence_intervals").fetchone()
+    connection.close()
+    edit(filled, f"UPDATE presence_intervals SET {column} = ?", changed(value))
+    found = check(filled).difference
+    assert found is not None and found.table == "presence_intervals"
+    assert column == "leaf_index" or (found.row, found.column) == ("7", column)
+
+
 @pytest.mark.parametrize("column", ["device", "chain", "head_seq", "head_hash", "head_boot", "head_mono_us"])
 def test_one_changed_byte_of_a_chain_is_found(filled: Bench, column: str) -> None:
     with sqlite3.connect(filled.database.path) as connection:
@@ -113,8 +126,9 @@ def test_one_changed_byte_of_a_chain_is_found(filled: Bench, column: str) -> Non
     ("sql", "table"),
     [
         ("DELETE FROM ledger_entries WHERE leaf_index = 5", "ledger_entries"),
-        ("DELETE FROM ledger_entries WHERE leaf_index = 7", "chains"),
+        ("DELETE FROM ledger_entries WHERE leaf_index = 8", "chains"),
         ("DELETE FROM punches WHERE leaf_index = 6", "punches"),
+        ("DELETE FROM presence_intervals", "presence_intervals"),
         ("UPDATE device_keys SET key_id = 'x', key = (SELECT max(key) FROM device_keys)", "ledger_entries"),
     ],
 )

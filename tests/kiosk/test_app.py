@@ -318,13 +318,13 @@ def test_a_badge_corroborates_one_punch_with_each_identifier_across_restarts(tmp
 
     with terminal(tmp_path, scene.open_camera, **given) as kiosk:
         kiosk.enrol_pin(authorisation(), PIN)
-        until(lambda: kiosk._badge(WORKER)[0].outcome is Outcome.PASSED, "the badge")
+        until(lambda: kiosk.hearing.badge(WORKER)[0].outcome is Outcome.PASSED, "the badge")
         first, second = punch(kiosk), punch(kiosk)
         assert (first.outcome, second.outcome) == (Outcome.PASSED, Outcome.NOT_RUN)
         assert second.reason.startswith("eid_used: ")
         assert last_punch(kiosk).verdict is Verdict.VERIFIED, "a badge corroborates and never accuses"
     with terminal(tmp_path, scene.open_camera, **given) as kiosk:
-        until(lambda: "eid_used" in kiosk._badge(WORKER)[0].reason, "the badge, used before")
+        until(lambda: "eid_used" in kiosk.hearing.badge(WORKER)[0].reason, "the badge, used before")
 
 
 def test_presence_is_announced_and_a_workers_badge_on_shift_becomes_a_signed_interval(
@@ -340,16 +340,16 @@ def test_presence_is_announced_and_a_workers_badge_on_shift_becomes_a_signed_int
     }
     with terminal(tmp_path, scene.open_camera, **given) as kiosk:
         assert kiosk.attendant.view().presence
-        assert kiosk._presence is not None
+        assert kiosk.hearing.presence is not None
         kiosk.enrol_pin(authorisation(), PIN)
         result_of(kiosk, None, lambda: kiosk.attendant.badge_pin(LogType.IN, WORKER, "000000"))
-        assert kiosk._presence.on_shift == ()
+        assert kiosk.hearing.presence.on_shift == ()
         result_of(kiosk, None, lambda: kiosk.attendant.badge_pin(LogType.IN, WORKER, PIN))
-        assert kiosk._presence.on_shift == (WORKER,)
-        until(lambda: any(one.samples >= 3 for one in kiosk._presence._presence.unfinished()), "some sightings")
+        assert kiosk.hearing.presence.on_shift == (WORKER,)
+        until(lambda: any(one.samples >= 3 for one in kiosk.hearing.presence._presence.unfinished()), "some sightings")
         result_of(kiosk, None, lambda: kiosk.attendant.badge_pin(LogType.OUT, WORKER, PIN))
-        assert kiosk._presence.on_shift == ()
-        kiosk._presence.tick()
+        assert kiosk.hearing.presence.on_shift == ()
+        kiosk.hearing.presence.tick()
         kind, interval = events(kiosk)[-1]
         assert isinstance(interval, PresenceIntervalBody)
         assert (kind, interval.state, interval.ended_by) == (Kind.PRESENCE_INTERVAL, "heard", "out")
@@ -358,7 +358,7 @@ def test_presence_is_announced_and_a_workers_badge_on_shift_becomes_a_signed_int
 
 def test_without_the_setting_no_badge_is_noted_and_nothing_announced(tmp_path: Path, scene: Scene) -> None:
     with terminal(tmp_path, scene.open_camera) as kiosk:
-        assert kiosk._presence is None
+        assert kiosk.hearing.presence is None
         assert not kiosk.attendant.view().presence
 
 

@@ -228,10 +228,12 @@ def test_a_full_disk_loses_no_interval(run: Callable[..., Run], monkeypatch: pyt
         patch.setattr(one.journal, "append", full)
         one.keeper.tick()
     assert one.said() == []
+    assert (one.keeper.state.state, one.keeper.state.reason) == ("degraded", "disk_full: no room")
     one.crash()
     again = run()
     again.keeper.tick()
     assert again.said() == [("W-1", "heard", 60, "out")]
+    assert again.keeper.state.state == "working"
     again.stop()
 
 
@@ -255,4 +257,24 @@ def test_what_is_kept_is_for_nobody_elses_eyes(run: Callable[..., Run], tmp_path
     path = tmp_path / "presence.json"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert json.loads(path.read_bytes())[0]["worker"] == "W-1"
+    one.stop()
+
+
+def test_a_fault_of_ours_ends_neither_the_scan_nor_a_punch_and_is_said(
+    run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = run()
+    one.punch(LogType.IN)
+
+    def broken(*_: Any) -> None:
+        raise RuntimeError("a fault of ours")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(one.keeper._presence, "heard", broken)
+        one.air(3)
+        assert one.keeper.state.state == "failed"
+    one.air(3)
+    one.punch(LogType.OUT)
+    one.keeper.tick()
+    assert one.said() == [("W-1", "heard", 3, "out")]
     one.stop()

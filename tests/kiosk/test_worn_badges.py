@@ -20,12 +20,12 @@ class Ears:
         return next((self.heard[one] for one in ids if one in self.heard), None)
 
 
-def punch(*checks: Check) -> PunchBody:
+def punch(*checks: Check, verdict: Verdict = Verdict.VERIFIED) -> PunchBody:
     return PunchBody(
         worker="W-1",
         log_type=LogType.IN,
         method=Method.FACE,
-        verdict=Verdict.VERIFIED,
+        verdict=verdict,
         checks=checks,
         policy="ab" * 32,
         receipt="0123ABCD",
@@ -58,6 +58,13 @@ def test_after_a_restart_the_journals_punches_have_spent_theirs() -> None:
     ears = Ears({"eid:badge-17": Near(-50, EID)})
     after.spend(punch(*before.check("W-1", ears)))
     assert outcome(after.check("W-1", ears)) == (Outcome.NOT_RUN, "eid_used")
+
+
+def test_a_refused_attempt_uses_nothing_up() -> None:
+    worn = WornBadges(BADGES)
+    ears = Ears({"eid:badge-17": Near(-50, EID)})
+    worn.spend(punch(*worn.check("W-1", ears), verdict=Verdict.REFUSED))
+    assert outcome(worn.check("W-1", ears)) == (Outcome.PASSED, "ok")
 
 
 def test_a_constant_identifier_is_not_used_up() -> None:

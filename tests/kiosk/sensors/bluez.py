@@ -50,10 +50,24 @@ class PrivateBus:
 
 
 class BlueZ:
-    """bluetoothd with one adapter; `monitors` says whether it offers passive scanning."""
+    """bluetoothd with one adapter; `monitors` says whether it offers passive scanning.
 
-    def __init__(self, address: str, *, adapter: bool = True, powered: bool = True, monitors: bool = True) -> None:
+    `calls` has what was asked of the adapter in order, `Powered=False` and `Powered=True` among it. `hung`: it takes
+    scans and delivers nothing until it is switched off and on. `refuses_power`: how many times it is too busy for that.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        adapter: bool = True,
+        powered: bool = True,
+        monitors: bool = True,
+        hung: bool = False,
+        refuses_power: int = 0,
+    ) -> None:
         self.adapter, self.powered, self.monitors = adapter, powered, monitors
+        self.hung, self.refuses_power = hung, refuses_power
         self.calls: list[str] = []
         self.filters: list[dict[str, Any]] = []
         self._known: set[str] = set()
@@ -68,8 +82,34 @@ class BlueZ:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
 
+    def unplug(self) -> None:
+        """Take the adapter away, and with it every device that it knew."""
+        self.adapter = False
+        for path in sorted(self._known):
+            self._signal("InterfacesRemoved", "oas", [path, ["org.bluez.Device1"]])
+        self._known.clear()
+        self._signal("InterfacesRemoved", "oas", [ADAPTER, ["org.bluez.Adapter1"]])
+
+    def plug_in(self) -> None:
+        """Bring the adapter back."""
+        self.adapter = True
+        self._signal("InterfacesAdded", "oa{sa{sv}}", [ADAPTER, self._objects()[ADAPTER]])
+
+    def switch(self, *, on: bool) -> None:
+        """Switch the adapter as `bluetoothctl power` would."""
+        self.powered = on
+        self._changed({"Powered": Variant("b", on)})
+
+    def vanish(self, address: str) -> None:
+        """Forget a device, as BlueZ does some time after its last advertisement."""
+        path = f"{ADAPTER}/dev_{address.replace(':', '_')}"
+        self._known.discard(path)
+        self._signal("InterfacesRemoved", "oas", [path, ["org.bluez.Device1"]])
+
     def advertise(self, advertisement: Advertisement) -> None:
         """Announce what the radio heard."""
+        if self.hung or not (self.adapter and self.powered):
+            return
         path = f"{ADAPTER}/dev_{advertisement.address.replace(':', '_')}"
         body: list[Any]
         changed = {
@@ -101,6 +141,26 @@ class BlueZ:
             )
         self._loop.call_soon_threadsafe(self._bus.send, signal)
 
+    def _signal(self, member: str, signature: str, body: list[Any]) -> None:
+        signal = Message.new_signal("/", "org.freedesktop.DBus.ObjectManager", member, signature, body)
+        self._loop.call_soon_threadsafe(self._bus.send, signal)
+
+    def _changed(self, properties: dict[str, Variant]) -> None:
+        body = ["org.bluez.Adapter1", properties, []]
+        signal = Message.new_signal(ADAPTER, "org.freedesktop.DBus.Properties", "PropertiesChanged", "sa{sv}as", body)
+        self._loop.call_soon_threadsafe(self._bus.send, signal)
+
+    def _set(self, message: Message) -> Message:
+        interface, name, value = message.body
+        assert (interface, name) == ("org.bluez.Adapter1", "Powered")
+        self.calls.append(f"Powered={value.value}")
+        if self.refuses_power and value.value:
+            self.refuses_power -= 1
+            return Message.new_error(message, "org.bluez.Error.Busy", "")
+        self.hung = self.hung and value.value is True and self.powered
+        self.switch(on=value.value)
+        return Message.new_method_return(message)
+
     def _do(self, coroutine: Callable[[], Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine(), self._loop).result(20)
 
@@ -115,8 +175,10 @@ class BlueZ:
             return None
         if message.member == "GetManagedObjects":
             return Message.new_method_return(message, "a{oa{sa{sv}}}", [self._objects()])
-        if message.path != ADAPTER:
+        if message.path != ADAPTER or not self.adapter:
             return None
+        if message.member == "Set":
+            return self._set(message)
         known = {"SetDiscoveryFilter", "StartDiscovery", "StopDiscovery"}
         if self.monitors:
             known |= {"RegisterMonitor", "UnregisterMonitor"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import builtins
 import time
 from collections.abc import Callable, Iterator
@@ -10,9 +11,12 @@ from typing import Any
 
 import pytest
 
+from kiosk.sensors import bluez_adapter
 from kiosk.sensors.advertisement import Advertisement
 from kiosk.sensors.beacons import BeaconSensor, BeaconTracker
 from kiosk.sensors.bleak_beacons import BleakBeacons
+from kiosk.sensors.eddystone_eid import EidBeacon, EidBook, eid
+from kiosk.sensors.errors import AdapterGone
 from tests.kiosk.sensors.bluez import BlueZ, PrivateBus
 from tests.kiosk.sensors.frames import FEAA, SITE, eddystone_uid, heard
 
@@ -39,7 +43,7 @@ def bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PrivateBus]
 def bluez(bus: PrivateBus) -> Iterator[Callable[..., BlueZ]]:
     running: list[BlueZ] = []
 
-    def start(**options: bool) -> BlueZ:
+    def start(**options: Any) -> BlueZ:
         running.append(BlueZ(bus.address, **options))
         return running[-1]
 
@@ -116,6 +120,121 @@ def test_a_scan_that_falls_silent_is_started_again_in_the_other_mode(
     assert "StopDiscovery" in daemon.calls
     daemon.advertise(heard())
     until(lambda: sensor.reading().heard == (ANCHOR,))
+
+
+def test_advertisements_appear_change_and_vanish(
+    bluez: Callable[..., BlueZ], scan: Callable[..., tuple[BleakBeacons, BeaconSensor]]
+) -> None:
+    daemon = bluez()
+    source, sensor = scan()
+    until(lambda: source.state.state == "working")
+    daemon.advertise(heard(rssi=-50))
+    until(lambda: sensor.reading().heard == (ANCHOR,))
+    for _ in range(20):
+        daemon.advertise(heard(rssi=-90))
+    until(lambda: sensor.reading().best_rssi == -90)
+    assert sensor.reading().heard == ()
+    daemon.vanish("C0:FF:EE:00:00:01")
+    daemon.advertise(heard(rssi=-40))
+    until(lambda: sensor.reading().advertisements == 22)
+
+
+def test_a_rotating_identifier_from_the_air_is_resolved(bluez: Callable[..., BlueZ]) -> None:
+    daemon = bluez()
+    badge = EidBeacon("badge-17", bytes(range(16)), 15, int(time.time()) - 5000)
+    source = BleakBeacons(retry_after_s=0.1)
+    sensor = BeaconSensor(source, BeaconTracker(), badges=BeaconTracker(["eid:badge-17"]), book=EidBook([badge]))
+    sensor.start()
+    try:
+        until(lambda: source.state.state == "working")
+        for sent in (bytes(8), eid(badge.key, 15, 5000)):
+            daemon.advertise(Advertisement("C0:FF:EE:00:00:17", -50, 0, {}, {FEAA: b"\x30\xe7" + sent}))
+        until(lambda: sensor.near(["eid:badge-17"]) is not None)
+    finally:
+        sensor.stop()
+
+
+def test_an_adapter_that_hangs_is_switched_off_and_on_again(
+    bluez: Callable[..., BlueZ], scan: Callable[..., tuple[BleakBeacons, BeaconSensor]]
+) -> None:
+    daemon = bluez(hung=True)
+    source, sensor = scan(restart_after_s=0.3)
+    until(lambda: source.resets >= 1 and source.state.state == "working")
+    until(lambda: daemon.advertise(heard()) or sensor.reading().heard == (ANCHOR,))
+    switched = [call for call in daemon.calls if call.startswith("Powered")]
+    assert switched[:2] == ["Powered=False", "Powered=True"]
+    before = daemon.calls[: daemon.calls.index("Powered=False")]
+    scans = [call for call in before if call != "SetDiscoveryFilter"]
+    assert scans == ["RegisterMonitor", "UnregisterMonitor", "StartDiscovery", "StopDiscovery"], (
+        "one of each mode first"
+    )
+    assert daemon.powered
+
+
+def test_an_adapter_that_was_heard_lately_is_scanned_again_before_it_is_reset(
+    bluez: Callable[..., BlueZ], scan: Callable[..., tuple[BleakBeacons, BeaconSensor]]
+) -> None:
+    daemon = bluez()
+    source, _ = scan(restart_after_s=0.5)
+    until(lambda: source.state.state == "working")
+    daemon.advertise(heard())
+    until(lambda: source.restarts >= 1)
+    assert source.resets == 0
+    until(lambda: source.resets >= 1)
+
+
+def test_an_adapter_too_busy_to_be_switched_on_is_asked_again_and_never_left_off(
+    bluez: Callable[..., BlueZ],
+    scan: Callable[..., tuple[BleakBeacons, BeaconSensor]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bluez_adapter, "BETWEEN_TRIES_S", 0.01)
+    daemon = bluez(hung=True, refuses_power=2)
+    source, _ = scan(restart_after_s=0.3)
+    until(lambda: daemon.calls.count("Powered=True") >= 3 and daemon.powered)
+    until(lambda: source.state.state == "working")
+
+
+def test_an_adapter_that_is_unplugged_is_missed_at_once_and_found_again(
+    bluez: Callable[..., BlueZ], scan: Callable[..., tuple[BleakBeacons, BeaconSensor]]
+) -> None:
+    daemon = bluez()
+    source, sensor = scan(look_after_s=0.1)
+    until(lambda: source.state.state == "working")
+    daemon.advertise(heard())
+    until(lambda: sensor.reading().heard == (ANCHOR,))
+    daemon.unplug()
+    until(lambda: source.state.state == "absent")
+    assert (sensor.state.state, sensor.state.reason.partition(":")[0]) == ("failed", "no_scanner")
+    daemon.plug_in()
+    until(lambda: source.state.state == "working")
+    count = sensor.reading().advertisements
+    daemon.advertise(heard())
+    until(lambda: sensor.reading().advertisements > count)
+    assert source.restarts == source.resets == 0, "the watchdog had nothing to do with it"
+
+
+def test_an_adapter_that_is_switched_off_under_the_scan_is_said_and_left_to_whoever_did_it(
+    bluez: Callable[..., BlueZ], scan: Callable[..., tuple[BleakBeacons, BeaconSensor]]
+) -> None:
+    daemon = bluez()
+    source, sensor = scan(look_after_s=0.1)
+    until(lambda: source.state.state == "working")
+    daemon.switch(on=False)
+    until(lambda: source.state.state == "failed")
+    assert "Powered=True" not in daemon.calls
+    daemon.switch(on=True)
+    until(lambda: source.state.state == "working")
+    daemon.advertise(heard())
+    until(lambda: sensor.reading().heard == (ANCHOR,))
+
+
+def test_an_adapter_is_asked_for_by_its_name(bluez: Callable[..., BlueZ]) -> None:
+    bluez()
+    asyncio.run(bluez_adapter.check_adapter("hci0"))
+    with pytest.raises(AdapterGone):
+        asyncio.run(bluez_adapter.check_adapter("hci1"))
+    assert asyncio.run(bluez_adapter.first_adapter()) == "hci0"
 
 
 @pytest.mark.parametrize(("what", "state"), [({"adapter": False}, "absent"), ({"powered": False}, "failed")])

@@ -65,7 +65,7 @@ def test_the_idle_screen_announces_presence_where_it_is_noted_and_only_there(
     drawn(page, terminal.show(STATES["idle"]))
     expect(notice).to_be_hidden()
     drawn(page, terminal.show(STATES["idle_presence"]))
-    expect(notice).to_contain_text("休息时间不记录")
+    expect(notice).to_contain_text("何时听到您的工牌")
     tap(page, '[data-act="language"]')
     expect(notice).to_contain_text("Presence is noted here")
 
