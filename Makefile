@@ -41,7 +41,7 @@ pictures: $(DEV_READY) ## take the screenshots of the README again
 
 lock: $(DEV_READY) ## compile requirements/*.lock again
 	@for extra in base kiosk collector demo dev; do \
-	  case $$extra in base) option=;; kiosk|collector) option="--extra $$extra";; *) option="--extra $$extra --group build";; esac; \
+	  case $$extra in base) option=;; kiosk) option="--extra kiosk --extra pi";; collector) option="--extra collector";; *) option="--extra $$extra --group build";; esac; \
 	  $(BIN)/uv pip compile -q pyproject.toml $$option --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -o requirements/$$extra.lock; \
 	done
