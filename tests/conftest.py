@@ -14,7 +14,6 @@ from tests.support.browser import chromium
 from tests.support.mosquitto import Mosquitto
 from tests.support.results import LongResults
 
-
 settings.register_profile("house", deadline=None)  # a busy machine is no failure: speed is measured in benchmarks/
 settings.load_profile("house")
 
