@@ -19,6 +19,7 @@ from evidence.canonical import canonical
 from evidence.events import Check, Fact, Method, Outcome, Verdict
 
 FACE_CHECKS = ("face_quality", "challenge", "planarity", "continuity", "face_match")
+FACE_SIGNS: tuple[str, ...] = ()
 
 
 class Demand(Fact):

@@ -40,6 +40,7 @@ SUBCOMMANDS = (
     Subcommand("kiosk", "kiosk", "The punch terminal: run it, enrol a worker."),
     Subcommand("collector", "collector", "The collector: run it, register terminals and people, export chains."),
     Subcommand("verify", None, "Check exported chains offline against keys that you trust."),
+    Subcommand("evaluate", "demo", "Measure how often we are wrong: liveness by attack species."),
     Subcommand("bench", "dev", "Measure this machine against the bare limits (from a source tree)."),
 )
 

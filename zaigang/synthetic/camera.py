@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import lru_cache
 from typing import Protocol
 
 import cv2
@@ -72,10 +73,16 @@ class VirtualClock:
 
 
 class StageCamera:
-    """25 pictures a second of the gate. Whoever stands there hears what `show` says the screen asks."""
+    """25 pictures a second of the gate, or `fps`. Whoever stands there hears what `show` says the screen asks.
 
-    def __init__(self, clock: Clock | None = None, name: str = "synthetic stage") -> None:
+    `grain`: standard deviation of the sensor's noise, of 255.
+    """
+
+    def __init__(
+        self, clock: Clock | None = None, name: str = "synthetic stage", fps: float = FPS, grain: float = GRAIN
+    ) -> None:
         self._name = name
+        self._frame_us = round(1_000_000 / fps)
         self._clock: Clock = clock or RealClock()
         self._lock = threading.Lock()
         self._subject: Subject | None = None
@@ -84,7 +91,7 @@ class StageCamera:
         self._index = 0
         self._next_us = self._clock.now_us()
         self._closed = False
-        self._grain = _grain()
+        self._grain = _grain(grain)
 
     @property
     def name(self) -> str:
@@ -125,7 +132,7 @@ class StageCamera:
         self._clock.wait_until(self._next_us)
         taken_us = self._clock.now_us()
         # A reader that comes late has missed pictures: they are not made up for.
-        self._next_us = max(self._next_us, taken_us - 1_000_000 // FPS) + 1_000_000 // FPS
+        self._next_us = max(self._next_us, taken_us - self._frame_us) + self._frame_us
         with self._lock:
             image = empty_scene(self._light) if self._subject is None else self._subject.picture(taken_us, self._light)
         self._index += 1
@@ -137,8 +144,9 @@ class StageCamera:
         self._closed = True
 
 
-def _grain() -> list[tuple[Image, Image]]:
+@lru_cache(maxsize=8)
+def _grain(strength: float) -> list[tuple[Image, Image]]:
     """Return what to add and what to take away, so that flat surfaces look as a sensor sees them."""
     source = np.random.default_rng(1)
-    noise = [source.normal(0, GRAIN, (HEIGHT, WIDTH, 3)) for _ in range(GRAINS)]
+    noise = [source.normal(0, strength, (HEIGHT, WIDTH, 3)) for _ in range(GRAINS)]
     return [(np.clip(one, 0, 255).astype(np.uint8), np.clip(-one, 0, 255).astype(np.uint8)) for one in noise]
