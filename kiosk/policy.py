@@ -18,7 +18,7 @@ from pydantic import Field, JsonValue, model_validator
 from evidence.canonical import canonical
 from evidence.events import Check, Fact, Method, Outcome, Verdict
 
-FACE_CHECKS = ("face_quality", "challenge", "planarity", "continuity", "face_match")
+FACE_CHECKS = ("face_quality", "challenge", "planarity", "continuity", "screen_signs", "face_match")
 FACE_SIGNS: tuple[str, ...] = ()
 
 

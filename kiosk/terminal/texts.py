@@ -90,6 +90,24 @@ REASONS: dict[str, Reason] = {
     "face_changed": _r(
         "中途换了人", "请一个人完成打卡。", "Another face appeared", "Only one person at a time, please."
     ),
+    "framed": _r(
+        "画面像是手机或照片",
+        "请本人再试一次，或用工号和密码。",
+        "This looks like a phone or a photo",
+        "Try again in person, or use badge and PIN.",
+    ),
+    "moire": _r(
+        "画面像是屏幕",
+        "请本人再试一次，或用工号和密码。",
+        "This looks like a screen",
+        "Try again in person, or use badge and PIN.",
+    ),
+    "replayed": _r(
+        "与之前的画面相同",
+        "请本人再试一次，或用工号和密码。",
+        "The same movement was seen before",
+        "Try again in person, or use badge and PIN.",
+    ),
     # recognition
     "no_match": _r(
         "与登记的人脸不符",

@@ -22,6 +22,7 @@ from kiosk.verify.landmarks import LandmarkDetector
 from kiosk.verify.matcher import Likeness, verify
 from kiosk.verify.models import face_embedding_model, landmark_bundle
 from kiosk.verify.quality import ENROLMENT, assess
+from kiosk.verify.recent_clips import RecentClips
 from kiosk.verify.session import FaceRequest, FaceSession, FaceSettings
 
 
@@ -43,12 +44,13 @@ class Face:
         self._settings = settings or FaceSettings()
         self._video = LandmarkDetector(bundle, mode="video")
         self._image: LandmarkDetector | None = None
+        self._recent = RecentClips()
 
     def session(self, badge: str | None, tapped_us: int, *, fps: float, rng: Random) -> FaceSession:
         """Begin one attempt; `badge` None recognises among the enrolled."""
         asks, delays_ms = choose_asks(rng, fps)
         request = FaceRequest(badge=badge, asks=asks, delays_ms=delays_ms, tapped_us=tapped_us)
-        return FaceSession(self._video, self.embedder, self._gallery, self._settings, request)
+        return FaceSession(self._video, self.embedder, self._gallery, self._settings, request, recent=self._recent)
 
     def enrolment_view(self, mono_us: int, image_bgr: NDArray[np.uint8]) -> EnrolmentView:
         """Judge one frame (H, W, 3 BGR) by the enrolment limits and embed it. Raises a VerifyError."""

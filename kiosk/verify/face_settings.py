@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from kiosk.verify.challenge import ChallengeRules
-from kiosk.verify.liveness import PlanarityLimits
+from kiosk.verify.liveness import PlanarityLimits, ScreenLimits
 from kiosk.verify.matcher import MARGIN, THRESHOLD, MatchLimits
 
 
@@ -24,6 +24,9 @@ class FaceSettings(BaseModel):
         THRESHOLD, gt=0, le=0.6
     )  # Euclidean; beyond 0.6 dlib's author calls it another person
     match_margin: float = Field(MARGIN, ge=0)  # Euclidean
+    # Euclidean, between the face that is matched and the one that answered, turned by 20-30 degrees. One person: 0.20
+    # to 0.43 on the real clip, up to 0.50 on synthetic heads at 30 degrees; the two portraits across: 0.61 and more.
+    same_face_distance: float = Field(0.56, gt=0, le=0.6)
     identify_at_most: int = Field(100, ge=0)  # workers; false matches grow with the number (1:N)
     planarity_residual: float = Field(PlanarityLimits().residual, ge=0.025)  # eye distances
     planarity_outliers: float = Field(PlanarityLimits().outliers, ge=0.55, le=0.9)  # share
@@ -37,6 +40,11 @@ class FaceSettings(BaseModel):
     def planarity_limits(self) -> PlanarityLimits:
         """When movement is a head's."""
         return PlanarityLimits(residual=self.planarity_residual, outliers=self.planarity_outliers)
+
+    @property
+    def screen_limits(self) -> ScreenLimits:
+        """When a sign of a screen is one."""
+        return ScreenLimits()
 
     @property
     def match_limits(self) -> MatchLimits:

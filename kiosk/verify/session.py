@@ -17,8 +17,10 @@ from kiosk.verify.challenge import TURNS, Challenge, Reading, Stage
 from kiosk.verify.continuity import Continuity
 from kiosk.verify.face_settings import FaceSettings
 from kiosk.verify.identity_check import Identity, identity_check
+from kiosk.verify.matcher import distance
 from kiosk.verify.planarity import PlaneFit, PlaneTracker
 from kiosk.verify.pose import eye_aspect_ratio, pitch_deg, yaw_deg
+from kiosk.verify.screen_signs import ScreenSigns
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,10 +29,11 @@ if TYPE_CHECKING:
     from kiosk.verify.embedder import Embedder
     from kiosk.verify.gallery import Gallery
     from kiosk.verify.landmarks import Landmarks
+    from kiosk.verify.recent_clips import RecentClips
 
 __all__ = ["CHECKS", "FacePhase", "FaceProgress", "FaceRequest", "FaceResult", "FaceSession", "FaceSettings"]
 
-CHECKS = ("face_quality", "challenge", "planarity", "continuity", "face_match")
+CHECKS = ("face_quality", "challenge", "planarity", "continuity", "screen_signs", "face_match")
 
 
 class FacePhase(StrEnum):
@@ -102,10 +105,11 @@ class FaceSession:
         settings: FaceSettings,
         request: FaceRequest,
         *,
+        recent: RecentClips | None = None,
         match_anyway: bool = False,
     ) -> None:
-        """`match_anyway`: compare the face even where liveness has failed; for measuring each check by itself, never
-        at a gate.
+        """`recent`: the terminal's last attempts; None looks for no replay. `match_anyway`: compare the face even where
+        liveness has failed, to measure each check by itself; never at a gate.
         """
         self._match_anyway = match_anyway
         self._detector, self._embedder, self._gallery = detector, embedder, gallery
@@ -113,11 +117,13 @@ class FaceSession:
         rules = settings.challenge_rules
         self._challenge = Challenge(request.asks, request.delays_ms, rules) if request.asks else None
         self._continuity = Continuity()
+        self._signs: ScreenSigns | None = ScreenSigns(recent)
         self._quality: quality.Quality | None = None
         self._good_frames = 0
         self._tracker: PlaneTracker | None = None
         self._fit: PlaneFit | None = None
         self._candidate: _Candidate | None = None
+        self._answered: _Candidate | None = None  # the frame of the last answer, of the turn's where there is one
         self._checks: dict[str, Check] = {}
         self._phase = FacePhase.LOOKING
         self._hint: str | None = None
@@ -187,6 +193,7 @@ class FaceSession:
 
     def _rest(self, mono_us: int, face: Landmarks, image: NDArray[np.uint8]) -> None:
         assert self._challenge is not None
+        self._look_for_signs(mono_us, face, image)
         reading = _reading(mono_us, face)
         stage = self._challenge.feed(reading)
         if stage is Stage.FAILED:
@@ -217,6 +224,7 @@ class FaceSession:
         if face is None:
             return  # unseen for a moment, still within the allowed gap
         self._box = self._continuity.box
+        self._look_for_signs(mono_us, face, image)
         before = self._challenge.stage
         reading = _reading(mono_us, face)
         stage = self._challenge.feed(reading)
@@ -224,6 +232,8 @@ class FaceSession:
             if self._track(reading, image):
                 self._consider(face, image, reading.yaw_deg)
             if stage is not Stage.ASKED:
+                if self._tracker is not None or self._answered is None:
+                    self._answered = _Candidate(image.copy(), face, abs(reading.yaw_deg))
                 self._end_turn()
         elif stage is Stage.ASKED:
             self._prompt_shown(face, image, reading.yaw_deg)
@@ -242,6 +252,15 @@ class FaceSession:
             except Exception as error:  # the attempt goes on; this check cannot pass any more
                 self._broken("planarity", error)
         self._consider(face, image, yaw)
+
+    def _look_for_signs(self, mono_us: int, face: Landmarks, image: NDArray[np.uint8]) -> None:
+        if self._signs is None:
+            return
+        try:
+            self._signs.offer(mono_us, image, face)
+        except Exception as error:  # the attempt goes on; this check cannot pass any more
+            self._signs = None
+            self._broken("screen_signs", error)
 
     def _track(self, reading: Reading, image: NDArray[np.uint8]) -> bool:
         """Follow the points of a turn; False where this frame was passed over, so that nobody vouches for its face."""
@@ -289,6 +308,8 @@ class FaceSession:
         limits, at_most = self._settings.match_limits, self._settings.identify_at_most
         try:
             vector = self._embedder.embed(self._candidate.image, self._candidate.face)
+            if not self._same_as_answered(vector) and not self._match_anyway:
+                return None
             identity = identity_check(
                 vector, self._embedder.model_id, self._gallery, self._request.badge, limits, at_most
             )
@@ -297,6 +318,21 @@ class FaceSession:
             return None
         self._checks["face_match"] = identity.check
         return identity
+
+    def _same_as_answered(self, vector: NDArray[np.float32]) -> bool:
+        """Whether the face to match is the one that answered; if not, or if nobody can say, continuity says so."""
+        if self._answered is None:
+            return True
+        try:
+            answered = self._embedder.embed(self._answered.image, self._answered.face)
+            apart = distance(vector, answered)
+        except Exception as error:
+            self._broken("continuity", error)
+            return True  # not_run is never verified; the match may still tell who it was
+        if apart <= self._settings.same_face_distance:
+            return True
+        self._checks["continuity"] = liveness.continuity_check(self._continuity, changed=True)
+        return False
 
     def _judge_liveness(self) -> None:
         """Fill in the checks of liveness that have been reached and have not broken."""
@@ -307,11 +343,24 @@ class FaceSession:
         if not self._challenge.prompts:
             return
         self._end_turn()
+        self._judge_signs()
         limits = self._settings.planarity_limits
         if self._fit is not None or self._challenge.stage is Stage.PASSED:
             self._checks.setdefault("planarity", liveness.planarity_check(self._fit, limits))
         if self._challenge.stage in (Stage.PASSED, Stage.FAILED) or self._continuity.code:
             self._checks.setdefault("continuity", liveness.continuity_check(self._continuity))
+
+    def _judge_signs(self) -> None:
+        signs, self._signs = self._signs, None
+        if signs is None:
+            return
+        try:
+            check = liveness.screen_check(signs.seen(), self._settings.screen_limits)
+            ended = self._challenge is not None and self._challenge.stage in (Stage.PASSED, Stage.FAILED)
+            if ended or check.outcome is Outcome.FAILED:  # nothing seen until it was cut off is no pass
+                self._checks.setdefault("screen_signs", check)
+        except Exception as error:
+            self._broken("screen_signs", error)
 
     def _finish(
         self, identity: Identity | None = None, otherwise: str = "not_reached: the attempt ended before"
@@ -325,6 +374,7 @@ class FaceSession:
         record = self._challenge.record(self._request.tapped_us) if self._challenge else None
         self.result = FaceResult(worker, name, checks, record)
         self._phase, self._hint, self._candidate, self._tracker = FacePhase.DONE, None, None, None
+        self._answered = None
 
     def _broken(self, name: str, error: Exception) -> None:
         self._checks[name] = _not_run(name, f"error: {type(error).__name__}: {error}")

@@ -23,7 +23,7 @@ CLIP = Policy(
     face=Demand(required=tuple(name for name in FACE_CHECKS if name != "face_match"), optional=FACE_SIGNS),
 )
 NON_RESPONSE = "non_response"
-BORDER_CODE = "device_frame"  # the reason of screen_signs that a drawn border alone gives
+BORDER_CODE = "framed"  # the reason of screen_signs that a drawn border alone gives
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,14 +45,19 @@ class FlatPrint:
 
     def draw(self, canvas: Image, pose: Pose, light: float = 1.0) -> None:
         """Draw the print, and the hand that holds it, over what is on the canvas already."""
-        turned = np.asarray(self._points @ rotation(pose.yaw_deg, pose.pitch_deg).T, np.float32)
-        flat = turned[:, :2] * (VIEWING_DISTANCE_PX / (VIEWING_DISTANCE_PX + turned[:, 2:])) * pose.scale
-        placed = flat + np.array(FACE_AT, np.float32) + np.array(pose.shift, np.float32)
+        placed, depth = self._placed(self._points, pose)
         edge = placed[-COLUMNS - 1 :]  # the bottom edge, left to right
         grip = edge[(COLUMNS + 1) // 2]
         draw_arm(canvas, grip, pose.scale, light)
-        self._sheet.draw_on(canvas, np.asarray(placed, np.float32), turned[:, 2], light)
+        self._sheet.draw_on(canvas, placed, depth, light)
         draw_thumb(canvas, grip, pose.scale, light)
+
+    def _placed(self, points: Floats, pose: Pose) -> tuple[Floats, Floats]:
+        """Return where points of the paper (N, 3) come to lie on the canvas, (N, 2) px, and their depth (N,)."""
+        turned = np.asarray(points @ rotation(pose.yaw_deg, pose.pitch_deg).T, np.float32)
+        flat = turned[:, :2] * (VIEWING_DISTANCE_PX / (VIEWING_DISTANCE_PX + turned[:, 2:])) * pose.scale
+        placed = flat + np.array(FACE_AT, np.float32) + np.array(pose.shift, np.float32)
+        return np.asarray(placed, np.float32), turned[:, 2]
 
 
 def _print(portrait: Portrait, detector: LandmarkDetector) -> Image:

@@ -15,7 +15,7 @@ from kiosk.verify.challenge import choose_asks
 from kiosk.verify.landmarks import LandmarkDetector
 from zaigang.synthetic.attacks import FlatPrint
 from zaigang.synthetic.camera import Subject
-from zaigang.synthetic.devices import PHONE, TABLET, Device
+from zaigang.synthetic.devices import PHONE, TABLET, Device, DeviceKind
 from zaigang.synthetic.impostors import Replay, Swap
 from zaigang.synthetic.masks import AnimatedPhoto, CutOutPrint
 from zaigang.synthetic.performance import HOLDING_PAPER, STANDING, Actor, Temper, living_answer, paper_answer
@@ -37,6 +37,7 @@ SPECIES = (
 FRAME_RATES = (10, 12, 15, 20, 25, 30)
 GRAINS = (0.8, 1.6, 3.0, 5.0)  # standard deviation of the sensor's noise, of 255
 LIGHTS = (0.6, 1.35)  # of an ordinary day
+GRIDS = (0.0, 0.01, 0.02, 0.04)  # of a screen's pixels in the picture: a fine screen, or out of focus, shows none
 STILL_HAND = Temper(yaw_deg=0.6, pitch_deg=0.5, shift_px=1.5)
 
 
@@ -201,7 +202,7 @@ def _phone(draw: _Draw) -> Subject:
     right, on_prompt = draw.random.randrange(3) == 0, draw.random.randrange(2) == 0
     asks = draw.asks if right else choose_asks(draw.random, draw.fps)[0]
     draw.told = f"{'the right clip' if right else 'any clip'}{', started at the prompt' if on_prompt or right else ''}"
-    return _replay(draw, Device(PHONE, brightness=draw.random.uniform(0.85, 1.15)), asks, right or on_prompt)
+    return _replay(draw, _device(draw, PHONE), asks, right or on_prompt)
 
 
 def _tablet(draw: _Draw) -> Subject:
@@ -210,7 +211,13 @@ def _tablet(draw: _Draw) -> Subject:
         asks = choose_asks(draw.random, draw.fps)[0]
     on_prompt = draw.random.randrange(2) == 0
     draw.told = "a clip that answers other prompts" + (", started at the prompt" if on_prompt else "")
-    return _replay(draw, Device(TABLET, brightness=draw.random.uniform(0.85, 1.15)), asks, on_prompt)
+    return _replay(draw, _device(draw, TABLET), asks, on_prompt)
+
+
+def _device(draw: _Draw, kind: DeviceKind) -> Device:
+    grid = draw.random.choice(GRIDS)
+    draw.told += f"; grid {grid}"
+    return Device(kind, brightness=draw.random.uniform(0.85, 1.15), grid=grid)
 
 
 def _replay(draw: _Draw, device: Device, asks: tuple[Ask, ...], on_prompt: bool) -> Subject:
@@ -220,7 +227,6 @@ def _replay(draw: _Draw, device: Device, asks: tuple[Ask, ...], on_prompt: bool)
     for ask in asks:
         script.append((at_ms, ask))
         at_ms += draw.random.randint(2600, 3400)
-    held = Actor(draw.company.paper(draw.name), draw.number(), lambda ask, share: Pose(), STILL_HAND)
     pose = draw.stance(20)
     held = Actor(
         draw.company.paper(draw.name),

@@ -14,7 +14,6 @@ from zaigang.synthetic.pose import Floats, Image, Pose, rotation
 FRAME_COLOUR = (24, 22, 22)  # BGR
 RIM_COLOUR = (70, 66, 64)
 BLACK_LEVEL = 10.0  # a screen's black gives light too
-LENS_KEEPS = 0.06  # of a grid finer than a camera's pixels: what lens and pixel let through, and it aliases
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +31,15 @@ TABLET = DeviceKind("tablet", (470, 450), 20, 1200)
 
 
 class Device:
-    """Draws a device in a pose with a picture on its screen; `frame_px` 0 leaves the drawn border away."""
+    """Draws a device in a pose with a picture on its screen.
 
-    def __init__(self, kind: DeviceKind, *, brightness: float = 1.0, border: bool = True) -> None:
+    `grid`: how much of the grid of its pixels, finer than the camera's, lens and sensor let through; that much aliases.
+    """
+
+    def __init__(self, kind: DeviceKind, *, brightness: float = 1.0, grid: float = 0.03) -> None:
         self.name = kind.name
-        self._kind, self._brightness = kind, brightness
-        self._frame_px = kind.frame_px if border else 0
+        self._kind, self._brightness, self._grid = kind, brightness, grid
+        self._frame_px = kind.frame_px
         width, height = (side + 2 * self._frame_px for side in kind.window)
         self._size = (width, height)
         half = np.array([width, height], np.float32) / 2
@@ -66,21 +68,20 @@ class Device:
         x0 = min(max(int(FACE_AT[0] - wide / 2), 0), clip.shape[1] - wide)
         y0 = min(max(int(FACE_AT[1] - high / 2), 0), clip.shape[0] - high)
         screen = cv2.convertScaleAbs(clip[y0 : y0 + high, x0 : x0 + wide], alpha=self._brightness, beta=BLACK_LEVEL)
-        if self._frame_px:
-            edge = self._frame_px
-            screen = cv2.copyMakeBorder(screen, edge, edge, edge, edge, cv2.BORDER_CONSTANT, value=FRAME_COLOUR)
-            cv2.rectangle(screen, (0, 0), (screen.shape[1] - 1, screen.shape[0] - 1), RIM_COLOUR, 2)
+        edge = self._frame_px
+        screen = cv2.copyMakeBorder(screen, edge, edge, edge, edge, cv2.BORDER_CONSTANT, value=FRAME_COLOUR)
+        cv2.rectangle(screen, (0, 0), (screen.shape[1] - 1, screen.shape[0] - 1), RIM_COLOUR, 2)
         return np.asarray(screen, np.uint8)
 
     def _gridded(self, drawn: Image, corners: Floats) -> Image:
         """Lay the screen's columns of pixels over it, as the camera's own pixels sample them."""
         across = float(np.linalg.norm(corners[1] - corners[0]))
         pitch = across / self._kind.columns  # of the screen's pixels, in px of the camera
-        if pitch <= 0:
+        if self._grid <= 0 or pitch <= 0:
             return drawn
         tilt = (corners[1] - corners[0]) / max(across, 1.0)
         x = np.arange(drawn.shape[1], dtype=np.float32)[None]
         y = np.arange(drawn.shape[0], dtype=np.float32)[:, None]
         grid = np.cos((x * tilt[0] + y * tilt[1]) * np.float32(2 * np.pi / pitch))
-        gain = (1 + LENS_KEEPS * grid).astype(np.float32)
+        gain = (1 + self._grid * grid).astype(np.float32)
         return np.asarray(np.clip(drawn * gain[:, :, None], 0, 255), np.uint8)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
@@ -14,7 +16,6 @@ from zaigang.synthetic.pose import Floats, Image, Pose
 
 HOLE = 1.35  # size of a hole, of the eye's: scissors leave the lashes away
 BEHIND_TURNS = 0.6  # how far the person behind a mask turns with it
-EYES = (33, 133, 362, 263)
 
 
 class CutOutPrint(FlatPrint):
@@ -33,25 +34,21 @@ class CutOutPrint(FlatPrint):
             mask = np.full(self._paper.shape[:2], 255, np.uint8)
             cv2.fillConvexPoly(mask, cv2.convexHull(hole.astype(np.int32)), 0, cv2.LINE_AA)
             self._sheet.picture[:, :, 3] = np.minimum(self._sheet.picture[:, :, 3], mask)
-        on_paper = _points(detector, FlatPrint.render(FlatPrint(portrait, detector, bend_deg), Pose()))[list(EYES)]
-        on_person = _points(detector, behind.render(Pose()))[list(EYES)]
-        self._scale = float(np.ptp(on_paper[:, 0]) / np.ptp(on_person[:, 0]))
-        there = _points(detector, behind.render(Pose(scale=self._scale)))[list(EYES)]
-        self._offset = on_paper.mean(axis=0) - there.mean(axis=0)
+        half = np.array(self._paper.shape[1::-1], np.float32) / 2
+        middles = np.stack(
+            [face[[*upper, *lower]].mean(axis=0) for upper, lower in zip(UPPER_LIDS, LOWER_LIDS, strict=True)]
+        )
+        self._holes = np.concatenate([middles - half, np.zeros((2, 1), np.float32)], axis=1)
 
     def draw(self, canvas: Image, pose: Pose, light: float = 1.0) -> None:
         """Draw the person behind first, then the print with its holes."""
-        at = np.array(pose.shift) + self._offset * pose.scale
-        self._behind.draw(
-            canvas,
-            Pose(
-                yaw_deg=pose.yaw_deg * BEHIND_TURNS,
-                eyelids=pose.eyelids,
-                scale=pose.scale * self._scale,
-                shift=(float(at[0]), float(at[1])),
-            ),
-            light,
-        )
+        holes, _ = self._placed(self._holes, pose)
+        turned = Pose(yaw_deg=pose.yaw_deg * BEHIND_TURNS, eyelids=pose.eyelids)
+        eyes = self._behind.eyes(turned)
+        scale = float(np.linalg.norm(holes[1] - holes[0]) / np.linalg.norm(eyes[1] - eyes[0]))
+        eyes = self._behind.eyes(replace(turned, scale=scale))
+        across, down = (holes.mean(axis=0) - eyes.mean(axis=0)).tolist()
+        self._behind.draw(canvas, replace(turned, scale=scale, shift=(across, down)), light)
         super().draw(canvas, pose, light)
 
 

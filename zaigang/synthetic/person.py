@@ -103,6 +103,11 @@ class LivingPerson:
         self._eyes.set(self._sheet.picture, pose.eyelids)
         self._sheet.draw_on(canvas, points, depth, light)
 
+    def eyes(self, pose: Pose) -> Floats:
+        """Return where the middle of each eye comes to lie on the canvas, (2, 2) px, the image's left one first."""
+        points, _ = self._posed(pose)
+        return np.stack([points[list(lid)].mean(axis=0) for lid in UPPER_LIDS])
+
     def _posed(self, pose: Pose) -> tuple[Floats, Floats]:
         """Return where the points come to lie on the canvas, (N, 2) px, and their depth (N,)."""
         points = self._points - self._axis
