@@ -200,7 +200,7 @@ ASKS: dict[Ask, Words] = {
     Ask.TURN_LEFT: Words("请向左转头", "Turn your head left"),
     Ask.TURN_RIGHT: Words("请向右转头", "Turn your head right"),
     Ask.LOOK_UP: Words("请抬头", "Look up"),
-    Ask.BLINK: Words("请眨眨眼", "Blink your eyes"),
+    Ask.BLINK: Words("请眨两下眼", "Blink twice"),
     Ask.MOVE_CLOSER: Words("请靠近一点", "Move closer"),
 }
 

@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from evidence.events import Outcome
 from evidence.status import Part
+from kiosk.verify.caution import Caution
 from kiosk.verify.challenge import Random, choose_asks
 from kiosk.verify.embedder import DlibEmbedder, Embedder
 from kiosk.verify.errors import VerifyError
@@ -45,12 +47,27 @@ class Face:
         self._video = LandmarkDetector(bundle, mode="video")
         self._image: LandmarkDetector | None = None
         self._recent = RecentClips()
+        self._caution = Caution()
+        self._last: tuple[str | None, int, FaceSession] | None = None
 
     def session(self, badge: str | None, tapped_us: int, *, fps: float, rng: Random) -> FaceSession:
         """Begin one attempt; `badge` None recognises among the enrolled."""
-        asks, delays_ms = choose_asks(rng, fps)
+        self._note_last()
+        asks, delays_ms = choose_asks(rng, fps, careful=self._caution.careful(badge, tapped_us))
         request = FaceRequest(badge=badge, asks=asks, delays_ms=delays_ms, tapped_us=tapped_us)
-        return FaceSession(self._video, self.embedder, self._gallery, self._settings, request, recent=self._recent)
+        session = FaceSession(self._video, self.embedder, self._gallery, self._settings, request, recent=self._recent)
+        self._last = (badge, tapped_us, session)
+        return session
+
+    def _note_last(self) -> None:
+        """Take note of how the attempt before ended: one that failed makes the next one ask for more."""
+        if self._last is None:
+            return
+        badge, tapped_us, session = self._last
+        self._last = None
+        if session.result is not None:
+            failed = any(check.outcome is Outcome.FAILED for check in session.result.checks)
+            self._caution.note(badge, tapped_us, failed=failed)
 
     def enrolment_view(self, mono_us: int, image_bgr: NDArray[np.uint8]) -> EnrolmentView:
         """Judge one frame (H, W, 3 BGR) by the enrolment limits and embed it. Raises a VerifyError."""

@@ -6,6 +6,7 @@ Every result carries all of `CHECKS`; what was not reached or broke is `not_run`
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -65,6 +66,7 @@ class FaceRequest:
     asks: tuple[Ask, ...]  # from challenge.choose_asks
     delays_ms: tuple[int, ...]  # before each ask, counted from the moment the face is at rest
     tapped_us: int  # monotonic microseconds of the tap; the record's times count from it
+    shown_us: tuple[int, ...] | None = None  # a recorded clip's own times of the prompts, in place of the delays
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,9 @@ class FaceSession:
         self._detector, self._embedder, self._gallery = detector, embedder, gallery
         self._settings, self._request = settings, request
         rules = settings.challenge_rules
-        self._challenge = Challenge(request.asks, request.delays_ms, rules) if request.asks else None
+        self._challenge: Challenge | None = None
+        if request.asks:
+            self._challenge = Challenge(request.asks, request.delays_ms, rules, request.shown_us)
         self._continuity = Continuity()
         self._signs: ScreenSigns | None = ScreenSigns(recent)
         self._quality: quality.Quality | None = None
@@ -392,7 +396,10 @@ def _turned_aside(found: quality.Quality) -> bool:
 
 
 def _reading(mono_us: int, face: Landmarks) -> Reading:
-    return Reading(mono_us, yaw_deg(face), pitch_deg(face), eye_aspect_ratio(face))
+    yaw = yaw_deg(face)
+    # A turned face's eyes are nearer to each other by the cosine: taken out, so that turning is not coming closer.
+    size = face.eye_distance_px / max(math.cos(math.radians(yaw)), 0.5)
+    return Reading(mono_us, yaw, pitch_deg(face), eye_aspect_ratio(face), size)
 
 
 def _not_run(name: str, reason: str) -> Check:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -13,30 +13,61 @@ from rich.progress import Progress
 from rich.table import Table
 
 from zaigang.evaluation import liveness_suite
-from zaigang.evaluation.liveness_report import Judged, report
+from zaigang.evaluation.liveness_clips import ClipFolder, judge_folders
+from zaigang.evaluation.liveness_report import LIVING, NON_RESPONSE, Judged, report
 
 
 def command(
+    live: Annotated[list[Path] | None, typer.Option("--live", help="A folder of clips of living people.")] = None,
+    attack: Annotated[list[str] | None, typer.Option("--attack", help="SPECIES=DIR, clips of one attack.")] = None,
     synthetic: Annotated[bool, typer.Option("--synthetic", help="Film the synthetic suite.")] = False,
     seed: Annotated[int, typer.Option("--seed", help="Of the synthetic suite: the same seed, the same attempts.")] = 1,
     count: Annotated[str, typer.Option("--count", help=f"{', '.join(liveness_suite.COUNTS)}.")] = "full",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the whole report as JSON.")] = None,
 ) -> None:
-    """Measure APCER by attack species and BPCER (ISO/IEC 30107-3)."""
+    """Measure APCER by attack species and BPCER (ISO/IEC 30107-3), of recorded clips or of the synthetic suite."""
     console = Console()
-    if not synthetic:
-        typer.echo("say --synthetic", err=True)
-        raise typer.Exit(2)
-    found = _synthetic(console, seed, count)
+    folders = [ClipFolder(LIVING, folder) for folder in live or []] + [_attack(one) for one in attack or []]
+    if synthetic == bool(folders):
+        _stop("say either --synthetic, or folders of clips with --live DIR and --attack SPECIES=DIR")
+    found = _synthetic(console, seed, count) if synthetic else _clips(console, folders)
     _print(console, found)
     if json_file is not None:
         json_file.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
 
 
+def _attack(option: str) -> ClipFolder:
+    species, given, folder = option.partition("=")
+    if not given or not species or species == LIVING:
+        _stop(f"--attack wants SPECIES=DIR, not {option!r}")
+    return ClipFolder(species, Path(folder))
+
+
+def _clips(console: Console, folders: list[ClipFolder]) -> dict[str, Any]:
+    for one in folders:
+        if not one.folder.is_dir():
+            _stop(f"{one.folder} is no folder")
+        if not one.clips():
+            _stop(f"there are no clips in {one.folder}")
+    total = sum(len(one.clips()) for one in folders)
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task("clips", total=total)
+        rows = []
+        for row in judge_folders(folders):
+            rows.append(row)
+            bar.advance(task)
+    unprompted = sum(row.policy is None and row.decision != NON_RESPONSE for row in rows)
+    return report(rows, kind="clips", judged_without_a_prompt=unprompted)
+
+
+def _stop(message: str) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(2)
+
+
 def _synthetic(console: Console, seed: int, count: str) -> dict[str, Any]:
     if count not in liveness_suite.COUNTS:
-        typer.echo(f"--count is one of {', '.join(liveness_suite.COUNTS)}", err=True)
-        raise typer.Exit(2)
+        _stop(f"--count is one of {', '.join(liveness_suite.COUNTS)}")
     wanted = liveness_suite.attempts(seed, count)
     started = time.monotonic()
     with Progress(console=console, transient=True) as bar:
@@ -60,6 +91,9 @@ def _print(console: Console, found: dict[str, Any]) -> None:
         table.add_row(f"{name} (APCER)", *_cells(entry, entry["accepted"], entry["apcer"]))
     console.print(table)
     console.print(f"worst species: {found['worst_species']}; non-responses: {found['non_response']}")
+    if found.get("judged_without_a_prompt"):
+        number = found["judged_without_a_prompt"]
+        console.print(f"{number} clips without a sidecar: only the signals that need no prompt were judged")
     _print_ablation(console, found["ablation"])
 
 
