@@ -45,7 +45,8 @@ class ScreenSigns:
 
     def offer(self, mono_us: int, image_bgr: NDArray[np.uint8], face: Landmarks) -> None:
         """Look at this frame if it is time to."""
-        self._hashes.add(mono_us, image_bgr, face)
+        if self._recent is not None:
+            self._hashes.add(image_bgr, face)
         if self._looks >= LOOKS or (self._next_us is not None and mono_us < self._next_us):
             return
         self._next_us = mono_us + LOOK_EVERY_US

@@ -28,7 +28,7 @@ from zaigang.synthetic.camera import StageCamera, VirtualClock
 from zaigang.synthetic.casting import LIVING, SPECIES, Attempt, Company, Scene, cast
 from zaigang.synthetic.pose import Pose
 
-COUNTS = {"tiny": (4, 2), "small": (24, 8), "full": (300, 150)}  # living attempts, attempts of each attack species
+COUNTS = {"small": (12, 4), "medium": (60, 30), "full": (300, 150)}  # living attempts, attempts of each attack species
 PROCESSES = 2  # a fixed number: the figures of a seed depend on who films what, not on the machine
 LONGEST_US = 25_000_000  # longer than any session looks and asks
 ENROLLED_YAWS = (0, -6, 6)
