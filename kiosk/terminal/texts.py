@@ -102,6 +102,15 @@ REASONS: dict[str, Reason] = {
         "This looks like a screen",
         "Try again in person, or use badge and PIN.",
     ),
+    "no_reflection": _r(
+        "脸上没有屏幕的反光",
+        "请本人再试一次，或用工号和密码。",
+        "The face did not reflect the screen",
+        "Try again in person, or use badge and PIN.",
+    ),
+    "bright_room": _r("环境光太强", _RECORDED_ZH, "The light here is too bright", _RECORDED_EN),
+    "no_acknowledgement": _r("屏幕没有回应", _RECORDED_ZH, "The screen did not answer", _RECORDED_EN),
+    "switched_off": _r("本机没有启用", _RECORDED_ZH, "Not switched on at this terminal", _RECORDED_EN),
     "replayed": _r(
         "与之前的画面相同",
         "请本人再试一次，或用工号和密码。",

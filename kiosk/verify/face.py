@@ -19,6 +19,7 @@ from kiosk.verify.caution import Caution
 from kiosk.verify.challenge import Random, choose_asks
 from kiosk.verify.embedder import DlibEmbedder, Embedder
 from kiosk.verify.errors import VerifyError
+from kiosk.verify.flash import choose_colours
 from kiosk.verify.gallery import Gallery, Template
 from kiosk.verify.landmarks import LandmarkDetector
 from kiosk.verify.matcher import Likeness, verify
@@ -53,8 +54,10 @@ class Face:
     def session(self, badge: str | None, tapped_us: int, *, fps: float, rng: Random) -> FaceSession:
         """Begin one attempt; `badge` None recognises among the enrolled."""
         self._note_last()
-        asks, delays_ms = choose_asks(rng, fps, careful=self._caution.careful(badge, tapped_us))
-        request = FaceRequest(badge=badge, asks=asks, delays_ms=delays_ms, tapped_us=tapped_us)
+        flash = self._settings.flash  # nobody can know yet whether the page will acknowledge: two prompts at once
+        asks, delays_ms = choose_asks(rng, fps, careful=flash or self._caution.careful(badge, tapped_us))
+        colours = choose_colours(rng) if flash else ()
+        request = FaceRequest(badge=badge, asks=asks, delays_ms=delays_ms, tapped_us=tapped_us, colours=colours)
         session = FaceSession(self._video, self.embedder, self._gallery, self._settings, request, recent=self._recent)
         self._last = (badge, tapped_us, session)
         return session

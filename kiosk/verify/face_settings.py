@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from kiosk.verify.challenge import ChallengeRules
-from kiosk.verify.liveness import PlanarityLimits, ScreenLimits
+from kiosk.verify.liveness import FlashLimits, PlanarityLimits, ScreenLimits
 from kiosk.verify.matcher import MARGIN, THRESHOLD, MatchLimits
 
 
@@ -27,6 +27,9 @@ class FaceSettings(BaseModel):
     # Euclidean, between the face that is matched and the one that answered, turned by 20-30 degrees. One person: 0.20
     # to 0.43 on the real clip, up to 0.50 on synthetic heads at 30 degrees; the two portraits across: 0.61 and more.
     same_face_distance: float = Field(0.56, gt=0, le=0.6)
+    # Light the face with the screen's colours. A page that does not acknowledge them leaves the check not_run, and two
+    # prompts are asked in its place. Off until the terminal's page paints them.
+    flash: bool = False
     identify_at_most: int = Field(100, ge=0)  # workers; false matches grow with the number (1:N)
     planarity_residual: float = Field(PlanarityLimits().residual, ge=0.025)  # eye distances
     planarity_outliers: float = Field(PlanarityLimits().outliers, ge=0.55, le=0.9)  # share
@@ -40,6 +43,11 @@ class FaceSettings(BaseModel):
     def planarity_limits(self) -> PlanarityLimits:
         """When movement is a head's."""
         return PlanarityLimits(residual=self.planarity_residual, outliers=self.planarity_outliers)
+
+    @property
+    def flash_limits(self) -> FlashLimits:
+        """When a face answers the screen's colours."""
+        return FlashLimits()
 
     @property
     def screen_limits(self) -> ScreenLimits:

@@ -16,10 +16,12 @@ from pydantic import JsonValue
 from evidence.events import Check, Outcome
 from kiosk.verify.challenge import Challenge, Stage
 from kiosk.verify.continuity import Continuity
+from kiosk.verify.flash import FlashResponse
 from kiosk.verify.planarity import MIN_POINTS, PlaneFit
 from kiosk.verify.screen_signs import SignsSeen
 
 LIVENESS_CHECKS = ("challenge", "planarity", "continuity", "screen_signs")
+OPTIONAL_CHECKS = ("flash",)  # may be not_run: a second prompt then stands in; failed, it counts as the others do
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,8 @@ class ScreenLimits:
 def alive(checks: Iterable[Check]) -> Outcome:
     """Fuse the checks of liveness; a missing one counts as not run."""
     outcomes = {check.name: check.outcome for check in checks}
+    if any(outcomes.get(name) is Outcome.FAILED for name in OPTIONAL_CHECKS):
+        return Outcome.FAILED
     found = [outcomes.get(name, Outcome.NOT_RUN) for name in LIVENESS_CHECKS]
     if Outcome.FAILED in found:
         return Outcome.FAILED
@@ -152,6 +156,36 @@ _SIGN_SENTENCES = {
     "moire": "the pixels of a screen show in the face",
     "replayed": "the same movement was before this camera already",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class FlashLimits:
+    """When a face answers the screen. Chosen on the synthetic stage alone: nobody has measured a real screen yet."""
+
+    painted: int = 3
+    fit: float = 0.7
+    gain: float = 0.03  # of the face's own level, under the screen's white: a dim screen in a lit room
+    over_background: float = 2.0  # times the background's: the wall is further away
+    bright: float = 0.45  # ambient level, linear, above which a screen no longer shows on a face
+
+
+def flash_check(response: FlashResponse | None, limits: FlashLimits) -> Check:
+    """Judge how the face answered the screen's colours; None: this terminal does not flash."""
+    if response is None:
+        return _flash(Outcome.NOT_RUN, "switched_off", "this terminal does not light the face with its screen", None)
+    if response.painted < limits.painted:
+        return _flash(Outcome.NOT_RUN, "no_acknowledgement", "the page did not say when it painted", response)
+    answered = response.face_fit >= limits.fit and response.face_gain >= limits.gain
+    if answered and response.face_gain >= limits.over_background * response.background_gain:
+        return _flash(Outcome.PASSED, "ok", "the face answered the colours of the screen", response)
+    if response.ambient >= limits.bright:
+        return _flash(Outcome.NOT_RUN, "bright_room", "the room is too bright for the screen to show", response)
+    return _flash(Outcome.FAILED, "no_reflection", "the face did not answer the colours of the screen", response)
+
+
+def _flash(outcome: Outcome, code: str, sentence: str, response: FlashResponse | None) -> Check:
+    observed = None if response is None else {"painted": response.painted}
+    return Check(name="flash", outcome=outcome, observed=observed, reason=f"{code}: {sentence}")
 
 
 def _planarity(outcome: Outcome, code: str, sentence: str, fit: PlaneFit | None) -> Check:

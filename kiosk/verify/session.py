@@ -17,6 +17,7 @@ from kiosk.verify import liveness, quality
 from kiosk.verify.challenge import TURNS, Challenge, Reading, Stage
 from kiosk.verify.continuity import Continuity
 from kiosk.verify.face_settings import FaceSettings
+from kiosk.verify.flash import Colour, FlashMeter
 from kiosk.verify.identity_check import Identity, identity_check
 from kiosk.verify.matcher import distance
 from kiosk.verify.planarity import PlaneFit, PlaneTracker
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CHECKS", "FacePhase", "FaceProgress", "FaceRequest", "FaceResult", "FaceSession", "FaceSettings"]
 
-CHECKS = ("face_quality", "challenge", "planarity", "continuity", "screen_signs", "face_match")
+CHECKS = ("face_quality", "challenge", "planarity", "continuity", "screen_signs", "flash", "face_match")
 
 
 class FacePhase(StrEnum):
@@ -56,6 +57,7 @@ class FaceProgress:
     ask: Ask | None  # what is asked now; only in PROMPTED
     box: tuple[float, float, float, float] | None  # dominant face: x0, y0, x1, y1, normalised to the image
     step: tuple[int, int] = (0, 0)  # which prompt of how many, from 1; (0, n) before the first
+    flash: tuple[int, Colour] | None = None  # number and colour to light the face with; acknowledge it by `painted`
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class FaceRequest:
     asks: tuple[Ask, ...]  # from challenge.choose_asks
     delays_ms: tuple[int, ...]  # before each ask, counted from the moment the face is at rest
     tapped_us: int  # monotonic microseconds of the tap; the record's times count from it
+    colours: tuple[Colour, ...] = ()  # from flash.choose_colours; none: this terminal does not flash
     shown_us: tuple[int, ...] | None = None  # a recorded clip's own times of the prompts, in place of the delays
 
 
@@ -122,6 +125,8 @@ class FaceSession:
             self._challenge = Challenge(request.asks, request.delays_ms, rules, request.shown_us)
         self._continuity = Continuity()
         self._signs: ScreenSigns | None = ScreenSigns(recent)
+        self._flash = FlashMeter(request.colours) if request.colours else None
+        self._flash_due: tuple[int, Colour] | None = None
         self._quality: quality.Quality | None = None
         self._good_frames = 0
         self._tracker: PlaneTracker | None = None
@@ -257,7 +262,13 @@ class FaceSession:
                 self._broken("planarity", error)
         self._consider(face, image, yaw)
 
+    def painted(self, number: int, mono_us: int) -> None:
+        """Take the page's word that it showed colour `number` of the flash from `mono_us` on."""
+        if self._flash is not None:
+            self._flash.painted(number, mono_us)
+
     def _look_for_signs(self, mono_us: int, face: Landmarks, image: NDArray[np.uint8]) -> None:
+        self._measure_flash(mono_us, face, image)
         if self._signs is None:
             return
         try:
@@ -265,6 +276,16 @@ class FaceSession:
         except Exception as error:  # the attempt goes on; this check cannot pass any more
             self._signs = None
             self._broken("screen_signs", error)
+
+    def _measure_flash(self, mono_us: int, face: Landmarks, image: NDArray[np.uint8]) -> None:
+        if self._flash is None:
+            return
+        try:
+            self._flash_due = self._flash.due(mono_us)
+            self._flash.feed(mono_us, image, face)
+        except Exception as error:
+            self._flash, self._flash_due = None, None
+            self._broken("flash", error)
 
     def _track(self, reading: Reading, image: NDArray[np.uint8]) -> bool:
         """Follow the points of a turn; False where this frame was passed over, so that nobody vouches for its face."""
@@ -348,11 +369,20 @@ class FaceSession:
             return
         self._end_turn()
         self._judge_signs()
+        self._judge_flash()
         limits = self._settings.planarity_limits
         if self._fit is not None or self._challenge.stage is Stage.PASSED:
             self._checks.setdefault("planarity", liveness.planarity_check(self._fit, limits))
         if self._challenge.stage in (Stage.PASSED, Stage.FAILED) or self._continuity.code:
             self._checks.setdefault("continuity", liveness.continuity_check(self._continuity))
+
+    def _judge_flash(self) -> None:
+        flash, self._flash = self._flash, None
+        try:
+            response = flash.response() if flash is not None else None
+            self._checks.setdefault("flash", liveness.flash_check(response, self._settings.flash_limits))
+        except Exception as error:
+            self._broken("flash", error)
 
     def _judge_signs(self) -> None:
         signs, self._signs = self._signs, None
@@ -386,7 +416,9 @@ class FaceSession:
     def _progress(self) -> FaceProgress:
         challenge, asks = self._challenge, len(self._request.asks)
         ask = challenge.ask if challenge and self._phase is FacePhase.PROMPTED else None
-        return FaceProgress(self._phase, self._hint, ask, self._box, (len(challenge.prompts) if challenge else 0, asks))
+        step = (len(challenge.prompts) if challenge else 0, asks)
+        flash = None if self._phase is FacePhase.DONE else self._flash_due
+        return FaceProgress(self._phase, self._hint, ask, self._box, step, flash)
 
 
 def _turned_aside(found: quality.Quality) -> bool:

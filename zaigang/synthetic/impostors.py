@@ -32,6 +32,8 @@ class Replay:
     frames and goes on when the first prompt is shown, as a thumb on the play button does; else it runs from the start.
     """
 
+    reflects = 0.1  # of what skin does: glass is dark, and what it shows shines by itself
+
     def __init__(
         self,
         clip: Actor,
