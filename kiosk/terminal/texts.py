@@ -51,7 +51,8 @@ REASONS: dict[str, Reason] = {
     "too_dark": _r("光线太暗", "请转向亮处", "Too dark", "Turn towards the light"),
     "too_bright": _r("光线太强", "请避开背后的强光", "Too bright", "Turn away from the glare"),
     "blurred": _r("画面模糊", "请站稳不动", "The picture is blurred", "Hold still"),
-    "turned_away": _r("没有正对屏幕", "请正对屏幕", "Face turned away", "Look straight at the screen"),
+    "sunglasses": _r("戴着墨镜", "请摘下墨镜", "Dark glasses", "Take off the sunglasses"),
+    "turned_away": _r("没有正对屏幕", "请看这里，正对屏幕", "Face turned away", "Look here, straight at the screen"),
     "out_of_frame": _r("脸不在画面中间", "请移到画面中间", "Face not in the middle", "Move to the middle"),
     # the prompt
     "no_answer": _r(
@@ -193,7 +194,17 @@ REASONS: dict[str, Reason] = {
     "not_reached": _r("没有进行到这一步", "请再试一次。", "The check was not reached", "Try again."),
 }
 
-HINTS = ("no_face", "two_faces", "too_far", "too_dark", "too_bright", "blurred", "turned_away", "out_of_frame")
+HINTS = (
+    "no_face",
+    "two_faces",
+    "too_far",
+    "too_dark",
+    "too_bright",
+    "blurred",
+    "sunglasses",
+    "turned_away",
+    "out_of_frame",
+)
 
 PHASES: dict[Phase, Words] = {
     Phase.IDLE: Words("请选择上班或下班", "Choose IN or OUT"),

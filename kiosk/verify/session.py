@@ -376,11 +376,18 @@ class FaceSession:
         if self._challenge.stage in (Stage.PASSED, Stage.FAILED) or self._continuity.code:
             self._checks.setdefault("continuity", liveness.continuity_check(self._continuity))
 
+    @property
+    def _challenge_over(self) -> bool:
+        """Whether the challenge came to its end, passed or failed."""
+        return self._challenge is not None and self._challenge.stage in (Stage.PASSED, Stage.FAILED)
+
     def _judge_flash(self) -> None:
         flash, self._flash = self._flash, None
         try:
             response = flash.response() if flash is not None else None
-            self._checks.setdefault("flash", liveness.flash_check(response, self._settings.flash_limits))
+            check = liveness.flash_check(response, self._settings.flash_limits)
+            if self._challenge_over or check.outcome is Outcome.FAILED:
+                self._checks.setdefault("flash", check)
         except Exception as error:
             self._broken("flash", error)
 
@@ -390,8 +397,7 @@ class FaceSession:
             return
         try:
             check = liveness.screen_check(signs.seen(), self._settings.screen_limits)
-            ended = self._challenge is not None and self._challenge.stage in (Stage.PASSED, Stage.FAILED)
-            if ended or check.outcome is Outcome.FAILED:  # nothing seen until it was cut off is no pass
+            if self._challenge_over or check.outcome is Outcome.FAILED:  # nothing seen until it was cut off is no pass
                 self._checks.setdefault("screen_signs", check)
         except Exception as error:
             self._broken("screen_signs", error)
