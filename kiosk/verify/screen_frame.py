@@ -21,7 +21,7 @@ EYE_DISTANCE_PX = 44  # the picture is scaled down to this: a rim of 3 mm is sti
 SLANT = 0.36  # tan 20 degrees: what a hand's tilt and perspective make of upright and level
 NEAR = 1.25  # face widths (heights) from the face to a side: a tablet has 0.8; further out is a room
 INSIDE = 0.06  # of the face's width that a side may lie inside the mesh's box, which a cap's print exceeds
-SIDE_SEEN = 0.7  # share of a side's length, of what is inside the picture, that must show as an edge
+SIDE_SEEN = 0.75  # share of a side's length, of what is inside the picture, that must show as an edge
 BELOW_CHIN = 0.45  # face heights: as far must an upright side go on; shoulders hide a room's lines higher than that
 CUT_BELOW_CHIN = 0.28  # face heights that must be in sight below it where no lower edge is
 CORNER = 0.12  # of an edge's length at each end, where it must meet the upright sides
@@ -29,11 +29,12 @@ CORNER_SEEN = 0.4
 PICTURE_EDGE = 0.02  # of the picture: a side that leaves it ends there
 SLOPES = np.arange(-SLANT, SLANT + 0.001, 0.02)
 BENDS = (0.0, -0.012, 0.012, -0.024, 0.024)  # tried where an edge is followed further than it was sought
+MOVES = (0.0, -1.0, 1.0, -2.0, 2.0)  # px
 STEP_PX = 2  # every other pixel of a side is looked at: edges are two pixels wide at least
 SHORTEST = 6  # px
 CANDIDATES = 5  # on each side of the face; APART_PX from each other
 APART_PX = 2.5
-WEAK, STRONG = 60, 150  # Canny's limits for Sobel gradients; paper on a pale wall has 150 and more
+WEAK, STRONG = 40, 100  # Canny's limits for Sobel gradients: a dark device before a dark wall has 110, noise at most 25
 
 Size = tuple[float, float]
 
@@ -60,6 +61,11 @@ class _Side:
             return 0.0
         return float(np.count_nonzero(self.marks[across[inside], along[inside]])) / int(np.count_nonzero(inside))
 
+    def fitted(self, low: float, high: float) -> _Side:
+        """Return the side, bent and moved a little, that shows best along low..high."""
+        tried = (replace(self, slope=self.slope + bend, at=self.at + move) for bend in BENDS for move in MOVES)
+        return max(tried, key=lambda one: one.seen(low, high))
+
 
 def framed(image_bgr: NDArray[np.uint8], face: Landmarks) -> bool:
     """Whether a rectangle that lies before the body frames the face of an image (H, W, 3)."""
@@ -79,6 +85,8 @@ def framed(image_bgr: NDArray[np.uint8], face: Landmarks) -> bool:
     tops = _sides(level, (x0, x1), (y0 - NEAR * tall, y0 + INSIDE * tall))
     bottoms = _sides(level, (x0, x1), (y1 - INSIDE * tall, y1 + NEAR * tall))
     size = (float(width), float(height))
+    # Sought beside the face, an upright side is followed on to where the picture ends.
+    lefts, rights = ([one.fitted(y0, height * (1 - PICTURE_EDGE)) for one in sides] for sides in (lefts, rights))
     return any(_closed(left, right, tops, bottoms, (y0, y1), size) for left in lefts for right in rights)
 
 
@@ -109,7 +117,7 @@ def _joined(edge: _Side, left: _Side, right: _Side, size: Size) -> bool:
     start, end = max(start, PICTURE_EDGE * size[0]), min(end, (1 - PICTURE_EDGE) * size[0])
     if end - start < 2 * SHORTEST:
         return False
-    edge = max((replace(edge, slope=edge.slope + bend) for bend in BENDS), key=lambda one: one.seen(start, end))
+    edge = edge.fitted(start, end)
     if edge.seen(start, end) < SIDE_SEEN:
         return False
     corner = CORNER * (end - start)
