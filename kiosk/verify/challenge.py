@@ -21,6 +21,7 @@ OTHERS = (Ask.BLINK, Ask.LOOK_UP, Ask.MOVE_CLOSER)
 BLINK_MIN_FPS = 15.0  # below this a blink (100-400 ms) falls between frames; do not gate on it
 HEAD_START_DEG = 5.0  # of a turn, that swaying may have made before the prompt
 SIZE_AT_REST = 0.12  # of the face, either way; a step towards the terminal makes more
+TWO_PROMPTS_OF = 3  # attempts one has two prompts: at every second one the median wait would be above three seconds
 CLIP_REST_US = 1_500_000  # before the time at which a clip was asked, rest and movement count
 DELAYS_MS = (400, 1000)  # from rest to prompt: long enough for a baseline, short enough for a queue
 
@@ -59,15 +60,15 @@ def choose_asks(
 ) -> tuple[tuple[Ask, ...], tuple[int, ...]]:
     """Return what to ask and the delay (ms) before each. `rng`: secrets.SystemRandom(); `excused`: asks to leave out.
 
-    Always one turn, in a random direction: planarity can only be measured in a turn. Something else with it in half of
-    the attempts, before or after, and always where `careful`: a recording made for one sequence fits one of fourteen,
-    and the queue waits two seconds longer only half of the time. Who is excused from turning does something else, and
-    planarity does not run; nothing possible gives no asks.
+    Always one turn, in a random direction: planarity can only be measured in a turn. Something else with it in a third
+    of the attempts, before or after, and always where `careful`: a recording of one turn fits one attempt of three,
+    one of two gestures in order fewer than one of thirty; the queue waits two seconds longer a third of the time. Who
+    is excused from turning does something else, and planarity does not run; nothing possible gives no asks.
     """
     turns = [ask for ask in TURNS if ask not in excused]
     others = [ask for ask in OTHERS if ask not in excused and (ask is not Ask.BLINK or fps >= BLINK_MIN_FPS)]
     asks: list[Ask] = [turns[rng.randrange(0, len(turns))]] if turns else []
-    wanted = 2 if careful or rng.randrange(0, 2) else 1
+    wanted = 2 if careful or rng.randrange(0, TWO_PROMPTS_OF) == 0 else 1
     while len(asks) < wanted and others:
         other = others.pop(rng.randrange(0, len(others)))
         asks.insert(rng.randrange(0, len(asks) + 1), other)

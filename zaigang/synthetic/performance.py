@@ -62,9 +62,10 @@ class Actor:
         blink_every_s: float | None = None,
         stance: Pose | None = None,
         pace: float = 1.0,
+        reaction_ms: tuple[int, int] = REACTION_MS,
     ) -> None:
         self.name = subject.name
-        self._stance, self._pace = stance or Pose(), pace
+        self._stance, self._pace, self._reaction_ms = stance or Pose(), pace, reaction_ms
         self._subject = subject
         self._answers = answers or living_answer
         self._temper = temper
@@ -81,7 +82,7 @@ class Actor:
         self._heard = ask
         if ask is None:
             return
-        self.begin(ask, mono_us + self._random.randint(*REACTION_MS) * 1000)
+        self.begin(ask, mono_us + self._random.randint(*self._reaction_ms) * 1000)
 
     def begin(self, ask: Ask, start_us: int) -> None:
         """Do it at this time, or as soon as what is being done has ended."""
