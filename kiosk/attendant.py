@@ -567,7 +567,7 @@ def _reasons(checks: Sequence[Check]) -> tuple[str, ...]:
     ordered = [check for check in checks if check.outcome is Outcome.FAILED]
     ordered += [check for check in checks if check.outcome is Outcome.NOT_RUN]
     codes = (check.reason.partition(":")[0] for check in ordered)
-    return tuple(dict.fromkeys(code for code in codes if code != "not_reached"))
+    return tuple(dict.fromkeys(code for code in codes if code not in ("not_reached", "switched_off")))
 
 
 def _local_time(utc: str, zone: str) -> str:

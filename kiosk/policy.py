@@ -20,7 +20,8 @@ from evidence.canonical import canonical
 from evidence.events import Check, Fact, Method, Outcome, Verdict
 
 ENCLOSURE_CHECK = "enclosure"
-FACE_CHECKS = ("face_quality", "challenge", "planarity", "continuity", "face_match")
+FACE_CHECKS = ("face_quality", "challenge", "planarity", "continuity", "screen_signs", "face_match")
+FACE_SIGNS = ("flash",)  # optional: a terminal may have no screen that it owns; failed, it sends a punch to review
 
 
 class Demand(Fact):
@@ -118,13 +119,13 @@ PROFILES = MappingProxyType(
     {
         "outdoor": Policy(
             name="outdoor",
-            face=Demand(required=(*FACE_CHECKS, "gps"), optional=("beacon", "clock")),
+            face=Demand(required=(*FACE_CHECKS, "gps"), optional=(*FACE_SIGNS, "beacon", "clock")),
             badge_pin=Demand(required=("pin", "gps"), optional=("beacon", "clock")),
             supervisor=Demand(required=("supervisor", "gps"), optional=("beacon", "clock")),
         ),
         "indoor": Policy(  # no GPS under a roof
             name="indoor",
-            face=Demand(required=(*FACE_CHECKS, "beacon"), optional=("clock",)),
+            face=Demand(required=(*FACE_CHECKS, "beacon"), optional=(*FACE_SIGNS, "clock")),
             badge_pin=Demand(required=("pin", "beacon"), optional=("clock",)),
             supervisor=Demand(required=("supervisor", "beacon"), optional=("clock",)),
         ),
@@ -135,7 +136,7 @@ PROFILES = MappingProxyType(
         ),
         "demo": Policy(
             name="demo",
-            face=Demand(required=(*FACE_CHECKS, "gps", "beacon"), optional=("clock",)),
+            face=Demand(required=(*FACE_CHECKS, "gps", "beacon"), optional=(*FACE_SIGNS, "clock")),
             badge_pin=Demand(required=("pin", "gps", "beacon"), optional=("clock",)),
             supervisor=Demand(required=("supervisor", "gps", "beacon"), optional=("clock",)),
         ),

@@ -51,7 +51,8 @@ REASONS: dict[str, Reason] = {
     "too_dark": _r("光线太暗", "请转向亮处", "Too dark", "Turn towards the light"),
     "too_bright": _r("光线太强", "请避开背后的强光", "Too bright", "Turn away from the glare"),
     "blurred": _r("画面模糊", "请站稳不动", "The picture is blurred", "Hold still"),
-    "turned_away": _r("没有正对屏幕", "请正对屏幕", "Face turned away", "Look straight at the screen"),
+    "sunglasses": _r("戴着墨镜", "请摘下墨镜", "Dark glasses", "Take off the sunglasses"),
+    "turned_away": _r("没有正对屏幕", "请看这里，正对屏幕", "Face turned away", "Look here, straight at the screen"),
     "out_of_frame": _r("脸不在画面中间", "请移到画面中间", "Face not in the middle", "Move to the middle"),
     # the prompt
     "no_answer": _r(
@@ -89,6 +90,33 @@ REASONS: dict[str, Reason] = {
     ),
     "face_changed": _r(
         "中途换了人", "请一个人完成打卡。", "Another face appeared", "Only one person at a time, please."
+    ),
+    "framed": _r(
+        "画面像是手机或照片",
+        "请本人再试一次，或用工号和密码。",
+        "This looks like a phone or a photo",
+        "Try again in person, or use badge and PIN.",
+    ),
+    "moire": _r(
+        "画面像是屏幕",
+        "请本人再试一次，或用工号和密码。",
+        "This looks like a screen",
+        "Try again in person, or use badge and PIN.",
+    ),
+    "no_reflection": _r(
+        "脸上没有屏幕的反光",
+        "请本人再试一次，或用工号和密码。",
+        "The face did not reflect the screen",
+        "Try again in person, or use badge and PIN.",
+    ),
+    "bright_room": _r("环境光太强", _RECORDED_ZH, "The light here is too bright", _RECORDED_EN),
+    "no_acknowledgement": _r("屏幕没有回应", _RECORDED_ZH, "The screen did not answer", _RECORDED_EN),
+    "switched_off": _r("本机没有启用", _RECORDED_ZH, "Not switched on at this terminal", _RECORDED_EN),
+    "replayed": _r(
+        "与之前的画面相同",
+        "请本人再试一次，或用工号和密码。",
+        "The same movement was seen before",
+        "Try again in person, or use badge and PIN.",
     ),
     # recognition
     "no_match": _r(
@@ -241,7 +269,17 @@ REASONS: dict[str, Reason] = {
     "not_reached": _r("没有进行到这一步", "请再试一次。", "The check was not reached", "Try again."),
 }
 
-HINTS = ("no_face", "two_faces", "too_far", "too_dark", "too_bright", "blurred", "turned_away", "out_of_frame")
+HINTS = (
+    "no_face",
+    "two_faces",
+    "too_far",
+    "too_dark",
+    "too_bright",
+    "blurred",
+    "sunglasses",
+    "turned_away",
+    "out_of_frame",
+)
 
 PHASES: dict[Phase, Words] = {
     Phase.IDLE: Words("请选择上班或下班", "Choose IN or OUT"),
@@ -257,7 +295,7 @@ ASKS: dict[Ask, Words] = {
     Ask.TURN_LEFT: Words("请向左转头", "Turn your head left"),
     Ask.TURN_RIGHT: Words("请向右转头", "Turn your head right"),
     Ask.LOOK_UP: Words("请抬头", "Look up"),
-    Ask.BLINK: Words("请眨眨眼", "Blink your eyes"),
+    Ask.BLINK: Words("请眨两下眼", "Blink twice"),
     Ask.MOVE_CLOSER: Words("请靠近一点", "Move closer"),
 }
 

@@ -13,17 +13,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from evidence.events import Ask
+from evidence.events import Ask, Outcome
 from evidence.status import Part
+from kiosk.verify.caution import Caution
 from kiosk.verify.challenge import Random, choose_asks
 from kiosk.verify.embedder import Embedder
 from kiosk.verify.embedder_choice import EmbedderChoice, open_embedder
 from kiosk.verify.errors import VerifyError
+from kiosk.verify.flash import choose_colours
 from kiosk.verify.gallery import Gallery, GalleryError, Template
 from kiosk.verify.landmarks import LandmarkDetector
 from kiosk.verify.matcher import Likeness, verify
 from kiosk.verify.models import landmark_bundle
 from kiosk.verify.quality import ENROLMENT, VERIFICATION, Quality, assess
+from kiosk.verify.recent_clips import RecentClips
 from kiosk.verify.session import FaceRequest, FaceSession, FaceSettings
 
 
@@ -53,13 +56,33 @@ class Face:
         self._limits = self._settings.match_limits_for(self.embedder.model_id)
         self._video = LandmarkDetector(bundle, mode="video")
         self._image: LandmarkDetector | None = None
+        self._recent = RecentClips()
+        self._caution = Caution()
+        self._last: tuple[str | None, int, FaceSession] | None = None
 
     def session(self, badge: str | None, tapped_us: int, *, fps: float, rng: Random) -> FaceSession:
         """Begin one attempt; `badge` None recognises among the enrolled."""
+        self._note_last()
         excused = self._excused(badge)
-        asks, delays_ms = choose_asks(rng, fps, excused)
-        request = FaceRequest(badge=badge, asks=asks, delays_ms=delays_ms, tapped_us=tapped_us, excused=excused)
-        return FaceSession(self._video, self.embedder, self._gallery, self._settings, request)
+        flash = self._settings.flash  # nobody can know yet whether the page will acknowledge: two prompts at once
+        asks, delays_ms = choose_asks(rng, fps, excused, careful=flash or self._caution.careful(badge, tapped_us))
+        colours = choose_colours(rng) if flash else ()
+        request = FaceRequest(
+            badge=badge, asks=asks, delays_ms=delays_ms, tapped_us=tapped_us, excused=excused, colours=colours
+        )
+        session = FaceSession(self._video, self.embedder, self._gallery, self._settings, request, recent=self._recent)
+        self._last = (badge, tapped_us, session)
+        return session
+
+    def _note_last(self) -> None:
+        """Take note of how the attempt before ended: one that failed makes the next one ask for more."""
+        if self._last is None:
+            return
+        badge, tapped_us, session = self._last
+        self._last = None
+        if session.result is not None:
+            failed = any(check.outcome is Outcome.FAILED for check in session.result.checks)
+            self._caution.note(badge, tapped_us, failed=failed)
 
     def enrolment_view(self, mono_us: int, image_bgr: NDArray[np.uint8]) -> EnrolmentView:
         """Judge one frame (H, W, 3 BGR) by the enrolment limits and embed it. Raises a VerifyError."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from kiosk.verify.challenge import ChallengeRules
-from kiosk.verify.liveness import PlanarityLimits
+from kiosk.verify.liveness import FlashLimits, PlanarityLimits, ScreenLimits
 from kiosk.verify.matcher import MatchLimits
-from kiosk.verify.model_limits import LimitTooWide, limits_of
+from kiosk.verify.model_limits import DLIB, MODEL_LIMITS, LimitTooWide, limits_of
 
 
 class FaceSettings(BaseModel):
@@ -23,6 +23,13 @@ class FaceSettings(BaseModel):
     turn_deg: float = Field(ChallengeRules().turn_deg, ge=16, le=40)  # below 16 a turn proves nothing
     match_distance: float | None = Field(None, gt=0)  # Euclidean; None: as model_limits has it for the embedder's model
     match_margin: float | None = Field(None, ge=0)  # Euclidean; None: likewise
+    # Euclidean under dlib's model, between the face that is matched and the one that answered, turned by 20-30 degrees.
+    # One person: 0.20 to 0.43 on the real clip, up to 0.50 on synthetic heads at 30 degrees; the two portraits across:
+    # 0.61 and more. Another model's limit stands to it as the two models' match limits do.
+    same_face_distance: float = Field(0.56, gt=0, le=0.6)
+    # Light the face with the screen's colours. A page that does not acknowledge them leaves the check not_run, and two
+    # prompts are asked in its place. Off until the terminal's page paints them.
+    flash: bool = False
     identify_at_most: int = Field(100, ge=0)  # workers; false matches grow with the number (1:N)
     planarity_residual: float = Field(PlanarityLimits().residual, ge=0.025)  # eye distances
     planarity_outliers: float = Field(PlanarityLimits().outliers, ge=0.55, le=0.9)  # share
@@ -36,6 +43,20 @@ class FaceSettings(BaseModel):
     def planarity_limits(self) -> PlanarityLimits:
         """When movement is a head's."""
         return PlanarityLimits(residual=self.planarity_residual, outliers=self.planarity_outliers)
+
+    @property
+    def flash_limits(self) -> FlashLimits:
+        """When a face answers the screen's colours."""
+        return FlashLimits()
+
+    @property
+    def screen_limits(self) -> ScreenLimits:
+        """When a sign of a screen is one."""
+        return ScreenLimits()
+
+    def same_face_distance_for(self, model_id: str) -> float:
+        """How near the matched face must be to the one that answered. Raises UnknownModel."""
+        return self.same_face_distance * limits_of(model_id).threshold / MODEL_LIMITS[DLIB].threshold
 
     def match_limits_for(self, model_id: str) -> MatchLimits:
         """How near a face must be under this model. Raises UnknownModel, LimitTooWide."""

@@ -6,6 +6,7 @@ Every result carries all of `CHECKS`; what was not reached or broke is `not_run`
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,9 +17,12 @@ from kiosk.verify import liveness, quality
 from kiosk.verify.challenge import TURNS, Challenge, Reading, Stage
 from kiosk.verify.continuity import Continuity
 from kiosk.verify.face_settings import FaceSettings
+from kiosk.verify.flash import Colour, FlashMeter
 from kiosk.verify.identity_check import Identity, identity_check
+from kiosk.verify.matcher import distance
 from kiosk.verify.planarity import PlaneFit, PlaneTracker
 from kiosk.verify.pose import eye_aspect_ratio, pitch_deg, yaw_deg
+from kiosk.verify.screen_signs import ScreenSigns
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,11 +31,12 @@ if TYPE_CHECKING:
     from kiosk.verify.embedder import Embedder
     from kiosk.verify.gallery import Gallery
     from kiosk.verify.landmarks import Landmarks
+    from kiosk.verify.recent_clips import RecentClips
 
 __all__ = ["CHECKS", "FacePhase", "FaceProgress", "FaceRequest", "FaceResult", "FaceSession", "FaceSettings"]
 
 LIGHT_EVERY_FRAMES = 3  # of HOLD: light and sharpness take a quarter millisecond, and change slower than 120 ms
-CHECKS = ("face_quality", "challenge", "planarity", "continuity", "face_match")
+CHECKS = ("face_quality", "challenge", "planarity", "continuity", "screen_signs", "flash", "face_match")
 
 
 class FacePhase(StrEnum):
@@ -53,6 +58,7 @@ class FaceProgress:
     ask: Ask | None  # what is asked now; only in PROMPTED
     box: tuple[float, float, float, float] | None  # dominant face: x0, y0, x1, y1, normalised to the image
     step: tuple[int, int] = (0, 0)  # which prompt of how many, from 1; (0, n) before the first
+    flash: tuple[int, Colour] | None = None  # number and colour to light the face with; acknowledge it by `painted`
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,8 @@ class FaceRequest:
     delays_ms: tuple[int, ...]  # before each ask, counted from the moment the face is at rest
     tapped_us: int  # monotonic microseconds of the tap; the record's times count from it
     excused: tuple[Ask, ...] = ()  # left out of `asks` by agreement with this worker; for the record
+    colours: tuple[Colour, ...] = ()  # from flash.choose_colours; none: this terminal does not flash
+    shown_us: tuple[int, ...] | None = None  # a recorded clip's own times of the prompts, in place of the delays
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +105,36 @@ class FaceSession:
     """Feed frames until `result` is there. `detector` is in video mode and may be shared by attempts in turn."""
 
     def __init__(
-        self, detector: Detector, embedder: Embedder, gallery: Gallery, settings: FaceSettings, request: FaceRequest
+        self,
+        detector: Detector,
+        embedder: Embedder,
+        gallery: Gallery,
+        settings: FaceSettings,
+        request: FaceRequest,
+        *,
+        recent: RecentClips | None = None,
+        match_anyway: bool = False,
     ) -> None:
+        """`recent`: the terminal's last attempts; None looks for no replay. `match_anyway`: compare the face even where
+        liveness has failed, to measure each check by itself; never at a gate.
+        """
+        self._match_anyway = match_anyway
         self._detector, self._embedder, self._gallery = detector, embedder, gallery
         self._settings, self._request = settings, request
         rules = settings.challenge_rules
-        self._challenge = Challenge(request.asks, request.delays_ms, rules) if request.asks else None
+        self._challenge: Challenge | None = None
+        if request.asks:
+            self._challenge = Challenge(request.asks, request.delays_ms, rules, request.shown_us)
         self._continuity = Continuity()
+        self._signs: ScreenSigns | None = ScreenSigns(recent)
+        self._flash = FlashMeter(request.colours) if request.colours else None
+        self._flash_due: tuple[int, Colour] | None = None
         self._quality: quality.Quality | None = None
         self._good_frames = 0
         self._tracker: PlaneTracker | None = None
         self._fit: PlaneFit | None = None
         self._candidate: _Candidate | None = None
+        self._answered: _Candidate | None = None  # the frame of the last answer, of the turn's where there is one
         self._checks: dict[str, Check] = {}
         self._phase = FacePhase.LOOKING
         self._hint: str | None = None
@@ -180,6 +206,7 @@ class FaceSession:
 
     def _rest(self, mono_us: int, face: Landmarks, image: NDArray[np.uint8]) -> None:
         assert self._challenge is not None
+        self._look_for_signs(mono_us, face, image)
         reading = _reading(mono_us, face)
         stage = self._challenge.feed(reading)
         if stage is Stage.FAILED:
@@ -210,6 +237,7 @@ class FaceSession:
         if face is None:
             return  # unseen for a moment, still within the allowed gap
         self._box = self._continuity.box
+        self._look_for_signs(mono_us, face, image)
         before = self._challenge.stage
         reading = _reading(mono_us, face)
         stage = self._challenge.feed(reading)
@@ -217,6 +245,8 @@ class FaceSession:
             if self._track(reading, image):
                 self._consider(face, image, reading.yaw_deg)
             if stage is not Stage.ASKED:
+                if self._tracker is not None or self._answered is None:
+                    self._answered = _Candidate(image.copy(), face, abs(reading.yaw_deg))
                 self._end_turn()
         elif stage is Stage.ASKED:
             self._prompt_shown(face, image, reading.yaw_deg)
@@ -235,6 +265,31 @@ class FaceSession:
             except Exception as error:  # the attempt goes on; this check cannot pass any more
                 self._broken("planarity", error)
         self._consider(face, image, yaw)
+
+    def painted(self, number: int, mono_us: int) -> None:
+        """Take the page's word that it showed colour `number` of the flash from `mono_us` on."""
+        if self._flash is not None:
+            self._flash.painted(number, mono_us)
+
+    def _look_for_signs(self, mono_us: int, face: Landmarks, image: NDArray[np.uint8]) -> None:
+        self._measure_flash(mono_us, face, image)
+        if self._signs is None:
+            return
+        try:
+            self._signs.offer(mono_us, image, face)
+        except Exception as error:  # the attempt goes on; this check cannot pass any more
+            self._signs = None
+            self._broken("screen_signs", error)
+
+    def _measure_flash(self, mono_us: int, face: Landmarks, image: NDArray[np.uint8]) -> None:
+        if self._flash is None:
+            return
+        try:
+            self._flash_due = self._flash.due(mono_us)
+            self._flash.feed(mono_us, image, face)
+        except Exception as error:
+            self._flash, self._flash_due = None, None
+            self._broken("flash", error)
 
     def _track(self, reading: Reading, image: NDArray[np.uint8]) -> bool:
         """Follow the points of a turn; False where this frame was passed over, so that nobody vouches for its face."""
@@ -274,7 +329,7 @@ class FaceSession:
     def _match(self) -> Identity | None:
         """Compare the kept face, unless liveness has failed: nobody may probe the gallery with pictures."""
         self._judge_liveness()
-        if liveness.alive(self._checks.values()) is Outcome.FAILED:
+        if liveness.alive(self._checks.values()) is Outcome.FAILED and not self._match_anyway:
             return None
         if self._candidate is None:
             self._checks["face_match"] = _not_run("face_match", "not_reached: no frame of the prompt was good enough")
@@ -283,6 +338,8 @@ class FaceSession:
         try:
             limits = self._settings.match_limits_for(self._embedder.model_id)
             vector = self._embedder.embed(self._candidate.image, self._candidate.face)
+            if not self._same_as_answered(vector) and not self._match_anyway:
+                return None
             identity = identity_check(
                 vector, self._embedder.model_id, self._gallery, self._request.badge, limits, at_most
             )
@@ -291,6 +348,21 @@ class FaceSession:
             return None
         self._checks["face_match"] = identity.check
         return identity
+
+    def _same_as_answered(self, vector: NDArray[np.float32]) -> bool:
+        """Whether the face to match is the one that answered; if not, or if nobody can say, continuity says so."""
+        if self._answered is None:
+            return True
+        try:
+            answered = self._embedder.embed(self._answered.image, self._answered.face)
+            apart = distance(vector, answered)
+        except Exception as error:
+            self._broken("continuity", error)
+            return True  # not_run is never verified; the match may still tell who it was
+        if apart <= self._settings.same_face_distance_for(self._embedder.model_id):
+            return True
+        self._checks["continuity"] = liveness.continuity_check(self._continuity, changed=True)
+        return False
 
     def _judge_liveness(self) -> None:
         """Fill in the checks of liveness that have been reached and have not broken."""
@@ -301,16 +373,46 @@ class FaceSession:
         if not self._challenge.prompts:
             return
         self._end_turn()
+        self._judge_signs()
+        self._judge_flash()
         limits = self._settings.planarity_limits
         if self._fit is not None or self._challenge.stage is Stage.PASSED:
             self._checks.setdefault("planarity", liveness.planarity_check(self._fit, limits))
         if self._challenge.stage in (Stage.PASSED, Stage.FAILED) or self._continuity.code:
             self._checks.setdefault("continuity", liveness.continuity_check(self._continuity))
 
+    @property
+    def _challenge_over(self) -> bool:
+        """Whether the challenge came to its end, passed or failed."""
+        return self._challenge is not None and self._challenge.stage in (Stage.PASSED, Stage.FAILED)
+
+    def _judge_flash(self) -> None:
+        flash, self._flash = self._flash, None
+        try:
+            response = flash.response() if flash is not None else None
+            check = liveness.flash_check(response, self._settings.flash_limits)
+            if self._challenge_over or check.outcome is Outcome.FAILED:
+                self._checks.setdefault("flash", check)
+        except Exception as error:
+            self._broken("flash", error)
+
+    def _judge_signs(self) -> None:
+        signs, self._signs = self._signs, None
+        if signs is None:
+            return
+        try:
+            check = liveness.screen_check(signs.seen(), self._settings.screen_limits)
+            if self._challenge_over or check.outcome is Outcome.FAILED:  # nothing seen until it was cut off is no pass
+                self._checks.setdefault("screen_signs", check)
+        except Exception as error:
+            self._broken("screen_signs", error)
+
     def _finish(
         self, identity: Identity | None = None, otherwise: str = "not_reached: the attempt ended before"
     ) -> None:
         self._judge_liveness()
+        if self._match_anyway and identity is None and "face_match" not in self._checks and self._candidate:
+            identity = self._match()
         checks = tuple(self._checks.get(name) or _not_run(name, otherwise) for name in CHECKS)
         worker = identity.worker if identity else None
         name = identity.name if identity else None
@@ -319,6 +421,7 @@ class FaceSession:
             record = record.model_copy(update={"excused": self._request.excused})
         self.result = FaceResult(worker, name, checks, record)
         self._phase, self._hint, self._candidate, self._tracker = FacePhase.DONE, None, None, None
+        self._answered = None
 
     def _broken(self, name: str, error: Exception) -> None:
         self._checks[name] = _not_run(name, f"error: {type(error).__name__}: {error}"[:400])
@@ -326,7 +429,9 @@ class FaceSession:
     def _progress(self) -> FaceProgress:
         challenge, asks = self._challenge, len(self._request.asks)
         ask = challenge.ask if challenge and self._phase is FacePhase.PROMPTED else None
-        return FaceProgress(self._phase, self._hint, ask, self._box, (len(challenge.prompts) if challenge else 0, asks))
+        step = (len(challenge.prompts) if challenge else 0, asks)
+        flash = None if self._phase is FacePhase.DONE else self._flash_due
+        return FaceProgress(self._phase, self._hint, ask, self._box, step, flash)
 
 
 def _turned_aside(found: quality.Quality) -> bool:
@@ -336,7 +441,10 @@ def _turned_aside(found: quality.Quality) -> bool:
 
 
 def _reading(mono_us: int, face: Landmarks) -> Reading:
-    return Reading(mono_us, yaw_deg(face), pitch_deg(face), eye_aspect_ratio(face))
+    yaw = yaw_deg(face)
+    # A turned face's eyes are nearer to each other by the cosine: taken out, so that turning is not coming closer.
+    size = face.eye_distance_px / max(math.cos(math.radians(yaw)), 0.5)
+    return Reading(mono_us, yaw, pitch_deg(face), eye_aspect_ratio(face), size)
 
 
 def _not_run(name: str, reason: str) -> Check:

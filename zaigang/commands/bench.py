@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-SUBJECTS = ("frames", "journal", "intake", "search", "memory")
+SUBJECTS = ("frames", "verdict", "journal", "intake", "search", "memory")
 
 
 def command(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from zaigang.commands import evaluate_gps, evaluate_matching
+from zaigang.commands import evaluate_gps, evaluate_liveness, evaluate_matching
 
 app = typer.Typer(no_args_is_help=True, help="Measure a part on your own recordings, with its error rates.")
 app.command("gps")(evaluate_gps.command)
+app.command("liveness")(evaluate_liveness.command)
 app.command("matching")(evaluate_matching.command)

@@ -28,7 +28,7 @@ class FlatPrint:
 
     def __init__(self, portrait: Portrait, detector: LandmarkDetector, bend_deg: float = 0.0) -> None:
         self.name = f"{'bent' if bend_deg else 'flat'} print of {portrait.name}"
-        paper = _print(portrait, detector)
+        paper = self._paper = _print(portrait, detector)
         height, width = paper.shape[:2]
         x, y = np.meshgrid(np.linspace(0, width - 1, COLUMNS + 1), np.linspace(0, height - 1, ROWS + 1))
         on_paper = np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float32)
@@ -40,15 +40,24 @@ class FlatPrint:
     def render(self, pose: Pose, light: float = 1.0) -> Image:
         """Return the print held up in front of the gate, 640x480 BGR; eyelids of paper stay as they are."""
         canvas = empty_scene(light)
-        turned = np.asarray(self._points @ rotation(pose.yaw_deg, pose.pitch_deg).T, np.float32)
-        flat = turned[:, :2] * (VIEWING_DISTANCE_PX / (VIEWING_DISTANCE_PX + turned[:, 2:])) * pose.scale
-        placed = flat + np.array(FACE_AT, np.float32) + np.array(pose.shift, np.float32)
+        self.draw(canvas, pose, light)
+        return canvas
+
+    def draw(self, canvas: Image, pose: Pose, light: float = 1.0) -> None:
+        """Draw the print, and the hand that holds it, over what is on the canvas already."""
+        placed, depth = self._placed(self._points, pose)
         edge = placed[-COLUMNS - 1 :]  # the bottom edge, left to right
         grip = edge[(COLUMNS + 1) // 2]
-        _draw_arm(canvas, grip, pose.scale, light)
-        self._sheet.draw_on(canvas, np.asarray(placed, np.float32), turned[:, 2], light)
-        _draw_thumb(canvas, grip, pose.scale, light)
-        return canvas
+        draw_arm(canvas, grip, pose.scale, light)
+        self._sheet.draw_on(canvas, placed, depth, light)
+        draw_thumb(canvas, grip, pose.scale, light)
+
+    def _placed(self, points: Floats, pose: Pose) -> tuple[Floats, Floats]:
+        """Return where points of the paper (N, 3) come to lie on the canvas, (N, 2) px, and their depth (N,)."""
+        turned = np.asarray(points @ rotation(pose.yaw_deg, pose.pitch_deg).T, np.float32)
+        flat = turned[:, :2] * (VIEWING_DISTANCE_PX / (VIEWING_DISTANCE_PX + turned[:, 2:])) * pose.scale
+        placed = flat + np.array(FACE_AT, np.float32) + np.array(pose.shift, np.float32)
+        return np.asarray(placed, np.float32), turned[:, 2]
 
 
 def _print(portrait: Portrait, detector: LandmarkDetector) -> Image:
@@ -89,7 +98,7 @@ def _lit(colour: tuple[int, int, int], light: float) -> tuple[float, ...]:
     return tuple(min(255.0, part * light) for part in colour)
 
 
-def _draw_arm(canvas: Image, grip: Floats, scale: float, light: float) -> None:
+def draw_arm(canvas: Image, grip: Floats, scale: float, light: float) -> None:
     """Draw the fingers behind the paper and the arm below it."""
     x, y = int(grip[0]), int(grip[1])
     wide = int(34 * scale)
@@ -98,7 +107,7 @@ def _draw_arm(canvas: Image, grip: Floats, scale: float, light: float) -> None:
     cv2.ellipse(canvas, (x, y + 14), (int(48 * scale), int(30 * scale)), 0, 0, 360, _lit(SKIN, light), -1, cv2.LINE_AA)
 
 
-def _draw_thumb(canvas: Image, grip: Floats, scale: float, light: float) -> None:
+def draw_thumb(canvas: Image, grip: Floats, scale: float, light: float) -> None:
     """Draw the thumb that lies on the paper."""
     at, size = (int(grip[0]), int(grip[1] - 4)), (int(13 * scale), int(30 * scale))
     cv2.ellipse(canvas, at, size, 12, 0, 360, _lit(SKIN, light), -1, cv2.LINE_AA)

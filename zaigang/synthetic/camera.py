@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import lru_cache
 from typing import Protocol
 
 import cv2
@@ -19,6 +20,10 @@ from zaigang.synthetic.scene import HEIGHT, WIDTH, empty_scene
 
 FPS = 25
 GRAIN = 1.6  # standard deviation of the sensor's noise, of 255
+GAMMA = 2.2  # of screen and camera
+NEAR_GLOW = 0.3  # what a white screen at arm's length adds to a face in a room, as a share, linear
+WALL_GLOW = 0.04  # and to a wall two metres behind
+WALL_DIFFERS = 6  # grey levels from the empty scene: somebody stands there
 GRAINS = 5  # pictures of noise, taken in turn
 
 
@@ -72,19 +77,26 @@ class VirtualClock:
 
 
 class StageCamera:
-    """25 pictures a second of the gate. Whoever stands there hears what `show` says the screen asks."""
+    """25 pictures a second of the gate, or `fps`. Whoever stands there hears what `show` says the screen asks.
 
-    def __init__(self, clock: Clock | None = None, name: str = "synthetic stage") -> None:
+    `grain`: standard deviation of the sensor's noise, of 255.
+    """
+
+    def __init__(
+        self, clock: Clock | None = None, name: str = "synthetic stage", fps: float = FPS, grain: float = GRAIN
+    ) -> None:
         self._name = name
+        self._frame_us = round(1_000_000 / fps)
         self._clock: Clock = clock or RealClock()
         self._lock = threading.Lock()
         self._subject: Subject | None = None
         self._ask: Ask | None = None
         self._light = 1.0
+        self._colour: tuple[int, int, int] | None = None
         self._index = 0
         self._next_us = self._clock.now_us()
         self._closed = False
-        self._grain = _grain()
+        self._grain = _grain(grain)
 
     @property
     def name(self) -> str:
@@ -103,6 +115,11 @@ class StageCamera:
             self._ask = ask
             if self._subject is not None:
                 self._subject.hear(ask, self._clock.now_us())
+
+    def paint(self, colour: tuple[int, int, int] | None) -> None:
+        """Light the gate with the terminal's screen in a colour (red, green, blue); None: the screen is dark."""
+        with self._lock:
+            self._colour = colour
 
     def leave(self) -> None:
         """Leave the gate empty."""
@@ -125,9 +142,11 @@ class StageCamera:
         self._clock.wait_until(self._next_us)
         taken_us = self._clock.now_us()
         # A reader that comes late has missed pictures: they are not made up for.
-        self._next_us = max(self._next_us, taken_us - 1_000_000 // FPS) + 1_000_000 // FPS
+        self._next_us = max(self._next_us, taken_us - self._frame_us) + self._frame_us
         with self._lock:
             image = empty_scene(self._light) if self._subject is None else self._subject.picture(taken_us, self._light)
+            if self._colour is not None:
+                image = _glow(image, empty_scene(self._light), self._colour, getattr(self._subject, "reflects", 1.0))
         self._index += 1
         more, less = self._grain[self._index % GRAINS]
         return Frame(self._index, taken_us, np.asarray(cv2.subtract(cv2.add(image, more), less), np.uint8))
@@ -137,8 +156,17 @@ class StageCamera:
         self._closed = True
 
 
-def _grain() -> list[tuple[Image, Image]]:
+def _glow(image: Image, empty: Image, colour: tuple[int, int, int], reflects: float) -> Image:
+    """Return the picture as the screen lights it: what stands before the wall answers more than the wall."""
+    lit = (np.array(colour[::-1], np.float32) / 255) ** GAMMA
+    before = (cv2.absdiff(image, empty).max(axis=2) > WALL_DIFFERS)[:, :, None]
+    gain = 1 + lit * np.where(before, NEAR_GLOW * reflects, WALL_GLOW).astype(np.float32)
+    return np.asarray(np.clip(image * gain ** (1 / GAMMA), 0, 255), np.uint8)
+
+
+@lru_cache(maxsize=8)
+def _grain(strength: float) -> list[tuple[Image, Image]]:
     """Return what to add and what to take away, so that flat surfaces look as a sensor sees them."""
     source = np.random.default_rng(1)
-    noise = [source.normal(0, GRAIN, (HEIGHT, WIDTH, 3)) for _ in range(GRAINS)]
+    noise = [source.normal(0, strength, (HEIGHT, WIDTH, 3)) for _ in range(GRAINS)]
     return [(np.clip(one, 0, 255).astype(np.uint8), np.clip(-one, 0, 255).astype(np.uint8)) for one in noise]

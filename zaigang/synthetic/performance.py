@@ -49,7 +49,8 @@ class _Gesture:
 class Actor:
     """Somebody with something to show: `subject` is drawn, `answers` says what each prompt makes of it at full stretch.
 
-    `blink_every_s`: blink at rest about that often; None: never, which makes a quiet subject for tests.
+    `blink_every_s`: blink at rest about that often; None: never, which makes a quiet subject for tests. `stance`: how
+    it stands at rest, which every movement adds to. `pace`: how much longer than usual its movements take.
     """
 
     def __init__(
@@ -59,8 +60,12 @@ class Actor:
         answers: Callable[[Ask, float], Pose] | None = None,
         temper: Temper = STANDING,
         blink_every_s: float | None = None,
+        stance: Pose | None = None,
+        pace: float = 1.0,
+        reaction_ms: tuple[int, int] = REACTION_MS,
     ) -> None:
         self.name = subject.name
+        self._stance, self._pace, self._reaction_ms = stance or Pose(), pace, reaction_ms
         self._subject = subject
         self._answers = answers or living_answer
         self._temper = temper
@@ -77,11 +82,15 @@ class Actor:
         self._heard = ask
         if ask is None:
             return
-        start_us = mono_us + self._random.randint(*REACTION_MS) * 1000
+        self.begin(ask, mono_us + self._random.randint(*self._reaction_ms) * 1000)
+
+    def begin(self, ask: Ask, start_us: int) -> None:
+        """Do it at this time, or as soon as what is being done has ended."""
         if self._gestures:
             last = self._gestures[-1]
             start_us = max(start_us, last.start_us + last.length_ms * 1000)
-        self._gestures.append(_Gesture(ask, start_us, BLINKING_MS if ask is Ask.BLINK else TURNING_MS))
+        length_ms = BLINKING_MS if ask is Ask.BLINK else int(TURNING_MS * self._pace)
+        self._gestures.append(_Gesture(ask, start_us, length_ms))
 
     def pose(self, mono_us: int) -> Pose:
         """Return the pose at this time."""
@@ -89,12 +98,17 @@ class Actor:
         for gesture in self._gestures:
             ms = (mono_us - gesture.start_us) / 1000
             if 0 <= ms < gesture.length_ms:
-                moved = self._answers(gesture.ask, _blinking(ms) if gesture.ask is Ask.BLINK else _out_and_back(ms))
+                share = _blinking(ms) if gesture.ask is Ask.BLINK else _out_and_back(ms / self._pace)
+                moved = self._answers(gesture.ask, share)
         return self._swayed(moved, mono_us / 1e6)
 
     def picture(self, mono_us: int, light: float = 1.0) -> Image:
         """Return what a camera sees at this time, 640x480 BGR."""
         return self._subject.render(self.pose(mono_us), light)
+
+    def draw(self, canvas: Image, pose: Pose, light: float = 1.0) -> None:
+        """Draw the subject in a pose of its own over what is on the canvas already."""
+        self._subject.draw(canvas, pose, light)
 
     def _swayed(self, pose: Pose, seconds: float) -> Pose:
         """Return the pose with the small motion that nothing alive or held by the living is without."""
@@ -104,15 +118,15 @@ class Actor:
             fast = math.sin(math.tau * fast_hz * seconds + self._phases[2 * number + 1])
             return 0.75 * slow + 0.25 * fast
 
-        temper = self._temper
+        temper, stance = self._temper, self._stance
         return Pose(
-            yaw_deg=pose.yaw_deg + temper.yaw_deg * wave(0, 0.23, 0.9),
-            pitch_deg=pose.pitch_deg + temper.pitch_deg * wave(1, 0.31, 1.1),
+            yaw_deg=stance.yaw_deg + pose.yaw_deg + temper.yaw_deg * wave(0, 0.23, 0.9),
+            pitch_deg=stance.pitch_deg + pose.pitch_deg + temper.pitch_deg * wave(1, 0.31, 1.1),
             eyelids=max(pose.eyelids, self._blink_at_rest(seconds)),
-            scale=pose.scale,
+            scale=stance.scale * pose.scale,
             shift=(
-                pose.shift[0] + temper.shift_px * wave(2, 0.19, 0.7),
-                pose.shift[1] + temper.shift_px * wave(3, 0.27, 0.8),
+                stance.shift[0] + pose.shift[0] + temper.shift_px * wave(2, 0.19, 0.7),
+                stance.shift[1] + pose.shift[1] + temper.shift_px * wave(3, 0.27, 0.8),
             ),
         )
 

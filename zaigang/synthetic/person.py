@@ -94,10 +94,19 @@ class LivingPerson:
     def render(self, pose: Pose, light: float = 1.0) -> Image:
         """Return the person in front of the gate, 640x480 BGR. `light` multiplies the brightness of everything."""
         canvas = empty_scene(light)
+        self.draw(canvas, pose, light)
+        return canvas
+
+    def draw(self, canvas: Image, pose: Pose, light: float = 1.0) -> None:
+        """Draw the person over what is on the canvas already, 640x480 BGR."""
         points, depth = self._posed(pose)
         self._eyes.set(self._sheet.picture, pose.eyelids)
         self._sheet.draw_on(canvas, points, depth, light)
-        return canvas
+
+    def eyes(self, pose: Pose) -> Floats:
+        """Return where the middle of each eye comes to lie on the canvas, (2, 2) px, the image's left one first."""
+        points, _ = self._posed(pose)
+        return np.stack([points[list(lid)].mean(axis=0) for lid in UPPER_LIDS])
 
     def _posed(self, pose: Pose) -> tuple[Floats, Floats]:
         """Return where the points come to lie on the canvas, (N, 2) px, and their depth (N,)."""

@@ -34,6 +34,9 @@ class Rendered(Protocol):
     def render(self, pose: Pose, light: float = 1.0) -> Image:
         """Return the scene with it, 640x480 BGR; `light` multiplies the brightness of everything."""
 
+    def draw(self, canvas: Image, pose: Pose, light: float = 1.0) -> None:
+        """Draw it over what is on the canvas already."""
+
 
 def rotation(yaw_deg: float, pitch_deg: float) -> Floats:
     """Return the 3x3 matrix for x right, y down, z away from the camera.

@@ -220,7 +220,7 @@ WORDS_OF_STATES = [
     ("hint_two_faces", "请其他人退后一步", "Ask the others to step back"),
     ("hold", "保持不动", "Hold still"),
     ("ask_turn_left", "请向左转头", "Turn your head left"),
-    ("ask_blink", "请眨眨眼", "Blink your eyes"),
+    ("ask_blink", "请眨两下眼", "Blink twice"),
     ("checking", "正在核对", "Checking"),
     ("verified", "打卡成功", "Recorded"),
     ("verified_pin_out", "时钟未校准", "Clock not set"),

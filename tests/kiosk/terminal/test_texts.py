@@ -20,6 +20,7 @@ flat too_little_turn face_lost face_changed no_match ambiguous not_enrolled gall
 outside no_fix antenna_lost suspect moving insufficient no_receiver stale not_heard no_scanner
 wrong_pin locked no_pin disk_full journal_failed camera_stalled camera_ended camera_failed
 ok timeout cancelled error not_reached
+sunglasses framed moire replayed no_reflection bright_room no_acknowledgement switched_off
 points_lost still low_space bad_receipt models_missing clock_unsynced
 enclosure_opened enclosure_unreadable lamps_failed no_badge_reader badge_codes badge_unknown
 badge_not_heard eid_used

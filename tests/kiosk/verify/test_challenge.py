@@ -11,7 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evidence.events import Ask
-from kiosk.verify.challenge import DELAYS_MS, RULES, TURNS, Challenge, ChallengeRules, Reading, Stage, choose_asks
+from kiosk.verify.challenge import (
+    DELAYS_MS,
+    OTHERS,
+    RULES,
+    TURNS,
+    Challenge,
+    ChallengeRules,
+    Reading,
+    Stage,
+    choose_asks,
+)
 
 LONG = os.environ.get("ZAIGANG_LONG") == "1"
 EXAMPLES = 2000 if LONG else 200
@@ -29,9 +39,11 @@ class Person:
         self.rest_deg = rest_deg
         self.now_us = 0
 
-    def frame(self, yaw: float = 0.0, eyes: tuple[float, float] = OPEN) -> Stage:
+    def frame(
+        self, yaw: float = 0.0, eyes: tuple[float, float] = OPEN, pitch: float = 0.0, size: float = 90.0
+    ) -> Stage:
         self.now_us += FRAME_US
-        return self.challenge.feed(Reading(self.now_us, self.rest_deg + yaw, 0.0, eyes))
+        return self.challenge.feed(Reading(self.now_us, self.rest_deg + yaw, pitch, eyes, size))
 
     def hold(self, ms: int, yaw: float = 0.0, eyes: tuple[float, float] = OPEN) -> Stage:
         for _ in range(ms * 1000 // FRAME_US):
@@ -111,17 +123,79 @@ def test_nobody_answers_before_a_quarter_of_a_second(yaw: float) -> None:
     assert outcome(person) == (Stage.FAILED, "too_early")
 
 
-def test_a_blink_after_the_prompt_passes() -> None:
+def test_two_blinks_after_the_prompt_pass_and_one_does_not() -> None:
     person = Person(Ask.BLINK).until_asked()
     person.hold(600)
+    assert person.blink() is Stage.ASKED
     assert person.blink() is Stage.PASSED
 
 
-def test_a_blink_begun_too_early_is_no_answer_and_a_later_one_is() -> None:
+def test_a_blink_begun_too_early_does_not_count_and_later_ones_do() -> None:
     person = Person(Ask.BLINK).until_asked()
     assert person.blink() is Stage.ASKED
     person.hold(600)
+    assert person.blink() is Stage.ASKED
     assert person.blink() is Stage.PASSED
+
+
+def test_who_lifts_the_chin_has_looked_up_and_who_nods_down_has_not() -> None:
+    person = Person(Ask.LOOK_UP).until_asked()
+    person.hold(600)
+    assert person.frame(pitch=RULES.look_up_deg - 1) is Stage.ASKED
+    assert person.frame(pitch=RULES.look_up_deg + 1) is Stage.PASSED
+    other = Person(Ask.LOOK_UP).until_asked()
+    other.hold(600)
+    other.frame(pitch=-RULES.wrong_turn_deg)
+    assert outcome(other) == (Stage.FAILED, "wrong_answer")
+
+
+def test_who_grows_has_come_closer_from_where_they_stood() -> None:
+    person = Person(Ask.MOVE_CLOSER).until_asked()
+    person.hold(600)
+    assert person.frame(size=90 * RULES.closer - 1) is Stage.ASKED
+    assert person.frame(size=90 * RULES.closer + 1) is Stage.PASSED
+
+
+@pytest.mark.parametrize("ask", [Ask.LOOK_UP, Ask.MOVE_CLOSER])
+def test_who_turns_when_something_else_was_asked_is_wrong(ask: Ask) -> None:
+    person = Person(ask).until_asked()
+    person.hold(600)
+    person.frame(LEFT)
+    assert outcome(person) == (Stage.FAILED, "wrong_answer")
+
+
+@pytest.mark.parametrize(("ask", "moved"), [(Ask.LOOK_UP, {"pitch": 20.0}), (Ask.MOVE_CLOSER, {"size": 130.0})])
+def test_nobody_does_anything_before_a_quarter_of_a_second(ask: Ask, moved: dict[str, float]) -> None:
+    person = Person(ask).until_asked()
+    person.hold(160)
+    person.frame(**moved)
+    assert outcome(person) == (Stage.FAILED, "too_early")
+
+
+def test_who_still_walks_up_is_not_asked_and_nothing_is_held_against_them() -> None:
+    person = Person(Ask.MOVE_CLOSER)
+    for step in range(12):
+        for _ in range(6):
+            assert person.frame(size=50.0 * 1.15**step) is Stage.RESTING
+    for _ in range(30):
+        person.frame(size=50.0 * 1.15**12)
+    assert person.challenge.stage is Stage.ASKED
+
+
+def test_a_clip_is_asked_at_its_own_times_however_it_moved() -> None:
+    challenge = Challenge((Ask.TURN_LEFT,), (0,), RULES, shown_us=(2_000_000,))
+    yaws = {600_000: 25.0, 2_600_000: 24.0}
+    for now_us in range(FRAME_US, 3_000_000, FRAME_US):
+        challenge.feed(Reading(now_us, yaws.get(now_us, 0.0), 0.0, OPEN))
+    assert challenge.stage is Stage.PASSED
+    assert challenge.prompts[0].shown_us == 2_000_000
+
+
+def test_a_clip_that_keeps_moving_before_its_prompt_is_no_answer_to_it() -> None:
+    challenge = Challenge((Ask.TURN_LEFT,), (0,), RULES, shown_us=(2_000_000,))
+    for frame in range(1, 60):
+        challenge.feed(Reading(frame * FRAME_US, 20.0 * (frame % 8 == 0), 0.0, OPEN))
+    assert (challenge.stage, challenge.code) == (Stage.FAILED, "moved_before_prompt")
 
 
 def test_only_an_early_blink_is_too_early() -> None:
@@ -167,6 +241,7 @@ def test_two_prompts_are_asked_one_after_the_other_each_after_rest() -> None:
     person.until_asked()
     assert person.challenge.ask is Ask.BLINK
     person.hold(400)
+    person.blink()
     assert person.blink() is Stage.PASSED
     record = person.challenge.record(tapped_us=0)
     assert record is not None
@@ -189,7 +264,7 @@ def test_time_must_rise() -> None:
         person.challenge.feed(Reading(person.now_us, 0, 0, OPEN))
 
 
-@pytest.mark.parametrize(("asks", "delays"), [((), ()), ((Ask.BLINK,), ()), ((Ask.LOOK_UP,), (500,))])
+@pytest.mark.parametrize(("asks", "delays"), [((), ()), ((Ask.BLINK,), ()), ((Ask.BLINK,), (500, 500))])
 def test_what_cannot_be_judged_cannot_be_asked(asks: tuple[Ask, ...], delays: tuple[int, ...]) -> None:
     with pytest.raises(ValueError):
         Challenge(asks, delays)
@@ -203,24 +278,36 @@ def chosen(fps: float = 25, excused: frozenset[Ask] = frozenset(), times: int = 
     return Counter(choose_asks(source, fps, excused)[0] for _ in range(times))
 
 
-def test_there_is_always_one_turn_to_either_side_and_a_blink_half_of_the_time() -> None:
+def test_there_is_always_one_turn_to_either_side_and_something_else_a_third_of_the_time() -> None:
     found = chosen()
-    assert len(found) == 6
+    assert len(found) == 14
     assert all(sum(ask in TURNS for ask in asks) == 1 for asks in found)
-    blinks = sum(count for asks, count in found.items() if Ask.BLINK in asks)
-    lefts = sum(count for asks, count in found.items() if Ask.TURN_LEFT in asks)
-    assert blinks == pytest.approx(1000, abs=120)
-    assert lefts == pytest.approx(1000, abs=120)
+    others = {ask: sum(count for asks, count in found.items() if ask in asks) for ask in Ask}
+    assert sum(others[ask] for ask in OTHERS) == pytest.approx(667, abs=100)
+    assert min(others[ask] for ask in OTHERS) == pytest.approx(222, abs=70)
+    assert others[Ask.TURN_LEFT] == pytest.approx(1000, abs=120)
+
+
+def test_after_a_failure_there_are_always_two() -> None:
+    source = random.Random(7)
+    for excused in (frozenset[Ask](), frozenset(OTHERS), frozenset(TURNS)):
+        for _ in range(200):
+            asks, delays = choose_asks(source, 25, excused, careful=True)
+            assert len(asks) == len(delays) == len(set(asks)) == 2
+            assert not set(asks) & excused
 
 
 def test_a_slow_camera_is_never_asked_for_a_blink() -> None:
-    assert set(chosen(fps=12)) == {(Ask.TURN_LEFT,), (Ask.TURN_RIGHT,)}
+    found = {ask for asks in chosen(fps=12) for ask in asks}
+    assert found == set(Ask) - {Ask.BLINK}
 
 
 def test_who_is_excused_is_asked_for_something_else() -> None:
-    assert set(chosen(excused=frozenset({Ask.TURN_LEFT, Ask.BLINK}))) == {(Ask.TURN_RIGHT,)}
-    assert set(chosen(excused=frozenset(TURNS))) == {(Ask.BLINK,)}
-    assert set(chosen(fps=10, excused=frozenset(TURNS))) == {()}
+    excused = frozenset({Ask.TURN_LEFT, Ask.BLINK, Ask.LOOK_UP, Ask.MOVE_CLOSER})
+    assert set(chosen(excused=excused)) == {(Ask.TURN_RIGHT,)}
+    assert {ask for asks in chosen(excused=frozenset(TURNS)) for ask in asks} == set(OTHERS)
+    assert all(asks for asks in chosen(excused=frozenset(TURNS)))
+    assert set(chosen(excused=frozenset(Ask))) == {()}
 
 
 def test_secrets_choose_and_every_ask_has_its_delay() -> None:

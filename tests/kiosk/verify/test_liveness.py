@@ -5,8 +5,16 @@ from itertools import product
 import pytest
 
 from evidence.events import Check, Outcome
-from kiosk.verify.liveness import LIVENESS_CHECKS, PlanarityLimits, alive, planarity_check
+from kiosk.verify.liveness import (
+    LIVENESS_CHECKS,
+    PlanarityLimits,
+    ScreenLimits,
+    alive,
+    planarity_check,
+    screen_check,
+)
 from kiosk.verify.planarity import PlaneFit
+from kiosk.verify.screen_signs import SignsSeen
 
 LIMITS = PlanarityLimits()
 
@@ -15,11 +23,14 @@ def checks(*outcomes: Outcome) -> list[Check]:
     return [Check(name=name, outcome=one, reason="x: y") for name, one in zip(LIVENESS_CHECKS, outcomes, strict=True)]
 
 
-def test_alive_means_that_all_three_passed() -> None:
-    assert alive(checks(Outcome.PASSED, Outcome.PASSED, Outcome.PASSED)) is Outcome.PASSED
+ALL = [Outcome.PASSED] * len(LIVENESS_CHECKS)
 
 
-@pytest.mark.parametrize("outcomes", list(product(Outcome, repeat=3)))
+def test_alive_means_that_all_passed() -> None:
+    assert alive(checks(*ALL)) is Outcome.PASSED
+
+
+@pytest.mark.parametrize("outcomes", list(product(Outcome, repeat=len(LIVENESS_CHECKS))))
 def test_one_failure_is_a_failure_and_one_not_run_is_never_a_pass(outcomes: tuple[Outcome, ...]) -> None:
     fused = alive(checks(*outcomes))
     assert (fused is Outcome.FAILED) == (Outcome.FAILED in outcomes)
@@ -27,7 +38,8 @@ def test_one_failure_is_a_failure_and_one_not_run_is_never_a_pass(outcomes: tupl
 
 
 def test_a_missing_check_is_not_run() -> None:
-    assert alive(checks(Outcome.PASSED, Outcome.PASSED, Outcome.PASSED)[:2]) is Outcome.NOT_RUN
+    for left_out in range(len(ALL)):
+        assert alive([one for place, one in enumerate(checks(*ALL)) if place != left_out]) is Outcome.NOT_RUN
     assert alive([]) is Outcome.NOT_RUN
 
 
@@ -69,3 +81,19 @@ def test_a_torn_track_is_another_face_however_little_it_is_a_plane() -> None:
 def test_most_of_the_points_must_have_been_followed_to_the_end() -> None:
     check = planarity_check(PlaneFit(0.2, 0.9, 40, 21, kept=0.5), LIMITS)
     assert (check.outcome, check.reason.split(":")[0]) == ("not_run", "points_lost")
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        (SignsSeen(looks=4, framed=0, moire=3.7, replayed=False), "passed ok"),
+        (SignsSeen(looks=4, framed=1, moire=3.7, replayed=False), "passed ok"),
+        (SignsSeen(looks=4, framed=2, moire=3.7, replayed=False), "failed framed"),
+        (SignsSeen(looks=4, framed=4, moire=9.0, replayed=False), "failed moire"),
+        (SignsSeen(looks=4, framed=0, moire=0.0, replayed=True), "failed replayed"),
+        (SignsSeen(looks=1, framed=1, moire=0.0, replayed=False), "not_run not_reached"),
+    ],
+)
+def test_a_sign_counts_when_it_was_seen_twice(seen: SignsSeen, said: str) -> None:
+    check = screen_check(seen, ScreenLimits())
+    assert f"{check.outcome} {check.reason.partition(':')[0]}" == said

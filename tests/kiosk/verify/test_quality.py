@@ -118,3 +118,14 @@ def test_the_check_says_what_was_seen_and_what_was_wanted() -> None:
     assert isinstance(check.observed, dict)
     assert check.observed["eye_distance_px"] == pytest.approx(50, abs=3)
     assert check.expected == {"eye_distance_px": 60, "yaw_deg": 25, "pitch_deg": 25}
+
+
+def test_dark_glasses_are_asked_to_come_off_and_clear_ones_and_shut_eyes_are_not(portrait: Portrait) -> None:
+    image = at(portrait, 90)
+    face = still_detector().detect(image, 0)[0]
+    for corners in ((33, 133), (362, 263)):
+        across, down = face.pixels[list(corners)].mean(axis=0).tolist()
+        cv2.ellipse(image, (int(across), int(down) + 4), (34, 25), 0, 0, 360, (30, 28, 28), -1, cv2.LINE_AA)
+    assert judged(image) == "sunglasses"
+    asleep = LivingPerson(portrait, still_detector()).render(Pose(eyelids=1))  # one of the two wears clear glasses
+    assert judged(asleep) == "ok"

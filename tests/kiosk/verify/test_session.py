@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -16,6 +17,7 @@ from evidence.events import Ask, Check
 from kiosk.policy import Policy
 from kiosk.verify import planarity, quality
 from kiosk.verify.embedder import DlibEmbedder
+from kiosk.verify.flash import choose_colours
 from kiosk.verify.gallery import Gallery
 from kiosk.verify.landmarks import LandmarkDetector, Landmarks
 from kiosk.verify.session import (
@@ -30,6 +32,8 @@ from kiosk.verify.session import (
 from tests.support.faces import bundle, still_detector
 from zaigang.synthetic.attacks import FlatPrint
 from zaigang.synthetic.camera import StageCamera, Subject, VirtualClock
+from zaigang.synthetic.devices import PHONE, Device
+from zaigang.synthetic.impostors import Replay
 from zaigang.synthetic.performance import Actor, living_answer, living_person, paper_holder
 from zaigang.synthetic.person import LivingPerson
 from zaigang.synthetic.portraits import Portrait, astronaut, grace_hopper
@@ -78,7 +82,8 @@ class Stage:
         self.took_s = 0.0
 
     def session(self, *asks: Ask, badge: str | None = ASTRONAUT, **parts: Any) -> FaceSession:
-        request = FaceRequest(badge, asks, (DELAY_MS,) * len(asks), self.clock.now_us())
+        colours = parts.get("colours", ())
+        request = FaceRequest(badge, asks, (DELAY_MS,) * len(asks), self.clock.now_us(), colours)
         return FaceSession(
             parts.get("detector", self.detector),
             parts.get("embedder", embedder()),
@@ -140,7 +145,8 @@ def _said(check: Check) -> str:
     return "passed" if check.outcome == "passed" else f"{check.outcome.value} {check.reason.split(':')[0]}"
 
 
-ALL_PASSED = dict.fromkeys(CHECKS, "passed")
+# What passes where nothing is wrong: a terminal that does not flash says so.
+ALL_PASSED = {**dict.fromkeys(CHECKS, "passed"), "flash": "not_run switched_off"}
 
 
 # The worker
@@ -338,6 +344,61 @@ class _Aside:
     def picture(self, mono_us: int, light: float = 1.0) -> Image:
         picture = self.actor.picture(mono_us, light)
         return np.roll(picture, int(self.shift[0]), axis=1)
+
+
+def test_another_face_at_the_answer_fails_continuity_and_is_not_matched(
+    stage: Stage,
+) -> None:
+    vectors_ = iter([np.zeros(128, np.float32), np.full(128, 0.06, np.float32)])  # 0.68 apart: another person
+
+    class Two:
+        model_id = embedder().model_id
+
+        def embed(self, image: Image, face: Landmarks) -> NDArray[np.float32]:
+            return next(vectors_)
+
+    result = stage.play(stage.session(LEFT, embedder=Two()), living_person(person(astronaut), seed=3))
+    said = outcomes(result)
+    assert said["continuity"] == "failed face_changed"
+    assert said["face_match"] == "not_run not_reached"
+
+
+# The screen's light
+
+
+def lit(stage: Stage, subject: Subject, *, acknowledged: bool = True, light: float = 1.0) -> str:
+    """The flash check of an attempt whose page paints and, perhaps, says so."""
+    session = stage.session(LEFT, colours=choose_colours(random.Random(3)))
+    stage.camera.light(light)
+    stage.camera.show(None)
+    stage.camera.stand(subject)
+    number = -1
+    while session.result is None:
+        frame = stage.camera.read(1)
+        progress = session.feed(frame.mono_us, frame.image)
+        stage.camera.show(progress.ask)
+        stage.camera.paint(progress.flash[1] if progress.flash else None)
+        if acknowledged and progress.flash and progress.flash[0] != number:
+            number = progress.flash[0]
+            session.painted(number, stage.clock.now_us())
+    return outcomes(session.result)["flash"]
+
+
+@pytest.mark.parametrize("portrait", [astronaut, grace_hopper])
+def test_a_face_answers_the_colours_of_the_screen(stage: Stage, portrait: Callable[[], Portrait]) -> None:
+    assert lit(stage, living_person(person(portrait), seed=3)) == "passed"
+
+
+def test_a_screen_that_shows_a_face_does_not_answer(stage: Stage) -> None:
+    clip = living_person(person(astronaut), seed=3)
+    held = Actor(FlatPrint(astronaut(), still_detector()), answers=lambda ask, share: Pose(), stance=Pose(scale=0.85))
+    replay = Replay(clip, [(500, LEFT)], Device(PHONE, grid=0.0), held, on_prompt=True)
+    assert lit(stage, replay) == "failed no_reflection"
+
+
+def test_a_page_that_does_not_say_when_it_painted_leaves_the_flash_not_run(stage: Stage) -> None:
+    worker = living_person(person(astronaut), seed=3)
+    assert lit(stage, worker, acknowledged=False) == "not_run no_acknowledgement"
 
 
 # What does not come to a face

@@ -1,0 +1,160 @@
+"""A rectangle round the face: the edge of a phone, a tablet or a print that shows it.
+
+Doors, windows and pictures on a wall are rectangles too, but they stand behind shoulders. What is held before the
+camera is cut by nobody: its sides run on below the chin, and its lower edge lies before neck and chest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from kiosk.verify.landmarks import Landmarks
+
+EYE_DISTANCE_PX = 44  # the picture is scaled down to this: a rim of 3 mm is still a line, skin and cloth no more
+SLANT = 0.36  # tan 20 degrees: what a hand's tilt and perspective make of upright and level
+NEAR = 1.25  # face widths (heights) from the face to a side: a tablet has 0.8; further out is a room
+INSIDE = 0.06  # of the face's width that a side may lie inside the mesh's box, which a cap's print exceeds
+SIDE_SEEN = 0.75  # share of a side's length, of what is inside the picture, that must show as an edge
+BELOW_CHIN = 0.45  # face heights: as far must an upright side go on; shoulders hide a room's lines higher than that
+CUT_BELOW_CHIN = 0.28  # face heights that must be in sight below it where no lower edge is
+CORNER = 0.12  # of an edge's length at each end, where it must meet the upright sides
+CORNER_SEEN = 0.4
+PICTURE_EDGE = 0.02  # of the picture: a side that leaves it ends there
+SLOPES = np.arange(-SLANT, SLANT + 0.001, 0.02)
+BENDS = (0.0, -0.012, 0.012, -0.024, 0.024)  # tried where an edge is followed further than it was sought
+MOVES = (0.0, -1.0, 1.0, -2.0, 2.0)  # px
+STEP_PX = 2  # every other pixel of a side is looked at: edges are two pixels wide at least
+SHORTEST = 6  # px
+CANDIDATES = 5  # on each side of the face; APART_PX from each other
+APART_PX = 2.5
+WEAK, STRONG = 40, 100  # Canny's limits for Sobel gradients: a dark device before a dark wall has 110, noise at most 25
+
+Size = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """One straight edge that runs along the first axis of `marks`: `at` its place across at `middle`, and its slope."""
+
+    marks: NDArray[np.uint8]  # (across, along): not 0 where an edge of this direction is
+    at: float
+    slope: float
+    middle: float
+
+    def across(self, along: float) -> float:
+        """Return its place across at a place along."""
+        return self.at + self.slope * (along - self.middle)
+
+    def seen(self, low: float, high: float) -> float:
+        """Return the share of low..high along the line that shows as an edge, of what is inside the picture."""
+        along = np.arange(max(int(low), 0), min(int(high) + 1, self.marks.shape[1]))
+        across = np.round(self.at + self.slope * (along - self.middle)).astype(np.intp)
+        inside = (across >= 0) & (across < self.marks.shape[0])
+        if np.count_nonzero(inside) < SHORTEST:
+            return 0.0
+        return float(np.count_nonzero(self.marks[across[inside], along[inside]])) / int(np.count_nonzero(inside))
+
+    def fitted(self, low: float, high: float) -> _Side:
+        """Return the side, bent and moved a little, that shows best along low..high."""
+        tried = (replace(self, slope=self.slope + bend, at=self.at + move) for bend in BENDS for move in MOVES)
+        return max(tried, key=lambda one: one.seen(low, high))
+
+
+def framed(image_bgr: NDArray[np.uint8], face: Landmarks) -> bool:
+    """Whether a rectangle that lies before the body frames the face of an image (H, W, 3)."""
+    scale = min(1.0, EYE_DISTANCE_PX / max(face.eye_distance_px, 1.0))
+    small = cv2.resize(image_bgr, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else image_bgr
+    grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
+    height, width = grey.shape
+    x0, y0, x1, y1 = (part * size for part, size in zip(face.box, (width, height) * 2, strict=True))
+    wide, tall = x1 - x0, y1 - y0
+    rising, level = _marks(grey)
+    upright = np.ascontiguousarray(rising.T)
+    chin = min(y1 + BELOW_CHIN * tall, height * (1 - PICTURE_EDGE))
+    lefts = _sides(upright, (y0, chin), (x0 - NEAR * wide, x0 + INSIDE * wide))
+    rights = _sides(upright, (y0, chin), (x1 - INSIDE * wide, x1 + NEAR * wide)) if lefts else []
+    if not rights:
+        return False
+    tops = _sides(level, (x0, x1), (y0 - NEAR * tall, y0 + INSIDE * tall))
+    bottoms = _sides(level, (x0, x1), (y1 - INSIDE * tall, y1 + NEAR * tall))
+    size = (float(width), float(height))
+    # Sought beside the face, an upright side is followed on to where the picture ends.
+    lefts, rights = ([one.fitted(y0, height * (1 - PICTURE_EDGE)) for one in sides] for sides in (lefts, rights))
+    return any(_closed(left, right, tops, bottoms, (y0, y1), size) for left in lefts for right in rights)
+
+
+def _closed(
+    left: _Side, right: _Side, tops: list[_Side], bottoms: list[_Side], face: tuple[float, float], size: Size
+) -> bool:
+    """Whether two upright sides make a frame with an edge above and one below, or one and the picture's own."""
+    y0, y1 = face
+    if abs(left.slope - right.slope) > SLANT:
+        return False
+    foot, head = size[1] * (1 - PICTURE_EDGE), size[1] * PICTURE_EDGE
+    chin = min(y1 + BELOW_CHIN * (y1 - y0), foot)
+    if min(left.seen(y0, chin), right.seen(y0, chin)) < SIDE_SEEN:
+        return False
+    above = [edge for edge in tops if _joined(edge, left, right, size)]
+    below = [edge for edge in bottoms if _joined(edge, left, right, size)]
+    if above and below:
+        return all(one.seen(above[0].at, below[0].at) >= SIDE_SEEN for one in (left, right))
+    if above and foot - y1 > CUT_BELOW_CHIN * (y1 - y0):  # cut by the picture: both sides must go on to there
+        return min(left.seen(y1, foot), right.seen(y1, foot)) >= SIDE_SEEN
+    return bool(below) and y0 > 4 * head and min(left.seen(head, y0), right.seen(head, y0)) >= SIDE_SEEN
+
+
+def _joined(edge: _Side, left: _Side, right: _Side, size: Size) -> bool:
+    """Whether an edge runs from one upright side to the other, its corners included."""
+    start, end = left.across(edge.at), right.across(edge.at)
+    start, end = left.across(edge.across(start)), right.across(edge.across(end))
+    start, end = max(start, PICTURE_EDGE * size[0]), min(end, (1 - PICTURE_EDGE) * size[0])
+    if end - start < 2 * SHORTEST:
+        return False
+    edge = edge.fitted(start, end)
+    if edge.seen(start, end) < SIDE_SEEN:
+        return False
+    corner = CORNER * (end - start)
+    return min(edge.seen(start, start + corner), edge.seen(end - corner, end)) >= CORNER_SEEN
+
+
+def _marks(grey: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return where upright and where level edges are, each a pixel wider to both sides than it was found."""
+    smooth = cv2.GaussianBlur(grey, (3, 3), 0)
+    across, down = cv2.Sobel(smooth, cv2.CV_16S, 1, 0), cv2.Sobel(smooth, cv2.CV_16S, 0, 1)
+    edges = cv2.Canny(across, down, WEAK, STRONG) > 0
+    steep = np.abs(across) > np.abs(down)
+    upright = (edges & steep).astype(np.uint8)
+    level = (edges & ~steep).astype(np.uint8)
+    return cv2.dilate(upright, np.ones((1, 3), np.uint8)), cv2.dilate(level, np.ones((3, 1), np.uint8))
+
+
+def _sides(marks: NDArray[np.uint8], along: tuple[float, float], across: tuple[float, float]) -> list[_Side]:
+    """Return the straight edges that show along this stretch of the second axis and lie there on the first."""
+    low, high = max(int(along[0]), 0), min(int(along[1]) + 1, marks.shape[1])
+    if high - low < SHORTEST:
+        return []
+    middle = (low + high - 1) / 2
+    places = np.arange(low, high, STEP_PX)
+    shifts = np.round(SLOPES[:, None] * (places - middle)).astype(np.int32)  # (slopes, places)
+    first, last = max(int(across[0]), 0), min(int(across[1]) + 1, marks.shape[0])
+    if last <= first:
+        return []
+    reach = int(np.abs(shifts).max())
+    padded = cv2.copyMakeBorder(marks, reach, reach, 0, 0, cv2.BORDER_CONSTANT, value=0)
+    rows = np.arange(first, last)[:, None, None] + shifts[None] + reach
+    seen = padded[rows, places[None, None]].mean(axis=2, dtype=np.float32)  # (rows, slopes)
+    best = seen.max(axis=1)
+    found: list[_Side] = []
+    for row in np.argsort(-best, kind="stable").tolist():
+        if best[row] < SIDE_SEEN or len(found) == CANDIDATES:
+            break
+        if all(abs(first + row - other.at) > APART_PX for other in found):
+            found.append(_Side(marks, float(first + row), float(SLOPES[int(seen[row].argmax())]), middle))
+    return found

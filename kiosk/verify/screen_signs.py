@@ -1,0 +1,66 @@
+"""Signs that the face is shown by a thing: a frame round it, a screen's pixels in it, a clip that was here before.
+
+Looks at a few frames of an attempt, since each look costs as much as a landmark. Measures and counts; what the counts
+mean is decided in `liveness`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kiosk.verify.moire import moire_peak
+from kiosk.verify.recent_clips import HashSequence, RecentClips
+from kiosk.verify.screen_frame import framed
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from kiosk.verify.landmarks import Landmarks
+
+LOOK_EVERY_US = 250_000  # a hand has moved by then, so that two looks are two
+LOOKS = 6  # of one attempt
+
+
+@dataclass(frozen=True, slots=True)
+class SignsSeen:
+    """What was counted over the looks of one attempt."""
+
+    looks: int
+    framed: int  # looks with a rectangle round the face
+    moire: float  # the second highest peak of the looks, as `moire_peak` gives it; 0 with fewer than two
+    replayed: bool  # the movement is that of an earlier attempt at this terminal
+
+
+class ScreenSigns:
+    """Offer every frame with a face that is looked at; then `seen`."""
+
+    def __init__(self, recent: RecentClips | None = None) -> None:
+        self._recent = recent
+        self._next_us: int | None = None
+        self._looks = self._framed = 0
+        self._peaks: list[float] = []
+        self._hashes = HashSequence()
+
+    def offer(self, mono_us: int, image_bgr: NDArray[np.uint8], face: Landmarks) -> None:
+        """Look at this frame if it is time to."""
+        if self._recent is not None:
+            self._hashes.add(image_bgr, face)
+        if self._looks >= LOOKS or (self._next_us is not None and mono_us < self._next_us):
+            return
+        self._next_us = mono_us + LOOK_EVERY_US
+        self._looks += 1
+        self._framed += framed(image_bgr, face)
+        peak = moire_peak(image_bgr, face)
+        if peak is not None:
+            self._peaks.append(peak)
+
+    def seen(self) -> SignsSeen:
+        """Return what was counted; call it once, at the end: the attempt is remembered as one that was here."""
+        replayed = False
+        if self._recent is not None:
+            replayed = self._recent.seen_before(self._hashes)
+            self._recent.keep(self._hashes)
+        second = sorted(self._peaks)[-2] if len(self._peaks) > 1 else 0.0
+        return SignsSeen(self._looks, self._framed, second, replayed)
