@@ -207,7 +207,7 @@ def _phone(draw: _Draw) -> Subject:
 
 def _tablet(draw: _Draw) -> Subject:
     asks = draw.asks
-    while asks == draw.asks:
+    while any(one is other for one, other in zip(asks, draw.asks, strict=False)):  # none of them in its place
         asks = choose_asks(draw.random, draw.fps)[0]
     on_prompt = draw.random.randrange(2) == 0
     draw.told = "a clip that answers other prompts" + (", started at the prompt" if on_prompt else "")
