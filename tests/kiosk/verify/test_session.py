@@ -83,7 +83,7 @@ class Stage:
 
     def session(self, *asks: Ask, badge: str | None = ASTRONAUT, **parts: Any) -> FaceSession:
         colours = parts.get("colours", ())
-        request = FaceRequest(badge, asks, (DELAY_MS,) * len(asks), self.clock.now_us(), colours)
+        request = FaceRequest(badge, asks, (DELAY_MS,) * len(asks), self.clock.now_us(), colours=colours)
         return FaceSession(
             parts.get("detector", self.detector),
             parts.get("embedder", embedder()),
