@@ -23,9 +23,9 @@ LATITUDE, LONGITUDE = 31.2304, 121.4737  # People's Square, Shanghai
 START_S = 60.0  # a cold first start loads models, and may share two cores with much else
 PUNCH_S = 30.0
 TRIES = 3
-# Of somebody who must be refused. A quarter of the attempts ask a blink first, which ends a photo's try before it is
-# turned: six tries all ending so are one demo in 4,000.
-REFUSED_TRIES = 6
+# Of somebody who must be refused. Half of the attempts after a failure ask something else before the turn, which ends a
+# photo's try before it is turned: twelve tries all ending so are one demo in 4,000.
+REFUSED_TRIES = 12
 DELIVERY_S = 45.0  # the terminal's back-off after a lost network, and the broker's own start
 
 
