@@ -217,7 +217,9 @@ class Kiosk:
             if part is not None:
                 part.start()
                 self._closing.callback(part.stop)
-        self._closing.callback(self._cover, last=True)  # after the last punch, while the sensors still run
+        self._closing.callback(
+            self._try, functools.partial(self._cover, last=True)
+        )  # after the last punch, while the sensors still run
         for served in (self.attendant, self._badge_reader, self._lamps, self.screen):
             if served is not None:
                 served.start()

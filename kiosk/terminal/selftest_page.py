@@ -102,9 +102,9 @@ html, body { margin: 0; height: 100%; overflow: hidden; background: #eef2f6; col
 .eye .nothing { position: absolute; inset: 0; display: flex; align-items: center; justify-content: center;
   color: #d5dfec; font-size: 16px; }
 .eye img { position: absolute; width: 100%; height: 100%; object-fit: cover; transform: scaleX(-1); }
-.rows { flex: 1 1 0; min-width: 0; display: flex; flex-direction: column; gap: 4px; overflow-y: auto; }
+.rows { flex: 1 1 0; min-width: 0; display: flex; flex-direction: column; gap: 3px; overflow-y: auto; }
 .row { display: flex; gap: 8px; background: #fff; border-left: 8px solid #c3cdd9; border-radius: 6px;
-  padding: 2px 8px; min-height: 32px; flex: none; align-items: center; }
+  padding: 1px 8px; min-height: 30px; flex: none; align-items: center; }
 .row-ok { border-color: #0a6b3d; } .row-doubt { border-color: #d08a00; } .row-failed { border-color: #a81e1e; }
 .what { flex: none; width: 124px; display: flex; gap: 6px; align-items: baseline; justify-content: space-between; }
 .part { font-size: 15px; font-weight: 700; } .state { font-size: 13px; color: #45546a; }

@@ -30,7 +30,7 @@ def an_event(seq: int, prev: str | None, key: SigningKey, **changes: Any) -> Eve
         "chain": CHAIN,
         "seq": seq,
         "prev": prev,
-        "kind": "coverage" if seq else "device.enrolled",
+        "kind": "noted" if seq else "device.enrolled",
         "time": f"2026-03-01T08:00:{seq % 60:02d}.000Z",
         "tz": "Asia/Shanghai",
         "clock": ClockReading(source="gps", synced=True, error_ms=20),

@@ -46,7 +46,7 @@ def test_a_whole_chain_holds(key: SigningKey) -> None:
     chain = a_chain(5, key)
     report = verify_chain([envelope.encode() for envelope in chain], {"gate-1": key.public})
     assert report.ok
-    assert (report.device, report.events, report.kinds) == ("gate-1", 5, {"device.enrolled": 1, "coverage": 4})
+    assert (report.device, report.events, report.kinds) == ("gate-1", 5, {"device.enrolled": 1, "noted": 4})
     assert report.head is not None
     assert (report.head.seq, report.head.hash) == (4, chain[-1].hash)
     assert (report.first_time, report.last_time) == ("2026-03-01T08:00:00.000Z", "2026-03-01T08:00:04.000Z")
@@ -143,7 +143,7 @@ def test_events_of_another_chain_are_named_and_take_nobodys_place() -> None:
     mixed = [data for pair in zip(DATA, theirs, strict=True) for data in pair]
     problems = [check.feed(data) for data in mixed]
     assert [problem.code for problem in problems if problem] == ["wrong_chain"] * 6
-    assert (check.report.events, check.report.kinds) == (6, {"device.enrolled": 1, "coverage": 5})
+    assert (check.report.events, check.report.kinds) == (6, {"device.enrolled": 1, "noted": 5})
     assert check.report.last_time == parse_event(CHAIN[-1].payload).time
     assert [check.hash_at(seq) for seq in range(6)] == [envelope.hash for envelope in CHAIN]
 

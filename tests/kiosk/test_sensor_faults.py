@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from evidence.events import LogType, Verdict
 from evidence.status import Health, Part
-from kiosk import app
+from kiosk import app, hearing
 from kiosk.app import Kiosk
 from kiosk.sensors import beacons, newest_frame, serial_gps
 from kiosk.sensors.advertisement import Advertisement
@@ -188,7 +188,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         strict_profiles(patch)
         patch.setattr(cv2, "VideoCapture", _HangingCapture)
         rigs = {"camera": CameraRig(), "gps": GpsRig(folder), "beacons": BeaconRig()}
-        patch.setattr(app, "BleakBeacons", lambda: rigs["beacons"])
+        patch.setattr(hearing, "BleakBeacons", lambda: rigs["beacons"])
         settings = KioskSettings(
             device="gate-1",
             site="east",

@@ -77,7 +77,7 @@ def test_a_whole_chain_holds_and_says_so_in_both_languages(desk: Desk) -> None:
     assert "Everything holds: 8 events in 1 chain(s)" in output
     assert "全部成立：1 条链，8 个事件" in output
     assert "only a receipt can show" in output
-    for shown in ("gate-1", CHAIN[:8], "2026-03-01 08:00:00Z", "2026-03-01 08:00:07Z", "coverage 7", "seq 7"):
+    for shown in ("gate-1", CHAIN[:8], "2026-03-01 08:00:00Z", "2026-03-01 08:00:07Z", "noted 7", "seq 7"):
         assert shown in output
 
 
@@ -86,7 +86,7 @@ def test_the_same_as_json(desk: Desk) -> None:
     assert (code, result["ok"], result["receipts"]) == (0, True, [])
     (file,) = result["files"]
     assert file["head"] == {"seq": 7, "hash": desk.chain[-1].hash}
-    assert file["kinds"] == {"device.enrolled": 1, "coverage": 7}
+    assert file["kinds"] == {"device.enrolled": 1, "noted": 7}
     assert (file["device"], file["chain"], file["events"], file["problems"]) == ("gate-1", CHAIN, 8, [])
 
 
