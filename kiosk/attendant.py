@@ -433,7 +433,7 @@ class Attendant:
         punch.identified(result.worker or punch.tap.badge, result.name, result.checks, result.challenge)
 
     def _look(self, badge: str | None, since_us: int, punch: Punch | None) -> FaceResult:
-        if self._gallery.locked:
+        if self._locked():
             return no_face(_LOCKED)
         return counted(self._gallery, badge, self._around.stamp(), lambda: self._attempt(badge, since_us, punch))
 
@@ -544,9 +544,17 @@ class Attendant:
             self._new_session is not None
             and self._eyes is not None
             and self._policy.face is not None
-            and not self._gallery.locked
+            and not self._locked()
             and state_of(self._eyes).state in ("working", "degraded")
         )
+
+    def _locked(self) -> bool:
+        """Whether faces cannot be compared now; a gallery that cannot say compares none."""
+        try:
+            return self._gallery.locked
+        except Exception:
+            log.exception("gallery_failed")
+            return True
 
     def _supervisor_works(self) -> bool:
         """Offered where the policy has it and somebody here could do it."""

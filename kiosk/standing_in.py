@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import structlog
+
 from evidence.events import ChallengeRecord, Check, Outcome
 from kiosk.clock import Stamp
 from kiosk.confirmation import CHECK_NAME, confirmation, objection
@@ -15,6 +17,8 @@ from kiosk.policy import FACE_CHECKS
 from kiosk.verify.attempts import FACE_BY_BADGE, FACE_OF_ANYONE, Moment, confirmations
 from kiosk.verify.gallery import Gallery, GalleryError
 from kiosk.verify.session import FaceResult
+
+log = structlog.get_logger(__name__)
 
 
 def no_face(reason: str) -> FaceResult:
@@ -40,8 +44,9 @@ def counted(gallery: Gallery, badge: str | None, stamp: Stamp, attempt: Callable
         if not failed:
             gallery.forgive(limit, subject, None if result.worker is not None else now)
         return result
-    except GalleryError as error:
-        return no_face(f"error: {error}")
+    except Exception as error:  # whatever breaks costs the face, never the attempt's record
+        log.exception("face_attempt_failed")
+        return no_face(_error(error))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,5 +90,10 @@ def stand_in(
         gallery.count_attempt(limit, supervisor, now)
         known = gallery.get(worker)
         return Stood((*checks, judged), supervisor, known.name if known else None, challenge)
-    except GalleryError as error:
-        return Stood((Check(name=CHECK_NAME, outcome=Outcome.FAILED, reason=f"error: {error}"[:400]),))
+    except Exception as error:
+        log.exception("confirmation_failed")
+        return Stood((Check(name=CHECK_NAME, outcome=Outcome.FAILED, reason=_error(error)),))
+
+
+def _error(error: Exception) -> str:
+    return f"error: {error if isinstance(error, GalleryError) else f'{type(error).__name__}: {error}'}"[:400]

@@ -126,9 +126,8 @@ def events(kiosk: Kiosk) -> list[tuple[str, Any]]:
 
 
 def last_punch(kiosk: Kiosk) -> PunchBody:
-    body = events(kiosk)[-1][1]
-    assert isinstance(body, PunchBody)
-    return body
+    """The newest punch; the keeper may have signed something since, such as the scene that it learnt."""
+    return next(body for _, body in reversed(events(kiosk)) if isinstance(body, PunchBody))
 
 
 def check(body: PunchBody, name: str) -> Check:
