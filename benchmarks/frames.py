@@ -24,6 +24,7 @@ from kiosk.verify.embedder import DlibEmbedder
 from kiosk.verify.gallery import Gallery
 from kiosk.verify.landmarks import LandmarkDetector
 from kiosk.verify.models import landmark_bundle
+from kiosk.verify.recent_clips import RecentClips
 from kiosk.verify.session import FacePhase, FaceRequest, FaceSession, FaceSettings
 from zaigang.synthetic.camera import StageCamera, VirtualClock
 from zaigang.synthetic.performance import living_person
@@ -54,10 +55,10 @@ def run(smoke: bool = False) -> list[Ratio]:
     ):
         embedder = DlibEmbedder()
         gallery = Gallery(Path(folder) / "gallery.db", bytes(32))
-        film, now_us, times = _film(bundle), 1_000_000, _Times()
+        film, now_us, times, recent = _film(bundle), 1_000_000, _Times(), RecentClips()
         for attempt in range(SMOKE_ATTEMPTS if smoke else ATTEMPTS):
             request = FaceRequest("bench", (Ask.TURN_LEFT,), (DELAY_MS,), now_us)
-            session = FaceSession(detector, embedder, gallery, FaceSettings(), request)
+            session = FaceSession(detector, embedder, gallery, FaceSettings(), request, recent=recent)
             for image in film:
                 now_us += FRAME_US
                 times.take(session, bare, image, now_us, bare_first=attempt % 2 == 0)

@@ -88,23 +88,23 @@ html, body { margin: 0; height: 100%; overflow: hidden; background: #eef2f6; col
 .nicegui-content, .q-page, .q-page-container { padding: 0 !important; gap: 0 !important; min-height: 0 !important; }
 .nicegui-content { display: block !important; height: 100vh; width: 100%; }
 .selftest { height: 100vh; display: flex; flex-direction: column; line-height: 1.25; }
-.top { height: 48px; flex: none; display: flex; align-items: center; gap: 16px; padding-left: 14px;
+.top { height: 42px; flex: none; display: flex; align-items: center; gap: 16px; padding-left: 14px;
   background: #0f2036; color: #fff; }
 .title { font-size: 20px; font-weight: 700; }
 .verdict { flex: 1 1 0; font-size: 17px; font-weight: 700; }
 .verdict-ok { color: #7fe0ae; } .verdict-failed { color: #ffb3b3; }
-.switch { width: 96px; height: 48px; display: flex; align-items: center; justify-content: center; font-size: 18px;
+.switch { width: 96px; height: 42px; display: flex; align-items: center; justify-content: center; font-size: 18px;
   color: #fff; background: #1d3553; text-decoration: none; }
-.columns { flex: 1 1 0; min-height: 0; display: flex; gap: 8px; padding: 8px; }
+.columns { flex: 1 1 0; min-height: 0; display: flex; gap: 8px; padding: 4px 8px; }
 .left { flex: none; width: 280px; } .hint { font-size: 22px; font-weight: 700; padding: 12px 4px; }
 .eye { width: 280px; height: 210px; position: relative; border-radius: 8px; overflow: hidden;
   background: #0f2036; }
 .eye .nothing { position: absolute; inset: 0; display: flex; align-items: center; justify-content: center;
   color: #d5dfec; font-size: 16px; }
 .eye img { position: absolute; width: 100%; height: 100%; object-fit: cover; transform: scaleX(-1); }
-.rows { flex: 1 1 0; min-width: 0; display: flex; flex-direction: column; gap: 3px; overflow-y: auto; }
+.rows { flex: 1 1 0; min-width: 0; display: flex; flex-direction: column; gap: 2px; overflow-y: auto; }
 .row { display: flex; gap: 8px; background: #fff; border-left: 8px solid #c3cdd9; border-radius: 6px;
-  padding: 1px 8px; min-height: 30px; flex: none; align-items: center; }
+  padding: 0 8px; min-height: 28px; flex: none; align-items: center; }
 .row-ok { border-color: #0a6b3d; } .row-doubt { border-color: #d08a00; } .row-failed { border-color: #a81e1e; }
 .what { flex: none; width: 124px; display: flex; gap: 6px; align-items: baseline; justify-content: space-between; }
 .part { font-size: 15px; font-weight: 700; } .state { font-size: 13px; color: #45546a; }
