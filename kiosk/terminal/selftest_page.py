@@ -106,7 +106,7 @@ html, body { margin: 0; height: 100%; overflow: hidden; background: #eef2f6; col
 .row { display: flex; gap: 8px; background: #fff; border-left: 8px solid #c3cdd9; border-radius: 6px;
   padding: 0 8px; min-height: 28px; flex: none; align-items: center; }
 .row-ok { border-color: #0a6b3d; } .row-doubt { border-color: #d08a00; } .row-failed { border-color: #a81e1e; }
-.what { flex: none; width: 124px; display: flex; gap: 6px; align-items: baseline; justify-content: space-between; }
+.what { flex: none; width: 164px; display: flex; gap: 6px; align-items: baseline; justify-content: space-between; }
 .part { font-size: 15px; font-weight: 700; } .state { font-size: 13px; color: #45546a; }
 .row-ok .state { color: #0a6b3d; } .row-doubt .state { color: #8a5200; } .row-failed .state { color: #a81e1e; }
 .words { flex: 1 1 0; min-width: 0; }
