@@ -357,9 +357,16 @@ class Attendant:
             with self._lock:
                 self._request = None
                 self._finish(result)
-            self._around.ended(result.verdict if result.receipt_code is not None else None)
+            self._tell_end(result)
             # Only now does anyone see it; the line is what a crash test holds the journal against.
             log.info("punch_shown", verdict=result.verdict, receipt=result.receipt_code)
+
+    def _tell_end(self, result: Result) -> None:
+        """Lamps and buzzer; whatever they do, the next worker is served."""
+        try:
+            self._around.ended(result.verdict if result.receipt_code is not None else None)
+        except Exception:
+            log.exception("end_not_told")
 
     def _run_errand(self, errand: Callable[[], None]) -> None:
         errand()

@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -192,6 +193,20 @@ def test_a_recorded_punch_is_shown_as_recorded_where_its_receipt_cannot_be_made(
         assert result.receipt_qr is None
         assert result.receipt_code == last_punch(kiosk).receipt
         assert result.reasons != ("error",)
+
+
+def test_a_lamp_that_breaks_keeps_nobody_from_punching(tmp_path: Path, scene: Scene) -> None:
+    with terminal(tmp_path, scene.open_camera) as kiosk:
+
+        def broken(_: object) -> None:
+            raise OSError("the lamp is gone")
+
+        kiosk.attendant._around = replace(kiosk.attendant._around, ended=broken)
+        codes = {
+            result_of(kiosk, None, lambda: kiosk.attendant.badge_pin(LogType.IN, "W-9", "135790")).receipt_code
+            for _ in range(2)
+        }
+        assert len(codes) == 2
 
 
 def test_an_attempt_that_the_worker_cancels_is_kept_and_says_so(tmp_path: Path, scene: Scene) -> None:
