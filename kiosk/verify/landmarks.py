@@ -51,7 +51,12 @@ class Landmarks:
     @cached_property
     def pixels(self) -> NDArray[np.float32]:
         """x and y in pixels, (478, 2)."""
-        return self.points[:, :2] * np.array([self.width, self.height], np.float32)
+        return self.scaled[:, :2]
+
+    @cached_property
+    def scaled(self) -> NDArray[np.float32]:
+        """All three axes in pixels, (478, 3): x and z are given by the image's width, y by its height."""
+        return self.points * np.array([self.width, self.height, self.width], np.float32)
 
     @cached_property
     def box(self) -> tuple[float, float, float, float]:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
     from kiosk.verify.landmarks import Landmarks
 
@@ -31,26 +30,21 @@ _EYES = np.array([263, 387, 385, 362, 380, 373, 33, 160, 158, 133, 153, 144])  #
 
 def yaw_deg(face: Landmarks) -> float:
     """Return the turn of the head in degrees, positive to the person's own left."""
-    across = (_pixels(face, _RIGHT_IDS) - _pixels(face, _LEFT_IDS)).sum(axis=0).tolist()
+    across = (face.scaled[_RIGHT_IDS] - face.scaled[_LEFT_IDS]).sum(axis=0).tolist()
     return math.degrees(math.atan2(across[2], math.hypot(across[0], across[1])))
 
 
 def pitch_deg(face: Landmarks) -> float:
     """Return the nod of the head in degrees, positive upwards."""
-    forehead, chin = _pixels(face, _FOREHEAD_AND_CHIN).tolist()
+    forehead, chin = face.scaled[_FOREHEAD_AND_CHIN].tolist()
     back, down = chin[2] - forehead[2], math.hypot(chin[0] - forehead[0], chin[1] - forehead[1])
     return math.degrees(math.atan2(-back, down)) - PITCH_AT_EYE_LEVEL_DEG
 
 
 def eye_aspect_ratio(face: Landmarks) -> tuple[float, float]:
     """Return height over width of (the person's left eye, the right): 0.19-0.45 open, about 0.1 closed."""
-    points = [(x, y) for x, y, _ in _pixels(face, _EYES).tolist()]
+    points = [(x, y) for x, y, _ in face.scaled[_EYES].tolist()]
     return _ratio(points[:6]), _ratio(points[6:])
-
-
-def _pixels(face: Landmarks, ids: NDArray[np.intp]) -> NDArray[np.float32]:
-    """These points with all three axes in pixels: x and z are given by the image's width, y by its height."""
-    return face.points[ids] * np.array([face.width, face.height, face.width], np.float32)
 
 
 def _ratio(eye: list[tuple[float, float]]) -> float:
