@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-
     from kiosk.verify.landmarks import Landmarks
 
 # Points of the face that mirror each other and hardly move with expression: (image's left, image's right).

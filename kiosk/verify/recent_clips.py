@@ -1,6 +1,6 @@
 """Has this attempt been seen before? Each leaves a sequence of perceptual hashes of its face, to find replays by.
 
-A hash is 64 bits of which neighbour is brighter (difference hash) in the face's box: nobody is recognised by it, no
+A hash is 64 bits of which neighbour is brighter (difference hash) in the aligned face: nobody is recognised by it, no
 face can be made of it, and it stays in memory only. Found is a clip that comes again picture for picture, as one that
 is fed into the camera's cable; one that was filmed off a screen is no nearer than the same person's next turn.
 """
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+
+from kiosk.verify.quality import aligned_crop
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -80,14 +82,8 @@ def likeness(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
 
 def face_hash(image_bgr: NDArray[np.uint8], face: Landmarks) -> NDArray[np.uint8]:
     """Return the 64 bits of one face, (8,) bytes."""
-    height, width = image_bgr.shape[:2]
-    x0, y0, x1, y1 = face.box
-    left, top = max(int(x0 * width), 0), max(int(y0 * height), 0)
-    right, bottom = max(int(x1 * width), left + 2), max(int(y1 * height), top + 2)
-    # Every second pixel is plenty for 72 cells; turning the face upright first would cost four times as much a frame.
-    small = cv2.resize(image_bgr[top:bottom:2, left:right:2], (9, 8), interpolation=cv2.INTER_AREA)
-    grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
-    return np.packbits(grey[:, 1:] > grey[:, :-1])
+    crop = cv2.resize(aligned_crop(image_bgr, face), (9, 8), interpolation=cv2.INTER_AREA)
+    return np.packbits(crop[:, 1:] > crop[:, :-1])
 
 
 def _apart(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.int64]:

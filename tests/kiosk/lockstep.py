@@ -72,6 +72,7 @@ class Stage:
         self.wanted = threading.Event()  # an attempt waits for the next picture
         self.rested = threading.Event()  # whoever stands there has begun anew since the last attempt
         self.kiosk: Kiosk | None = None
+        self.seed = SEED  # of the person; another one for each attempt
 
     def stand(self, who: str) -> None:
         """The worker is always there."""
@@ -86,8 +87,8 @@ class Stage:
         return self.kiosk is not None and self.kiosk.attendant._view.phase not in (Phase.IDLE, Phase.RESULT)
 
     def actor(self) -> Actor:
-        """Somebody who moves the same way each time."""
-        return living_person(self.person, seed=SEED)
+        """Somebody who moves a little differently each time, as the living do: the same movement again is a replay."""
+        return living_person(self.person, seed=self.seed)
 
 
 class _LockstepCamera:
@@ -139,6 +140,7 @@ def lockstep_terminal(folder: Path, stage: Stage, patch: pytest.MonkeyPatch, **c
 
         def tap_at_rest(log_type: LogType, badge: str | None) -> None:
             assert stage.rested.wait(PATIENCE_S), "the camera gives no pictures"
+            stage.seed += 1  # whoever stands there next
             tap(log_type, badge)
 
         eyes.wait_newer = ask_and_wait  # type: ignore[method-assign]

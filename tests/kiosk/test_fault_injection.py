@@ -19,6 +19,7 @@ from kiosk.policy import FACE_SIGNS
 from tests.kiosk.lockstep import Stage, lockstep_terminal
 from tests.kiosk.test_app import (
     PIN,
+    TRIES,
     WORKER,
     last_punch,
     result_of,
@@ -106,7 +107,8 @@ def test_no_function_on_the_way_to_a_verdict_can_fail_into_verified(
         if fault == "raises" or answers(function)
     ]
     if any(tried):
-        assert punch(kiosk, Method.FACE) is Verdict.VERIFIED, f"it did not come back: {last_punch(kiosk)}"
+        back = any(punch(kiosk, Method.FACE) is Verdict.VERIFIED for _ in range(TRIES))
+        assert back, f"it did not come back: {last_punch(kiosk)}"
 
 
 def broke_openly(check: Check) -> bool:
