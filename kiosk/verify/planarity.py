@@ -40,7 +40,7 @@ OUTLIER_OF_EYE_DISTANCE = 0.02  # 1.3 px after scaling: above the noise of flow,
 # Following costs a millisecond, and a head waits longer than it turns: still frames are skipped, up to a tenth of a
 # second, in which paper swung at a hand's pace (a second for 70 degrees) moves less than the search reaches.
 FOLLOW_EVERY_US = 100_000
-FOLLOW_MOVED_DEG = 1.5
+FOLLOW_MOVED_DEG = 2.5
 # From one followed frame to the next a face moves almost as an affine map would have it. A point this far from there
 # sits on something else now: a paper's edge that passed, another face. What it adds looks like depth: it is dropped.
 STRAY_OF_EYE_DISTANCE = 0.5
@@ -166,23 +166,39 @@ def _corners(grey: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.flo
 def _affine_misfit(before: _Points, after: _Points) -> NDArray[np.float64]:
     """Return how far each point is, in px, from where the best affine map of all of them would have it."""
     a, b = before - before.mean(axis=0), after - after.mean(axis=0)
-    moments = a.T @ a
-    if np.linalg.det(moments) > 0:  # else all lie in one line, and what moved at all counts as misfit
-        a = a @ np.linalg.solve(moments, a.T @ b)
-    off = a - b
-    return np.asarray(np.sqrt((off * off).sum(axis=1)), np.float64)
+    linear = _linear_part(a, b)  # None: all lie in one line, and what moved at all counts as misfit
+    off = (a if linear is None else a @ np.array(linear, np.float32)) - b
+    return np.asarray(np.hypot(off[:, 0], off[:, 1]), np.float64)
 
 
 def _squeeze(origin: _Points, now: _Points) -> float:
     """Return the ratio of the smaller to the larger stretch of the best affine map; 1 with too few points."""
     if len(now) < MIN_POINTS:
         return 1.0
-    a, b = origin - origin.mean(axis=0), now - now.mean(axis=0)
-    moments = a.T @ a
-    if np.linalg.det(moments) <= 0:
+    linear = _linear_part(origin - origin.mean(axis=0), now - now.mean(axis=0))
+    if linear is None:
         return 1.0
-    stretches = np.linalg.svd(np.linalg.solve(moments, a.T @ b), compute_uv=False)
-    return float(stretches[1] / stretches[0]) if stretches[0] > 0 else 1.0
+    (p, q), (r, s) = linear
+    squares, area = p * p + q * q + r * r + s * s, abs(p * s - q * r)
+    # Of the two stretches the squares add up to `squares` and the product is `area`.
+    larger = math.sqrt((squares + math.sqrt(max(squares * squares - 4 * area * area, 0.0))) / 2)
+    return area / (larger * larger) if larger > 0 else 1.0
+
+
+def _linear_part(a: _Points, b: _Points) -> tuple[tuple[float, float], tuple[float, float]] | None:
+    """Return the 2x2 matrix that takes centred `a` to centred `b` best, or None where `a` lies in one line.
+
+    Written out: for two unknowns numpy's solver takes five times as long to be called as to solve.
+    """
+    (xx, xy), (_, yy) = (a.T @ a).tolist()
+    area = xx * yy - xy * xy
+    if area <= 0:
+        return None
+    (xu, xv), (yu, yv) = (a.T @ b).tolist()
+    return (
+        ((yy * xu - xy * yu) / area, (yy * xv - xy * yv) / area),
+        ((xx * yu - xy * xu) / area, (xx * yv - xy * xv) / area),
+    )
 
 
 def _region(face: Landmarks, shape: tuple[int, ...]) -> tuple[int, int, int, int]:

@@ -8,6 +8,7 @@ is fed into the camera's cable; one that was filmed off a screen is no nearer th
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import cv2
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from kiosk.verify.landmarks import Landmarks
 
 KEPT = 200  # attempts: a morning's queue and an evening's; 2 KB each
-LONGEST = 250  # frames of one attempt, ten seconds at 25 a second: later ones are left out
+LONGEST = 250  # hashes of one attempt, ten seconds at 25 frames a second: later ones are left out
+REST_EVERY = 3  # frames at rest: their hashes only say what the movement starts from
 MOVED_BITS = 10  # of 64, from how the face was at rest: a turn, not a sway
 LEAST_MOVED = 5  # frames of a movement in common
 # Of 64, mean over the frames that moved. Measured on synthetic turns: the same pictures again 0; compressed anew 0.5;
@@ -30,53 +32,68 @@ SAME_BITS = 0.3
 _BITS_OF = np.array([bin(byte).count("1") for byte in range(256)], np.uint8)
 
 
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """What is kept of one attempt."""
+
+    hashes: NDArray[np.uint8]  # (N, 8) bytes: some of the frames at rest, then every frame from the first prompt on
+    rest: int  # how many of them are from before the first prompt
+
+
 class HashSequence:
-    """The hashes of one attempt, a frame each."""
+    """The hashes of one attempt as it goes on."""
 
     def __init__(self) -> None:
         self._bytes: list[NDArray[np.uint8]] = []
+        self._rest = self._still = 0
 
-    def add(self, image_bgr: NDArray[np.uint8], face: Landmarks) -> None:
-        """Take the face of a frame."""
+    def add(self, image_bgr: NDArray[np.uint8], face: Landmarks, *, at_rest: bool = False) -> None:
+        """Take the face of a frame; `at_rest`: nothing has been asked yet."""
+        if at_rest:
+            self._still += 1
+            if self._still % REST_EVERY != 1:
+                return
         if len(self._bytes) < LONGEST:
             self._bytes.append(face_hash(image_bgr, face))
+            self._rest += at_rest
 
     @property
-    def hashes(self) -> NDArray[np.uint8]:
-        """All hashes, (N, 8) bytes."""
-        return np.array(self._bytes, np.uint8).reshape(-1, 8)
+    def clip(self) -> Clip:
+        """What has been seen so far."""
+        return Clip(np.array(self._bytes, np.uint8).reshape(-1, 8), self._rest)
 
 
 class RecentClips:
     """The sequences of this terminal's last attempts."""
 
     def __init__(self, kept: int = KEPT) -> None:
-        self._clips: deque[NDArray[np.uint8]] = deque(maxlen=kept)
+        self._clips: deque[Clip] = deque(maxlen=kept)
 
-    def seen_before(self, sequence: HashSequence) -> bool:
+    def seen_before(self, clip: Clip) -> bool:
         """Whether the movement of this attempt is that of an earlier one, shifted in time at most."""
-        hashes = sequence.hashes
-        return any(likeness(hashes, earlier) <= SAME_BITS for earlier in self._clips)
+        return any(likeness(clip, earlier) <= SAME_BITS for earlier in self._clips)
 
-    def keep(self, sequence: HashSequence) -> None:
+    def keep(self, clip: Clip) -> None:
         """Remember an attempt."""
-        if len(sequence.hashes):
-            self._clips.append(sequence.hashes)
+        if len(clip.hashes):
+            self._clips.append(clip)
 
 
-def likeness(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+def likeness(one: Clip, other: Clip) -> float:
     """Return the mean number of differing bits over what moved in `one` at the best shift; 64: too little did."""
-    moved = np.flatnonzero(_from_rest(one) >= MOVED_BITS)
-    if len(moved) < LEAST_MOVED or len(other) < LEAST_MOVED:
+    mine, others = one.hashes, other.hashes
+    from_rest = _from_rest(one)
+    moved = np.flatnonzero(from_rest >= MOVED_BITS)
+    if len(moved) < LEAST_MOVED or len(others) < LEAST_MOVED:
         return 64.0
     # The frame that moved most says which shifts are worth a look: those that show it again.
-    anchor = int(moved[np.argmax(_from_rest(one)[moved])])
-    shifts = np.flatnonzero(_apart(one[anchor], other) <= 1) - anchor
+    anchor = int(moved[np.argmax(from_rest[moved])])
+    shifts = np.flatnonzero(_apart(mine[anchor], others) <= 1) - anchor
     best = 64.0
     for shift in shifts.tolist():
-        places = moved[(moved + shift >= 0) & (moved + shift < len(other))]
+        places = moved[(moved + shift >= 0) & (moved + shift < len(others))]
         if len(places) >= LEAST_MOVED:
-            best = min(best, float(_apart(one[places], other[places + shift]).mean()))
+            best = min(best, float(_apart(mine[places], others[places + shift]).mean()))
     return best
 
 
@@ -90,7 +107,7 @@ def _apart(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.int64
     return np.asarray(_BITS_OF[np.bitwise_xor(one, other)].sum(axis=-1, dtype=np.int64))
 
 
-def _from_rest(hashes: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Return how many bits each hash is from where the sequence began, which was at rest."""
-    bits = np.unpackbits(hashes[: max(len(hashes) // 4, 1)], axis=1)
-    return _apart(hashes, np.packbits(bits.mean(axis=0) > 0.5))
+def _from_rest(clip: Clip) -> NDArray[np.int64]:
+    """Return how many bits each hash is from how the face was at rest: without a frame of that, as it began."""
+    bits = np.unpackbits(clip.hashes[: max(clip.rest, 1)], axis=1)
+    return _apart(clip.hashes, np.packbits(bits.mean(axis=0) > 0.5))

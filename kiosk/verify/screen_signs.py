@@ -43,10 +43,10 @@ class ScreenSigns:
         self._peaks: list[float] = []
         self._hashes = HashSequence()
 
-    def offer(self, mono_us: int, image_bgr: NDArray[np.uint8], face: Landmarks) -> None:
-        """Look at this frame if it is time to."""
+    def offer(self, mono_us: int, image_bgr: NDArray[np.uint8], face: Landmarks, *, at_rest: bool = False) -> None:
+        """Look at this frame if it is time to; `at_rest`: nothing has been asked yet."""
         if self._recent is not None:
-            self._hashes.add(image_bgr, face)
+            self._hashes.add(image_bgr, face, at_rest=at_rest)
         if self._looks >= LOOKS or (self._next_us is not None and mono_us < self._next_us):
             return
         self._next_us = mono_us + LOOK_EVERY_US
@@ -60,7 +60,8 @@ class ScreenSigns:
         """Return what was counted; call it once, at the end: the attempt is remembered as one that was here."""
         replayed = False
         if self._recent is not None:
-            replayed = self._recent.seen_before(self._hashes)
-            self._recent.keep(self._hashes)
+            clip = self._hashes.clip
+            replayed = self._recent.seen_before(clip)
+            self._recent.keep(clip)
         second = sorted(self._peaks)[-2] if len(self._peaks) > 1 else 0.0
         return SignsSeen(self._looks, self._framed, second, replayed)

@@ -276,7 +276,7 @@ class FaceSession:
         if self._signs is None:
             return
         try:
-            self._signs.offer(mono_us, image, face)
+            self._signs.offer(mono_us, image, face, at_rest=not self._prompted)
         except Exception as error:  # the attempt goes on; this check cannot pass any more
             self._signs = None
             self._broken("screen_signs", error)

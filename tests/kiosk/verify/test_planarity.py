@@ -165,7 +165,7 @@ def test_a_frame_that_is_passed_over_is_said_to_be() -> None:
     tracker = PlaneTracker(picture, still_detector().detect(picture, 0)[0], 0)
     assert tracker.offer(0, picture, 0)
     assert not tracker.offer(33_000, picture, 0)
-    assert tracker.offer(66_000, picture, 2)
+    assert tracker.offer(66_000, picture, 3)
 
 
 def _face(person: LivingPerson) -> Landmarks:

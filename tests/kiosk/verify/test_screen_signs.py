@@ -12,7 +12,7 @@ from evidence.events import Ask
 from kiosk.verify.landmarks import Landmarks
 from kiosk.verify.liveness import ScreenLimits, screen_check
 from kiosk.verify.moire import moire_peak
-from kiosk.verify.recent_clips import HashSequence, RecentClips
+from kiosk.verify.recent_clips import REST_EVERY, Clip, HashSequence, RecentClips
 from kiosk.verify.screen_frame import framed
 from kiosk.verify.screen_signs import LOOK_EVERY_US, LOOKS, ScreenSigns
 from tests.support.faces import still_detector
@@ -101,17 +101,18 @@ def test_a_face_at_the_edge_has_no_spectrum() -> None:
 # Clips that were here before
 
 
-def movement(seed: int, *, first: int = 0) -> HashSequence:
+def movement(seed: int, *, first: int = 0) -> Clip:
     """The hashes of one turn at the gate from its frame `first` on; the same seed gives the same pictures."""
     actor: Actor = living_person(person("astronaut"), seed=seed)
     actor.begin(Ask.TURN_LEFT, 1_500_000)
     hashes = HashSequence()
     for number in range(first, 32):
-        image = grainy(actor.picture(1_000_000 + number * 66_000), 100 * seed + number)
+        now_us = 1_000_000 + number * 66_000
+        image = grainy(actor.picture(now_us), 100 * seed + number)
         faces = still_detector().detect(image, 0)
         if faces:
-            hashes.add(image, faces[0])
-    return hashes
+            hashes.add(image, faces[0], at_rest=now_us < 1_500_000)
+    return hashes.clip
 
 
 def test_a_clip_fed_in_again_is_known_even_from_its_middle_and_another_turn_of_the_same_person_is_not() -> None:
@@ -128,8 +129,16 @@ def test_who_only_stood_there_was_not_here_before() -> None:
         hashes = HashSequence()
         for _ in range(20):
             hashes.add(image, face)
-        assert not recent.seen_before(hashes)
-        recent.keep(hashes)
+        assert not recent.seen_before(hashes.clip)
+        recent.keep(hashes.clip)
+
+
+def test_at_rest_every_third_frame_is_hashed_and_from_the_prompt_on_every_one() -> None:
+    image = person("astronaut").render(Pose())
+    face, hashes = seen(image), HashSequence()
+    for number in range(3 * REST_EVERY + 4):
+        hashes.add(image, face, at_rest=number < 3 * REST_EVERY)
+    assert (hashes.clip.rest, len(hashes.clip.hashes)) == (3, 3 + 4)
 
 
 # A few looks
