@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
+import platform
+import subprocess
 import sys
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -45,4 +49,19 @@ def command(
         )
     console.print(table)
     if json_file is not None:
-        json_file.write_text(json.dumps([{**asdict(row), "ratio": row.ratio} for row in rows], indent=1) + "\n")
+        figures = [{**asdict(row), "ratio": row.ratio} for row in rows]
+        json_file.write_text(json.dumps({**_circumstances(root), "rows": figures}, indent=1) + "\n")
+
+
+def _circumstances(root: Path) -> dict[str, object]:
+    """Return what a reader of the figures has to know: when, at which commit, on what."""
+    asked = subprocess.run(  # noqa: S607
+        ["git", "describe", "--always", "--dirty"], cwd=root, capture_output=True, text=True, check=False
+    )
+    return {
+        "measured": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": asked.stdout.strip() or None,
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+    }
