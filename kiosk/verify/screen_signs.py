@@ -1,7 +1,7 @@
 """Signs that the face is shown by a thing: a frame round it, a screen's pixels in it, a clip that was here before.
 
-Looks at a few frames of an attempt, since each look costs as much as a landmark. Measures and counts; what the counts
-mean is decided in `liveness`.
+A few frames of an attempt are kept and looked at when it is over: a look costs as much as the landmarks of a frame.
+Measures and counts; what the counts mean is decided in `liveness`.
 """
 
 from __future__ import annotations
@@ -34,34 +34,31 @@ class SignsSeen:
 
 
 class ScreenSigns:
-    """Offer every frame with a face that is looked at; then `seen`."""
+    """Offer every frame with a face; then `seen`. Holds up to LOOKS frames meanwhile."""
 
     def __init__(self, recent: RecentClips | None = None) -> None:
         self._recent = recent
         self._next_us: int | None = None
-        self._looks = self._framed = 0
-        self._peaks: list[float] = []
+        self._kept: list[tuple[NDArray[np.uint8], Landmarks]] = []
         self._hashes = HashSequence()
 
     def offer(self, mono_us: int, image_bgr: NDArray[np.uint8], face: Landmarks, *, at_rest: bool = False) -> None:
-        """Look at this frame if it is time to; `at_rest`: nothing has been asked yet."""
+        """Keep this frame if it is time to; `at_rest`: nothing has been asked yet."""
         if self._recent is not None:
             self._hashes.add(image_bgr, face, at_rest=at_rest)
-        if self._looks >= LOOKS or (self._next_us is not None and mono_us < self._next_us):
+        if len(self._kept) >= LOOKS or (self._next_us is not None and mono_us < self._next_us):
             return
         self._next_us = mono_us + LOOK_EVERY_US
-        self._looks += 1
-        self._framed += framed(image_bgr, face)
-        peak = moire_peak(image_bgr, face)
-        if peak is not None:
-            self._peaks.append(peak)
+        self._kept.append((image_bgr.copy(), face))
 
     def seen(self) -> SignsSeen:
-        """Return what was counted; call it once, at the end: the attempt is remembered as one that was here."""
+        """Look, count, let the frames go; call it once, at the end: the attempt is remembered as one that was here."""
         replayed = False
         if self._recent is not None:
             clip = self._hashes.clip
             replayed = self._recent.seen_before(clip)
             self._recent.keep(clip)
-        second = sorted(self._peaks)[-2] if len(self._peaks) > 1 else 0.0
-        return SignsSeen(self._looks, self._framed, second, replayed)
+        kept, self._kept = self._kept, []
+        rectangles = sum(framed(image, face) for image, face in kept)
+        peaks = sorted(peak for image, face in kept if (peak := moire_peak(image, face)) is not None)
+        return SignsSeen(len(kept), rectangles, peaks[-2] if len(peaks) > 1 else 0.0, replayed)

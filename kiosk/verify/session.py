@@ -119,7 +119,8 @@ class FaceSession:
         liveness has failed, to measure each check by itself; never at a gate.
         """
         self._match_anyway = match_anyway
-        self._detector, self._embedder, self._gallery = detector, embedder, gallery
+        self._detector, self._gallery = detector, gallery
+        self.embedder = embedder
         self._settings, self._request = settings, request
         rules = settings.challenge_rules
         self._challenge: Challenge | None = None
@@ -131,8 +132,8 @@ class FaceSession:
         self._flash_due: tuple[int, Colour] | None = None
         self._quality: quality.Quality | None = None
         self._good_frames = 0
-        self._tracker: PlaneTracker | None = None
-        self._fit: PlaneFit | None = None
+        self._tracker: PlaneTracker | None = None  # of the turn that is asked now
+        self._turned: PlaneTracker | None = None  # of the last turn that was answered
         self._candidate: _Candidate | None = None
         self._answered: _Candidate | None = None  # the frame of the last answer, of the turn's where there is one
         self._checks: dict[str, Check] = {}
@@ -303,13 +304,20 @@ class FaceSession:
             return False
 
     def _end_turn(self) -> None:
-        tracker, self._tracker = self._tracker, None
-        if tracker is None:
-            return
+        """Let the points go; they are judged when the attempt is over, for a fit takes longer than a frame does."""
+        self._turned, self._tracker = self._tracker or self._turned, None
+
+    def _fitted(self) -> PlaneFit | None:
+        """Judge the points of the last turn; None: nobody turned, or it broke."""
+        self._end_turn()
+        turned, self._turned = self._turned, None
+        if turned is None:
+            return None
         try:
-            self._fit = tracker.fit()
+            return turned.fit()
         except Exception as error:
             self._broken("planarity", error)
+            return None
 
     def _consider(self, face: Landmarks, image: NDArray[np.uint8], yaw: float) -> None:
         """Keep the most frontal good frame of the prompts, of the turn's where there is one.
@@ -336,12 +344,12 @@ class FaceSession:
             return None
         at_most = self._settings.identify_at_most
         try:
-            limits = self._settings.match_limits_for(self._embedder.model_id)
-            vector = self._embedder.embed(self._candidate.image, self._candidate.face)
+            limits = self._settings.match_limits_for(self.embedder.model_id)
+            vector = self.embedder.embed(self._candidate.image, self._candidate.face)
             if not self._same_as_answered(vector) and not self._match_anyway:
                 return None
             identity = identity_check(
-                vector, self._embedder.model_id, self._gallery, self._request.badge, limits, at_most
+                vector, self.embedder.model_id, self._gallery, self._request.badge, limits, at_most
             )
         except Exception as error:
             self._broken("face_match", error)
@@ -354,12 +362,12 @@ class FaceSession:
         if self._answered is None:
             return True
         try:
-            answered = self._embedder.embed(self._answered.image, self._answered.face)
+            answered = self.embedder.embed(self._answered.image, self._answered.face)
             apart = distance(vector, answered)
         except Exception as error:
             self._broken("continuity", error)
             return True  # not_run is never verified; the match may still tell who it was
-        if apart <= self._settings.same_face_distance_for(self._embedder.model_id):
+        if apart <= self._settings.same_face_distance_for(self.embedder.model_id):
             return True
         self._checks["continuity"] = liveness.continuity_check(self._continuity, changed=True)
         return False
@@ -372,12 +380,11 @@ class FaceSession:
             self._checks.setdefault("challenge", liveness.challenge_check(self._challenge))
         if not self._challenge.prompts:
             return
-        self._end_turn()
         self._judge_signs()
         self._judge_flash()
-        limits = self._settings.planarity_limits
-        if self._fit is not None or self._challenge.stage is Stage.PASSED:
-            self._checks.setdefault("planarity", liveness.planarity_check(self._fit, limits))
+        fit = self._fitted()
+        if fit is not None or self._challenge.stage is Stage.PASSED:
+            self._checks.setdefault("planarity", liveness.planarity_check(fit, self._settings.planarity_limits))
         if self._challenge.stage in (Stage.PASSED, Stage.FAILED) or self._continuity.code:
             self._checks.setdefault("continuity", liveness.continuity_check(self._continuity))
 
@@ -420,8 +427,8 @@ class FaceSession:
         if record is not None and self._request.excused:
             record = record.model_copy(update={"excused": self._request.excused})
         self.result = FaceResult(worker, name, checks, record)
-        self._phase, self._hint, self._candidate, self._tracker = FacePhase.DONE, None, None, None
-        self._answered = None
+        self._phase, self._hint, self._candidate, self._answered = FacePhase.DONE, None, None, None
+        self._tracker = self._turned = None
 
     def _broken(self, name: str, error: Exception) -> None:
         self._checks[name] = _not_run(name, f"error: {type(error).__name__}: {error}"[:400])
