@@ -8,10 +8,9 @@ from typing import Any
 
 import structlog
 from sqlalchemy import func
-from sqlalchemy.dialects.sqlite import insert
 from sqlmodel import Session, select
 
-from collector.database import insert_many
+from collector.database import insert_into, insert_many
 from collector.errors import LedgerConflict, UnknownKind
 from collector.ledger.leaves import SALT_BYTES, leaf_hash, seal
 from collector.ledger.models import LedgerEntry
@@ -90,7 +89,7 @@ class Appender:
         """Insert entries and derived rows; return the entries without one. Raises LedgerConflict."""
         if not self._rows:
             return []
-        entries = insert(LedgerEntry).on_conflict_do_nothing()
+        entries = insert_into(self._session, LedgerEntry).on_conflict_do_nothing()
         if insert_many(self._session, entries, self._rows) != len(self._rows):
             raise LedgerConflict("another writer holds a place that this batch was to take")
         projected: dict[Any, list[dict[str, Any]]] = {}
@@ -107,7 +106,7 @@ class Appender:
                 if one is not None:
                     projected.setdefault(one.table, []).append(one.row)
         for table, rows in projected.items():
-            insert_many(self._session, insert(table), rows)
+            insert_many(self._session, insert_into(self._session, table), rows)
         return failed
 
 

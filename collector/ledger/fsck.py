@@ -21,6 +21,7 @@ from collector.errors import UnknownKind
 from collector.ledger.leaves import SALT_BYTES, leaf_hash, seal
 from collector.ledger.models import Chain, LedgerEntry
 from collector.ledger.projection import TABLES, project
+from collector.schema import HEAD, held_revision
 from evidence.chain import Head, follow
 from evidence.envelope import EVENT_TYPE, Envelope
 from evidence.errors import EvidenceError, InvalidBody
@@ -89,6 +90,7 @@ def check_ledger(database: Database, seal_key: bytes) -> LedgerReport:
             keys.setdefault(key.device, []).append(key)
         state = _State(session, seal_key, report, keys)
         try:
+            _compare("alembic_version", "", {"version_num": HEAD}, {"version_num": held_revision(session.connection())})
             for page in _pages(session):
                 _check_page(state, page)
             _check_chains(state)
