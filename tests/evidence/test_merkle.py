@@ -227,6 +227,16 @@ def test_a_size_is_bound_by_root_and_proof_together() -> None:
                         verify_consistency(other, root_of(MANY[:other]), new, root_of(MANY[:new]), proof)
 
 
+def test_a_root_is_not_shown_as_that_of_a_larger_tree() -> None:
+    root, path = root_of(MANY[:8]), inclusion_proof(3, 8, MANY)
+    growth, older = consistency_proof(3, 8, MANY), root_of(MANY[:3])
+    for size in (9, 16, 17, 1000):
+        with pytest.raises(InclusionFailed, match="shorter"):
+            verify_inclusion(MANY[3], 3, size, path, root)
+        with pytest.raises(ConsistencyFailed, match="shorter"):
+            verify_consistency(3, older, size, root, growth)
+
+
 def test_nothing_is_proved_of_what_is_not_there() -> None:
     for index, size in ((0, 0), (3, 3), (-1, 3)):
         with pytest.raises(InclusionFailed):
