@@ -213,6 +213,54 @@ class CommandReplayed(CommandError):
     code = "command_replayed"
 
 
+class InvalidNote(EncodingError):
+    """The bytes are not a C2SP signed note."""
+
+    code = "invalid_note"
+
+
+class InvalidCheckpoint(EncodingError):
+    """The signed note is not a checkpoint."""
+
+    code = "invalid_checkpoint"
+
+
+class InvalidProof(EncodingError):
+    """The text is not a C2SP tlog-proof."""
+
+    code = "invalid_proof"
+
+
+class LedgerError(EvidenceError):
+    """What a ledger shows does not hold together."""
+
+    code = "ledger"
+
+
+class InclusionFailed(LedgerError):
+    """The proof does not show this leaf at this place of this tree."""
+
+    code = "inclusion_failed"
+
+
+class ConsistencyFailed(LedgerError):
+    """The newer tree does not begin with the older one."""
+
+    code = "consistency_failed"
+
+
+class WrongOrigin(LedgerError):
+    """The checkpoint is of another ledger."""
+
+    code = "wrong_origin"
+
+
+class MissingCosignatures(LedgerError):
+    """Fewer witnesses have signed the checkpoint than the policy wants."""
+
+    code = "missing_cosignatures"
+
+
 def by_code(code: str) -> type[EvidenceError] | None:
     """The error that bears this code, or None."""
     return _find(EvidenceError, code)

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from evidence.errors import BadSignature, InvalidKey
 
 SIGNATURE_BYTES = 64  # both algorithms: R || S
+_ED25519_SPKI = bytes.fromhex("302a300506032b6570032100")  # RFC 8410: what stands before the 32 bytes of the key
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # SEC 2, secp256r1
 _ED25519_PRIME = 2**255 - 19  # RFC 8032 section 5.1: a y coordinate at or above it is not an encoding
 # y coordinates of the eight points of small order on edwards25519: a signature under such a key says nothing about
@@ -63,6 +64,20 @@ class PublicKey:
     def text(self) -> str:
         """One line to copy: `algorithm:base64(SPKI)`."""
         return f"{self.algorithm}:{base64.b64encode(self.spki).decode()}"
+
+    @classmethod
+    def from_ed25519(cls, raw: bytes) -> PublicKey:
+        """Make an Ed25519 key of its 32 bytes (RFC 8032). Raises InvalidKey."""
+        key = cls(Algorithm.ED25519, _ED25519_SPKI + raw)
+        _load(key.algorithm, key.spki)
+        return key
+
+    @property
+    def ed25519_raw(self) -> bytes:
+        """The 32 bytes of an Ed25519 key (RFC 8032). Raises InvalidKey for another algorithm."""
+        if self.algorithm is not Algorithm.ED25519:
+            raise InvalidKey(f"an Ed25519 key is needed here, this one is of {self.algorithm}")
+        return self.spki[len(_ED25519_SPKI) :]
 
     @classmethod
     def parse(cls, text: str) -> PublicKey:

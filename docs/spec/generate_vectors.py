@@ -20,10 +20,14 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from evidence.canonical import MAX_DEPTH, canonical
+from evidence.checkpoint import Checkpoint, sign_checkpoint
 from evidence.envelope import EVENT_TYPE, PUNCH_RECEIPT_TYPE, RECEIPT_TYPE, Envelope, Signature, sign
 from evidence.events import ClockReading, Event
 from evidence.keys import Ed25519Key, Es256Key, PublicKey, SigningKey, low_s
+from evidence.merkle import consistency_proof, inclusion_proof, leaf_hash, root_of
+from evidence.note import NoteSignature, NoteSigner, SignatureType
 from evidence.receipt import PunchReceipt, Receipt, sign_receipt
+from evidence.tlog_proof import TlogProof
 
 CHAIN, OTHER_CHAIN, BOOT = "c0" * 16, "d0" * 16, "b0" * 16
 TIME = "2026-03-01T08:00:00.000Z"
@@ -365,6 +369,114 @@ def punch_receipt_vectors() -> dict[str, Any]:
     }
 
 
+LEAVES = [leaf_hash(bytes([number]) * 32) for number in [*range(256), *range(44)]]
+
+
+def merkle_vectors() -> dict[str, Any]:
+    """Roots of growing trees, and proofs with the trees they are for."""
+    sizes = [0, 1, 2, 3, 4, 5, 7, 8, 9, 255, 256, 257, 300]
+    places = [(0, 1), (0, 2), (1, 2), (2, 3), (4, 7), (6, 7), (0, 256), (255, 256), (256, 257), (123, 300), (299, 300)]
+    growths = [(0, 5), (1, 2), (2, 3), (3, 7), (4, 7), (6, 8), (7, 7), (255, 256), (256, 300), (257, 300), (299, 300)]
+    bad_path = [one.hex() for one in inclusion_proof(4, 7, LEAVES)]
+    bad_growth = [one.hex() for one in consistency_proof(3, 7, LEAVES)]
+    return {
+        "leaf_data": "leaf n is the hash of 32 bytes n (300 leaves, n modulo 256)",
+        "roots": [{"size": size, "root": root_of(LEAVES[:size]).hex()} for size in sizes],
+        "inclusion": [
+            {"index": index, "size": size, "path": [one.hex() for one in inclusion_proof(index, size, LEAVES)]}
+            for index, size in places
+        ],
+        "consistency": [
+            {"old": old, "new": new, "proof": [one.hex() for one in consistency_proof(old, new, LEAVES)]}
+            for old, new in growths
+        ],
+        "bad_inclusion": [
+            {"name": "another place", "index": 3, "size": 7, "path": bad_path},
+            {"name": "a step missing", "index": 4, "size": 7, "path": bad_path[:-1]},
+            {"name": "a step too many", "index": 4, "size": 7, "path": [*bad_path, "00" * 32]},
+            {"name": "steps swapped", "index": 4, "size": 7, "path": bad_path[::-1]},
+            {"name": "a place beyond the end", "index": 7, "size": 7, "path": bad_path},
+        ],
+        "bad_consistency": [
+            {"name": "another older size", "old": 2, "new": 7, "proof": bad_growth},
+            {"name": "a step missing", "old": 3, "new": 7, "proof": bad_growth[:-1]},
+            {"name": "a step too many", "old": 3, "new": 7, "proof": [*bad_growth, "00" * 32]},
+            {"name": "a proof where none is due", "old": 7, "new": 7, "proof": ["00" * 32]},
+            {"name": "a proof from nothing", "old": 0, "new": 7, "proof": ["00" * 32]},
+        ],
+    }
+
+
+ORIGIN = "ledger.example/harbour"
+LOG = NoteSigner(ORIGIN, SignatureType.ED25519, _ed25519(21))
+WITNESS = NoteSigner("witness.example/works-council", SignatureType.COSIGNATURE_V1, _ed25519(22))
+OTHER_WITNESS = NoteSigner("witness.example/union", SignatureType.COSIGNATURE_V1, _ed25519(23))
+SECONDS = 1_772_352_000  # TIME
+
+
+def checkpoint_vectors() -> dict[str, Any]:
+    """Checkpoints with the policy they are held against."""
+    checkpoint = Checkpoint(ORIGIN, 257, root_of(LEAVES[:257]))
+    note = sign_checkpoint(checkpoint, LOG)
+    text = note.text
+    first, second = WITNESS.cosign(text, SECONDS), OTHER_WITNESS.cosign(text, SECONDS + 1)
+    smaller = sign_checkpoint(Checkpoint(ORIGIN, 256, root_of(LEAVES[:256])), LOG)
+    elsewhere = NoteSigner("ledger.example/other", LOG.type, LOG.key)
+    other = sign_checkpoint(Checkpoint("ledger.example/other", 257, checkpoint.root), elsewhere)
+    stranger = NoteSigner("witness.example/nobody", WITNESS.type, _ed25519(24)).cosign(text, SECONDS)
+    one_later = NoteSignature(first.name, first.key_id, (SECONDS + 1).to_bytes(8, "big") + first.signature[8:])
+    whole = note.adding(first, second).encode()
+    good = [
+        ("no witness wanted", note.encode(), 0),
+        ("one of two", note.adding(first).encode(), 1),
+        ("two of two", whole, 2),
+        ("an unknown line beside them", note.adding(stranger, first).encode(), 1),
+    ]
+    bad = [
+        ("a cosignature too few", note.adding(first).encode(), 2, "missing_cosignatures"),
+        ("the same witness twice", note.adding(first, first).encode(), 2, "missing_cosignatures"),
+        ("a stranger's cosignature", note.adding(stranger).encode(), 1, "missing_cosignatures"),
+        (
+            "a cosignature of another checkpoint",
+            note.adding(WITNESS.cosign(smaller.text, SECONDS)).encode(),
+            1,
+            "bad_signature",
+        ),
+        ("another time", note.adding(one_later).encode(), 1, "bad_signature"),
+        ("another size", whole.replace(b"\n257\n", b"\n258\n"), 0, "bad_signature"),
+        ("another ledger", other.encode(), 0, "wrong_origin"),
+        ("not signed by the log", whole.replace(note.signatures[0].line().encode(), b""), 2, "unknown_key"),
+        ("a size with a leading nought", whole.replace(b"\n257\n", b"\n0257\n"), 0, "invalid_checkpoint"),
+        ("no signature", text.encode() + b"\n", 0, "invalid_note"),
+        ("a carriage return", whole.replace(b"\n257\n", b"\r\n257\n"), 0, "invalid_note"),
+        ("cut off", whole[:-1], 0, "invalid_note"),
+    ]
+    proof = TlogProof(4, inclusion_proof(4, 257, LEAVES), whole)
+    proof_text = proof.encode().decode()
+    bad_proofs = [
+        ("another place", proof_text.replace("index 4\n", "index 5\n"), "inclusion_failed"),
+        ("a place beyond the end", proof_text.replace("index 4\n", "index 257\n"), "inclusion_failed"),
+        ("a leading nought", proof_text.replace("index 4\n", "index 04\n"), "invalid_proof"),
+        ("another version", proof_text.replace("@v1", "@v2"), "invalid_proof"),
+        ("a false checkpoint", proof_text.replace("\n257\n", "\n258\n"), "bad_signature"),
+    ]
+    return {
+        "origin": ORIGIN,
+        "log": LOG.public.text(),
+        "witnesses": [WITNESS.public.text(), OTHER_WITNESS.public.text()],
+        "good": [
+            {"name": name, "note": data.decode(), "needed": needed, "size": 257, "root": checkpoint.root.hex()}
+            for name, data, needed in good
+        ],
+        "bad": [
+            {"name": name, "note": data.decode(), "needed": needed, "code": code} for name, data, needed, code in bad
+        ],
+        "leaf": LEAVES[4].hex(),
+        "good_proofs": [{"name": "holds", "proof": proof_text, "index": 4}],
+        "bad_proofs": [{"name": name, "proof": data, "code": code} for name, data, code in bad_proofs],
+    }
+
+
 FILES = {
     "canonical": canonical_vectors,
     "keys": key_vectors,
@@ -372,6 +484,8 @@ FILES = {
     "chains": chain_vectors,
     "receipts": receipt_vectors,
     "punch_receipts": punch_receipt_vectors,
+    "merkle": merkle_vectors,
+    "checkpoints": checkpoint_vectors,
 }
 
 

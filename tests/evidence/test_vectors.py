@@ -12,17 +12,25 @@ import pytest
 
 from evidence.canonical import canonical, parse_canonical
 from evidence.chain import ChainCheck
+from evidence.checkpoint import WitnessPolicy, verify_checkpoint
 from evidence.envelope import Envelope
-from evidence.errors import EvidenceError, by_code
+from evidence.errors import ConsistencyFailed, EvidenceError, InclusionFailed, by_code
 from evidence.keys import PublicKey
+from evidence.merkle import leaf_hash, root_of, verify_consistency, verify_inclusion
+from evidence.note import VerifierKey
 from evidence.receipt import PunchReceipt, verify_receipt
+from evidence.tlog_proof import TlogProof
 
 SPEC = Path(__file__).parents[2] / "docs" / "spec"
 VECTORS: dict[str, Any] = {path.stem: json.loads(path.read_text()) for path in (SPEC / "vectors").glob("*.json")}
 
 
 def _cases(file: str, part: str) -> Any:
-    return pytest.mark.parametrize("case", VECTORS[file][part], ids=lambda case: case.get("name", case.get("private")))
+    return pytest.mark.parametrize("case", VECTORS[file][part], ids=_name)
+
+
+def _name(case: dict[str, Any]) -> str:
+    return str(case.get("name", case.get("private", "-".join(str(value)[:6] for value in case.values()))))
 
 
 def _refused(case: dict[str, Any]) -> Any:
@@ -32,7 +40,10 @@ def _refused(case: dict[str, Any]) -> Any:
 
 
 def test_there_are_vectors_of_every_kind() -> None:
-    assert set(VECTORS) == {"canonical", "keys", "envelopes", "chains", "receipts", "punch_receipts"}
+    assert set(VECTORS) == {"canonical", "keys", "envelopes", "chains", "receipts", "punch_receipts"} | {
+        "merkle",
+        "checkpoints",
+    }
 
 
 def test_generating_them_again_gives_the_same_files(tmp_path: Path) -> None:
@@ -119,3 +130,75 @@ def test_a_workers_receipt_is_read_as_published(case: dict[str, Any]) -> None:
 def test_a_bad_workers_receipt_is_refused_with_the_published_code(case: dict[str, Any]) -> None:
     with _refused(case):
         PunchReceipt.verify(case["text"], PublicKey.parse(case["key"]))
+
+
+LEAVES = [leaf_hash(bytes([number % 256]) * 32) for number in range(300)]
+
+
+@_cases("merkle", "roots")
+def test_a_tree_has_its_published_root(case: dict[str, Any]) -> None:
+    assert root_of(LEAVES[: case["size"]]).hex() == case["root"]
+
+
+@_cases("merkle", "inclusion")
+def test_a_published_path_holds(case: dict[str, Any]) -> None:
+    _include(case)
+
+
+@_cases("merkle", "bad_inclusion")
+def test_a_bad_path_is_refused(case: dict[str, Any]) -> None:
+    with pytest.raises(InclusionFailed):
+        _include(case)
+
+
+def _include(case: dict[str, Any]) -> None:
+    path = [bytes.fromhex(one) for one in case["path"]]
+    verify_inclusion(LEAVES[case["index"]], case["index"], case["size"], path, root_of(LEAVES[: case["size"]]))
+
+
+@_cases("merkle", "consistency")
+def test_a_published_growth_holds(case: dict[str, Any]) -> None:
+    _grow(case)
+
+
+@_cases("merkle", "bad_consistency")
+def test_a_bad_growth_is_refused(case: dict[str, Any]) -> None:
+    with pytest.raises(ConsistencyFailed):
+        _grow(case)
+
+
+def _grow(case: dict[str, Any]) -> None:
+    proof = [bytes.fromhex(one) for one in case["proof"]]
+    old, new = case["old"], case["new"]
+    verify_consistency(old, root_of(LEAVES[:old]), new, root_of(LEAVES[:new]), proof)
+
+
+def _trusted(needed: int) -> tuple[str, VerifierKey, WitnessPolicy]:
+    file = VECTORS["checkpoints"]
+    witnesses = tuple(VerifierKey.parse(text) for text in file["witnesses"])
+    return file["origin"], VerifierKey.parse(file["log"]), WitnessPolicy(witnesses, needed)
+
+
+@_cases("checkpoints", "good")
+def test_a_checkpoint_is_read_as_published(case: dict[str, Any]) -> None:
+    found = verify_checkpoint(case["note"].encode(), *_trusted(case["needed"]))
+    assert (found.size, found.root.hex()) == (case["size"], case["root"])
+
+
+@_cases("checkpoints", "bad")
+def test_a_bad_checkpoint_is_refused_with_the_published_code(case: dict[str, Any]) -> None:
+    with _refused(case):
+        verify_checkpoint(case["note"].encode(), *_trusted(case["needed"]))
+
+
+@_cases("checkpoints", "good_proofs")
+def test_a_proof_is_read_as_published(case: dict[str, Any]) -> None:
+    proof = TlogProof.decode(case["proof"].encode())
+    proof.verify(bytes.fromhex(VECTORS["checkpoints"]["leaf"]), *_trusted(2))
+    assert proof.index == case["index"]
+
+
+@_cases("checkpoints", "bad_proofs")
+def test_a_bad_proof_is_refused_with_the_published_code(case: dict[str, Any]) -> None:
+    with _refused(case):
+        TlogProof.decode(case["proof"].encode()).verify(bytes.fromhex(VECTORS["checkpoints"]["leaf"]), *_trusted(0))
