@@ -32,7 +32,7 @@ from evidence.errors import (
     VerifiedWhileOpened,
     WrongChain,
 )
-from evidence.events import DeviceEnrolledBody, Event, Kind, PunchBody, Verdict, parse_body, parse_event
+from evidence.events import CoverageBody, DeviceEnrolledBody, Event, Kind, PunchBody, Verdict, parse_body, parse_event
 from evidence.keys import PublicKey
 from evidence.trust import BundleTrust
 
@@ -206,8 +206,12 @@ class ChainCheck:
         opening, self._opening = self._opening, opening_after(self._opening, event)
         if isinstance(body, DeviceEnrolledBody) and event.seq == 0 and body.key != key.text():
             raise BadStart("the chain's first event names another key than the one that signed it")
-        if not isinstance(body, PunchBody):
-            return
+        if isinstance(body, CoverageBody):
+            self._found.coverage.append(body)
+        if isinstance(body, PunchBody):
+            self._take_punch(event, body, line, opening)
+
+    def _take_punch(self, event: Event, body: PunchBody, line: Shown, opening: int | None) -> None:
         after = AFTER_REVOCATION in line.flags
         counts = Verdict.REVIEW if after and body.verdict is Verdict.VERIFIED else body.verdict
         self._bundle.report.punches.append(

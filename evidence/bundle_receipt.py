@@ -8,7 +8,7 @@ from evidence.bundle_index import Erased, Line, Missing, Outside, Shown
 from evidence.bundle_report import ChainFound, Report
 from evidence.errors import BadSignature, EvidenceError, Fork, Omitted, ReceiptMismatch, UnknownKey
 from evidence.keys import PublicKey
-from evidence.receipt import PunchReceipt
+from evidence.receipt import PunchReceipt, Receipt, verify_receipt
 from evidence.trust import BundleTrust
 
 
@@ -42,6 +42,30 @@ def check_punch_receipt(text: str, trust: BundleTrust, report: Report) -> Receip
         return ReceiptFound(text, said, _look_up(said, found))
     except EvidenceError as error:
         return ReceiptFound(text, said, None, error)
+
+
+def check_collector_receipt(data: bytes, trust: BundleTrust, report: Report) -> Receipt:
+    """Check that a chain of the bundle reaches as far as the collector signed that it holds it, with the same event.
+
+    Raises an EncodingError, a SignatureError, ReceiptMismatch or Omitted.
+    """
+    problem: EvidenceError = ReceiptMismatch("the bundle has no chain that the receipt could be for")
+    for device, chain in report.chains:
+        for key in trust.receipt_keys():
+            try:
+                said = verify_receipt(data, key, device, chain)
+            except EvidenceError as error:
+                problem = error
+                continue
+            found = report.chains[device, chain]
+            line = next((one for one in found.lines if one.seq <= said.upto <= one.last), None)
+            if line is None:
+                raise Omitted(f"at {said.time} the collector signed that it holds seq {said.upto}; it is not there now")
+            digest = _digest(line, said.upto, found)
+            if digest is not None and digest != said.head:
+                raise ReceiptMismatch(f"the collector signed for another event at seq {said.upto} than is shown")
+            return said
+    raise problem
 
 
 def _keys(said: PunchReceipt, found: ChainFound | None, trust: BundleTrust, report: Report) -> tuple[PublicKey, ...]:
