@@ -171,6 +171,120 @@ class Omitted(ReceiptError):
     code = "omitted"
 
 
+class BundleError(EvidenceError):
+    """An evidence bundle is not what it must be."""
+
+    code = "bundle"
+
+
+class NotABundle(BundleError):
+    """The file is no ZIP of the one form that a bundle has."""
+
+    code = "not_a_bundle"
+
+
+class NotCanonicalZip(BundleError):
+    """The file is not the one ZIP that its contents have: a byte of its structure was changed or added."""
+
+    code = "not_canonical_zip"
+
+
+class FileChanged(BundleError):
+    """A file of the bundle is not the one that the manifest names."""
+
+    code = "file_changed"
+
+
+class FileMissing(BundleError):
+    """The manifest names a file that the bundle does not have."""
+
+    code = "file_missing"
+
+
+class FileExtra(BundleError):
+    """The bundle has a file that the manifest does not name."""
+
+    code = "file_extra"
+
+
+class InvalidManifest(BundleError):
+    """The manifest cannot be read, or contradicts itself."""
+
+    code = "invalid_manifest"
+
+
+class InvalidSeal(BundleError):
+    """The collector's seal is for another manifest or origin, or is none."""
+
+    code = "invalid_seal"
+
+
+class InvalidIndex(BundleError):
+    """The list that explains a chain seq by seq cannot be read."""
+
+    code = "invalid_index"
+
+
+class HiddenGap(BundleError):
+    """An event is neither shown nor accounted for."""
+
+    code = "hidden_gap"
+
+
+class LedgerOrder(BundleError):
+    """Two events stand in another order in the ledger than in their chain, or at one place."""
+
+    code = "ledger_order"
+
+
+class RewrittenHistory(BundleError):
+    """Two checkpoints cannot both be of one growing ledger: entries were changed, removed or moved."""
+
+    code = "rewritten_history"
+
+
+class CheckpointUnproved(BundleError):
+    """A checkpoint that the reader holds is not connected with those in the bundle."""
+
+    code = "checkpoint_unproved"
+
+
+class HeadMismatch(BundleError):
+    """The chain shown does not end where the manifest says."""
+
+    code = "head_mismatch"
+
+
+class RevocationHidden(BundleError):
+    """An event admitted after its key was revoked is not marked as such."""
+
+    code = "revocation_hidden"
+
+
+class PolicyMissing(BundleError):
+    """A punch refers to a policy that the bundle does not carry."""
+
+    code = "policy_missing"
+
+
+class PolicyChanged(BundleError):
+    """A policy in the bundle is not the one whose hash names it."""
+
+    code = "policy_changed"
+
+
+class Unauthorised(BundleError):
+    """A hole in a chain names no entry of the ledger that authorised it."""
+
+    code = "unauthorised"
+
+
+class TimestampError(BundleError):
+    """A time-stamp token does not stand for the checkpoint."""
+
+    code = "timestamp"
+
+
 class AuthorisationError(EvidenceError):
     """A signed permission does not permit this."""
 

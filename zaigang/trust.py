@@ -16,6 +16,7 @@ from evidence.errors import EvidenceError, InvalidKey
 from evidence.events import Name
 from evidence.keys import PublicKey
 
+FOR_BUNDLES = frozenset({"origin", "checkpoint_keys", "witnesses", "tsa", "checkpoints"})  # evidence/trust.py
 MAX_TRUST_BYTES = 16 * 1024 * 1024  # ten thousand terminals with ten keys each fit
 
 
@@ -73,11 +74,21 @@ def read_trust(path: Path) -> Trust:
     if len(data) > MAX_TRUST_BYTES:
         raise TrustError(f"the trust file {path} is larger than {MAX_TRUST_BYTES} bytes")
     try:
-        return Trust.model_validate(parse_strict(data))
+        return Trust.model_validate(_without_bundle_fields(parse_strict(data)))
     except EvidenceError as error:
         raise TrustError(f"the trust file {path} is not JSON: {error}") from error
     except ValidationError as error:
         raise TrustError(f"the trust file {path} cannot be used: {_friendly(error)}") from error
+
+
+def _without_bundle_fields(value: Any) -> Any:
+    """What only a bundle is held against says nothing about a single chain: one trust file serves both."""
+    if not isinstance(value, dict):
+        return value
+    kept = {name: one for name, one in value.items() if name not in FOR_BUNDLES}
+    if isinstance(kept.get("collector"), dict):
+        kept["collector"] = {name: one for name, one in kept["collector"].items() if name != "command"}
+    return kept
 
 
 def _friendly(error: ValidationError) -> str:

@@ -1,4 +1,4 @@
-"""`zaigang verify`: check exported chains offline against keys that the reader trusts, and say what is wrong where."""
+"""`zaigang verify`: check bundles and exported chains offline against keys that the reader trusts."""
 
 from __future__ import annotations
 
@@ -14,36 +14,49 @@ from rich.table import Table
 from rich.text import Text
 
 from evidence.chain import ChainCheck
+from zaigang.bundle_check import is_bundle
 from zaigang.chain_file import ChainFile, Finding, check_file
+from zaigang.commands.verify_bundle import verify_bundles
+from zaigang.plain import plain
 from zaigang.receipt_check import CheckedReceipt, check_collector_receipt, check_punch_receipt
 from zaigang.trust import Trust, TrustError, read_trust
 
 HOLDS, WRONG, UNREADABLE = 0, 1, 2
+RECEIPT_PREFIX = "zaigang-receipt-"
 MAX_LINES_UNREADABLE = 3  # of a file that is no chain at all: enough to see what it is instead
 
 
 def command(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Chains as JSON lines, one envelope a line.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE…", help="Evidence bundles, or chains with one envelope a line.")
+    ],
     trust: Annotated[Path, typer.Option(metavar="TRUST.json", help="The keys that you trust (docs/protocol.md).")],
     punch_receipt: Annotated[
         list[str] | None, typer.Option(metavar="TEXT", help="A worker's QR text: its event must stand in a chain.")
     ] = None,
     receipt: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="A collector's receipt: a chain must reach as far.")
+        list[str] | None,
+        typer.Option(
+            metavar="FILE|TEXT", help="A collector's receipt: a chain must reach as far. Or a worker's QR text."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Check exported chains offline: every signature, every link, every number.
+    """Check evidence bundles or exported chains offline: every signature, every link, every number, every proof.
 
     Exit code 0: everything holds. 1: something is wrong. 2: something could not be read.
     """
+    texts = [*(punch_receipt or ()), *(text for text in receipt or () if text.startswith(RECEIPT_PREFIX))]
+    paths = [Path(text) for text in receipt or () if not text.startswith(RECEIPT_PREFIX)]
     try:
+        if any(path.is_file() and is_bundle(path) for path in files):
+            raise typer.Exit(verify_bundles(files, trust, texts, paths, as_json=as_json))
         trusted = read_trust(trust)
         checked = _check_files(files, trusted)
-        receipts = [check_punch_receipt(text, trusted, checked) for text in punch_receipt or ()]
-        receipts += [check_collector_receipt(path, trusted, checked) for path in receipt or ()]
+        receipts = [check_punch_receipt(text, trusted, checked) for text in texts]
+        receipts += [check_collector_receipt(path, trusted, checked) for path in paths]
     except (TrustError, OSError) as error:
-        typer.echo(f"zaigang verify: {_plain(str(error))}", err=True)
+        typer.echo(f"zaigang verify: {plain(str(error))}", err=True)
         raise typer.Exit(UNREADABLE) from error
     code = _exit_code(checked, receipts)
     if as_json:
@@ -61,7 +74,7 @@ def _check_files(paths: Sequence[Path], trust: Trust) -> list[ChainFile]:
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         for path in paths:
             size = path.stat().st_size if path.is_file() else None
-            task = progress.add_task(_plain(path.name), total=size or None)
+            task = progress.add_task(plain(path.name), total=size or None)
             results.append(check_file(path, ChainCheck(keys), _telling(progress, task)))
             progress.remove_task(task)
     return results
@@ -91,7 +104,7 @@ def _print(console: Console, files: Sequence[ChainFile], receipts: Sequence[Chec
         console.print(Text(f"{unread} event(s) stand, but this version cannot read what they say.", "yellow"))
     for each in receipts:
         words = f"{each.says or each.name}: holds" if each.finding is None else _words(each.finding)
-        console.print(Text(f"receipt {_plain(words)}", "green" if each.ok else "red"), soft_wrap=True)
+        console.print(Text(f"receipt {plain(words)}", "green" if each.ok else "red"), soft_wrap=True)
     for line in _conclusion(files, receipts, code):
         console.print(Text(line, "bold green" if code == HOLDS else "bold red"), soft_wrap=True)
     if code == HOLDS and not receipts:
@@ -111,7 +124,7 @@ def _row(one: ChainFile) -> tuple[Text, ...]:
         kinds,
         head,
     )
-    return tuple(Text(_plain(cell, keep="\n")) for cell in cells)
+    return tuple(Text(plain(cell, keep="\n")) for cell in cells)
 
 
 def _short(time: str | None) -> str:
@@ -120,13 +133,13 @@ def _short(time: str | None) -> str:
 
 def _print_findings(console: Console, one: ChainFile) -> None:
     if one.unreadable:
-        console.print(Text(_plain(f"{one.name}: {one.unreadable}"), "red"), soft_wrap=True)
+        console.print(Text(plain(f"{one.name}: {one.unreadable}"), "red"), soft_wrap=True)
     shown = one.findings[:MAX_LINES_UNREADABLE] if one.unreadable else one.findings
     for finding in shown:
-        console.print(Text(_plain(f"{one.name} {_words(finding)}"), "red"), soft_wrap=True)
+        console.print(Text(plain(f"{one.name} {_words(finding)}"), "red"), soft_wrap=True)
     more = len(one.findings) + one.more_findings - len(shown)
     if more:
-        console.print(Text(_plain(f"{one.name}: {more} more problems"), "red"), soft_wrap=True)
+        console.print(Text(plain(f"{one.name}: {more} more problems"), "red"), soft_wrap=True)
 
 
 def _words(finding: Finding) -> str:
@@ -185,8 +198,3 @@ def _finding_as_json(finding: Finding | None) -> dict[str, Any] | None:
     if finding is None:
         return None
     return {"line": finding.line, "seq": finding.seq, "code": finding.code, "message": finding.message}
-
-
-def _plain(text: str, keep: str = "") -> str:
-    """Text that came from a file must not steer the reader's terminal: what is not printable is written as a code."""
-    return "".join(one if one.isprintable() or one in keep else f"\\u{ord(one):04x}" for one in text)

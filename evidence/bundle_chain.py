@@ -1,0 +1,245 @@
+"""One chain of a bundle: every seq up to the head shown or accounted for, every event signed, linked, in the ledger.
+
+The rules are those of `chain.py` (an event after a stretch that is not shown is held to the hash that the index gives
+for it), and one more for each line of the index (`bundle_index.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from evidence.bundle_index import AFTER_REVOCATION, Erased, Line, Missing, Outside, Shown, Withheld
+from evidence.bundle_manifest import ChainEntry, Manifest
+from evidence.bundle_report import ChainFound, Report, ShownPunch
+from evidence.bundle_tree import Tree, leaf_of
+from evidence.chain import Head, follow
+from evidence.clearance import opening_after
+from evidence.envelope import EVENT_TYPE, Envelope
+from evidence.errors import (
+    BadStart,
+    BrokenLink,
+    EvidenceError,
+    HeadMismatch,
+    HiddenGap,
+    InvalidBody,
+    InvalidIndex,
+    LedgerOrder,
+    MonotonicRegression,
+    PolicyMissing,
+    RevocationHidden,
+    UnknownKey,
+    VerifiedWhileOpened,
+    WrongChain,
+)
+from evidence.events import CoverageBody, DeviceEnrolledBody, Event, Kind, PunchBody, Verdict, parse_body, parse_event
+from evidence.keys import PublicKey
+from evidence.trust import BundleTrust
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What all chains of one bundle are held against."""
+
+    manifest: Manifest
+    trust: BundleTrust
+    tree: Tree
+    policies: frozenset[str]
+    report: Report
+    holes: list[tuple[ChainEntry, Erased | Missing, int]] = field(default_factory=list)  # to be authorised; line
+    by_leaf: dict[int, Event] = field(default_factory=dict)  # the collector's own events, which authorise holes
+    taken: dict[int, str] = field(default_factory=dict)  # leaf index: whose event
+
+
+COLLECTOR = "collector"  # the device name under which the collector signs its own chain of events
+
+
+class ChainCheck:
+    """Checks one chain of a bundle line by line."""
+
+    def __init__(self, bundle: Bundle, entry: ChainEntry, lines: Sequence[Line], envelopes: Sequence[bytes]) -> None:
+        folder = f"chains/{entry.device}/{entry.chain}"
+        self._index, self._events = f"{folder}.index", f"{folder}.jsonl"
+        self._bundle, self._entry, self._lines, self._envelopes = bundle, entry, lines, envelopes
+        self._found = ChainFound(entry, lines=list(lines))
+        self._next = 0  # seq that the next line must begin with
+        self._prev: str | None = None  # hash of the event before; None: not known
+        self._head: Head | None = None  # the event before, where it is shown
+        self._clock: tuple[str, int] | None = None  # boot and mono_us of the last event shown
+        self._leaf = -1
+        self._opening: int | None = None
+        self._shown = 0
+
+    def run(self) -> None:
+        """Check everything, each problem once, and put the chain into the report."""
+        report = self._bundle.report
+        report.chains[self._entry.device, self._entry.chain] = self._found
+        for number, line in enumerate(self._lines, 1):
+            try:
+                self._place(line, number == len(self._lines))
+                self._take(line, number)
+            except EvidenceError as error:
+                report.add(error, self._index, chain=self._entry, seq=line.seq, line=number)
+            self._next = max(self._next, line.last + 1)
+        try:
+            self._end()
+        except EvidenceError as error:
+            report.add(error, self._index, chain=self._entry)
+
+    def _place(self, line: Line, is_last: bool) -> None:
+        if line.seq > self._next:
+            self._prev, self._head = None, None  # one hole is one problem: the link behind it cannot be checked
+            raise HiddenGap(f"seq {self._next} to {line.seq - 1} are neither shown nor accounted for")
+        if line.seq < self._next:
+            raise InvalidIndex(f"the line is for seq {line.seq}, which a line before has accounted for")
+        if isinstance(line, Outside) and not (line.seq == 1 or is_last):
+            raise HiddenGap(f"seq {line.seq} to {line.last} are left out in the middle of what is shown")
+        if isinstance(line, Withheld) and self._bundle.manifest.scope.worker is None:
+            raise HiddenGap(f"seq {line.seq} is withheld, which only a bundle about one worker may do")
+
+    def _take(self, line: Line, number: int) -> None:
+        found = self._found
+        if isinstance(line, Shown):
+            self._take_event(line)
+        elif isinstance(line, Outside):
+            found.outside += line.last - line.seq + 1
+            self._forget(line.hash)
+        elif isinstance(line, Withheld):
+            found.withheld += 1
+            self._forget(line.hash)
+        elif isinstance(line, Erased):
+            found.erased += 1
+            self._forget(line.hash)
+            self._bundle.holes.append((self._entry, line, number))
+            self._take_leaf(line.leaf_index, line.leaf, line.proof, line.seq)
+        else:
+            found.missing += line.last - line.seq + 1
+            self._prev = self._head = None
+            self._bundle.holes.append((self._entry, line, number))
+
+    def _forget(self, digest: str) -> None:
+        self._prev, self._head = digest, None
+
+    def _take_event(self, line: Shown) -> None:
+        if self._shown >= len(self._envelopes):
+            raise InvalidIndex(f"the index shows seq {line.seq}, and {self._events} has no line for it")
+        data = self._envelopes[self._shown]
+        self._shown += 1
+        before, head = self._prev, self._head
+        self._prev, self._head = None, None
+        envelope = Envelope.decode(data)
+        event = parse_event(envelope.payload)
+        self._check_identity(event, line)
+        key = self._verify(event, envelope)
+        self._found.hashes[event.seq] = envelope.hash
+        self._prev, self._head = (
+            envelope.hash,
+            Head(event.device, event.chain, event.seq, envelope.hash, event.boot, event.mono_us),
+        )
+        clock, self._clock = self._clock, (event.boot, event.mono_us)
+        self._found.events += 1
+        self._bundle.report.events += 1
+        if event.device == COLLECTOR:
+            self._bundle.by_leaf[line.leaf_index] = event
+        self._take_leaf(line.leaf_index, leaf_of(line.salt, data), line.proof, line.seq)
+        self._check_link(event, envelope.hash, before, head, clock)
+        self._check_revocation(line)
+        self._look_inside(event, line, key)
+
+    def _check_identity(self, event: Event, line: Shown) -> None:
+        if (event.device, event.chain) != (self._entry.device, self._entry.chain):
+            raise WrongChain(f"the event belongs to {event.device}/{event.chain}, the file is for {self._index}")
+        if event.seq != line.seq:
+            raise InvalidIndex(f"the event is seq {event.seq}, the index says seq {line.seq}")
+
+    def _verify(self, event: Event, envelope: Envelope) -> PublicKey:
+        key = self._bundle.manifest.key_for(event.device, event.chain, event.seq)
+        pinned = self._bundle.trust.pinned(event.device)
+        if event.kind == Kind.DEVICE_KEY_ROTATED:
+            before = self._bundle.manifest.key_for(event.device, event.chain, event.seq - 1)
+            envelope.verify_all([before, key], EVENT_TYPE)
+            return key
+        if pinned is not None and key not in pinned and self._found.key in (None, key.text()):
+            raise UnknownKey(f"the key {key.fingerprint} is none of those that you trust for {event.device}")
+        envelope.verify(key, EVENT_TYPE)
+        if self._found.key is None:
+            self._found.key, self._found.pinned = key.text(), pinned is not None
+        return key
+
+    def _take_leaf(self, index: int, leaf: bytes, proof: tuple[bytes, ...], seq: int) -> None:
+        who = f"{self._entry.device} seq {seq}"
+        if index in self._bundle.taken:
+            raise LedgerOrder(f"ledger entry {index} is claimed for {who} and for {self._bundle.taken[index]}")
+        self._bundle.taken[index] = who
+        if index <= self._leaf:
+            raise LedgerOrder(f"seq {seq} is ledger entry {index}, the event before it came later, at {self._leaf}")
+        self._leaf = index
+        self._bundle.tree.check(index, leaf, proof)
+
+    def _check_link(
+        self, event: Event, digest: str, before: str | None, head: Head | None, clock: tuple[str, int] | None
+    ) -> None:
+        if head is not None or event.seq == 0:
+            follow(head, event, digest)
+            return
+        if before is not None and event.prev != before:
+            raise BrokenLink(f"seq {event.seq} names {str(event.prev)[:16]}… before it, the index {before[:16]}…")
+        if clock is not None and event.boot == clock[0] and event.mono_us < clock[1]:
+            raise MonotonicRegression(f"seq {event.seq} was signed before an earlier event of the same boot")
+
+    def _check_revocation(self, line: Shown) -> None:
+        start = self._bundle.manifest.revoked_from(self._entry.device)
+        after = start is not None and line.leaf_index >= start
+        if after and AFTER_REVOCATION not in line.flags:
+            raise RevocationHidden(f"ledger entry {line.leaf_index} came after the revocation at {start}, unmarked")
+        if not after and AFTER_REVOCATION in line.flags:
+            raise InvalidIndex(f"seq {line.seq} is marked after_revocation, and the manifest has no such revocation")
+        self._bundle.report.after_revocation += after
+
+    def _look_inside(self, event: Event, line: Shown, key: PublicKey) -> None:
+        self._found.late += line.late is not None
+        try:
+            body = parse_body(event)
+        except InvalidBody:  # signature and chain alone decide whether an event stands
+            self._found.unread_bodies += 1
+            return
+        opening, self._opening = self._opening, opening_after(self._opening, event)
+        if isinstance(body, DeviceEnrolledBody) and event.seq == 0 and body.key != key.text():
+            raise BadStart("the chain's first event names another key than the one that signed it")
+        if isinstance(body, CoverageBody):
+            self._found.coverage.append(body)
+        if isinstance(body, PunchBody):
+            self._take_punch(event, body, line, opening)
+
+    def _take_punch(self, event: Event, body: PunchBody, line: Shown, opening: int | None) -> None:
+        after = AFTER_REVOCATION in line.flags
+        counts = Verdict.REVIEW if after and body.verdict is Verdict.VERIFIED else body.verdict
+        self._bundle.report.punches.append(
+            ShownPunch(
+                device=event.device,
+                seq=event.seq,
+                leaf_index=line.leaf_index,
+                time=event.time,
+                tz=event.tz,
+                worker=body.worker,
+                log_type=body.log_type,
+                method=body.method,
+                verdict=counts,
+                signed_verdict=body.verdict,
+                received_at=line.received_at,
+                late=line.late,
+                clock_synced=event.clock.synced,
+            )
+        )
+        if body.verdict is Verdict.VERIFIED and opening is not None:
+            raise VerifiedWhileOpened(f"the punch is verified although nothing cleared the opening at seq {opening}")
+        if body.policy not in self._bundle.policies:
+            raise PolicyMissing(f"the punch was judged by policy {body.policy[:16]}…, which the bundle does not carry")
+
+    def _end(self) -> None:
+        if self._shown < len(self._envelopes):
+            raise InvalidIndex(f"{self._events} has {len(self._envelopes) - self._shown} line(s) more than the index")
+        if self._next - 1 != self._entry.head_seq:
+            raise HeadMismatch(f"the chain ends at seq {self._next - 1}, the manifest says {self._entry.head_seq}")
+        if self._prev != self._entry.head_hash and not isinstance(self._lines[-1], Missing):
+            raise HeadMismatch("the last event is another one than the manifest says")

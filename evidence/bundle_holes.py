@@ -1,0 +1,38 @@
+"""Whether the holes of a bundle's chains are authorised: by an event that the collector signed into the same ledger."""
+
+from __future__ import annotations
+
+from evidence.bundle_chain import Bundle
+from evidence.bundle_index import Erased, Missing
+from evidence.bundle_manifest import ChainEntry
+from evidence.errors import EvidenceError, Unauthorised
+from evidence.events import Event
+
+ERASES = "worker.erasure"  # the collector's event that lets payloads go
+DECLARES = "gap.declared"
+
+
+def check_holes(bundle: Bundle) -> None:
+    """Check every tombstone and every declared gap; problems go into the report."""
+    for chain, hole, line in bundle.holes:
+        try:
+            _check(bundle.by_leaf.get(hole.by), chain, hole)
+        except EvidenceError as error:
+            file = f"chains/{chain.device}/{chain.chain}.index"
+            bundle.report.add(error, file, chain=chain, seq=hole.seq, line=line)
+
+
+def _check(event: Event | None, chain: ChainEntry, hole: Erased | Missing) -> None:
+    what = "the erasure" if isinstance(hole, Erased) else "the gap"
+    if event is None:
+        raise Unauthorised(f"{what} names ledger entry {hole.by}, which is no event of the collector in this bundle")
+    wanted = ERASES if isinstance(hole, Erased) else DECLARES
+    if event.kind != wanted:
+        raise Unauthorised(f"{what} names ledger entry {hole.by}, which is {event.kind} and not {wanted}")
+    if isinstance(hole, Missing):
+        body = event.body
+        if (body.get("device"), body.get("chain")) != (chain.device, chain.chain):
+            raise Unauthorised(f"ledger entry {hole.by} declares a gap of another chain")
+        first, last = body.get("first"), body.get("last")
+        if not (isinstance(first, int) and isinstance(last, int) and first <= hole.seq and hole.last <= last):
+            raise Unauthorised(f"ledger entry {hole.by} declares another range than seq {hole.seq} to {hole.last}")

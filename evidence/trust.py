@@ -1,0 +1,87 @@
+"""Whom the reader of a bundle trusts. It comes from outside the bundle: from paper, from provisioning, from a union.
+
+Format (JSON; docs/spec/bundle.md): `origin` of the ledger, `checkpoint_keys` as C2SP verifier keys,
+`collector.receipt` (one key or several), and, as the reader likes, `devices` (keys pinned), `witnesses` with `quorum`,
+`tsa` (certificates in PEM), `checkpoints` (signed notes that the reader kept from before).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from evidence.checkpoint import WitnessPolicy
+from evidence.errors import InvalidKey
+from evidence.events import Name
+from evidence.keys import PublicKey
+from evidence.note import VerifierKey
+
+
+def _readable(text: str) -> str:
+    try:
+        PublicKey.parse(text)
+    except InvalidKey as error:
+        raise ValueError(str(error)) from error
+    return text
+
+
+def _verifier(text: str) -> str:
+    try:
+        VerifierKey.parse(text)
+    except InvalidKey as error:
+        raise ValueError(str(error)) from error
+    return text
+
+
+KeyText = Annotated[str, AfterValidator(_readable)]
+VerifierKeyText = Annotated[str, AfterValidator(_verifier)]
+Origin = Annotated[str, Field(pattern=r"^[^\s+]{1,200}$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class CollectorTrust(_Strict):
+    """The collector's keys by purpose."""
+
+    receipt: KeyText | Annotated[list[KeyText], Field(min_length=1)]
+    command: KeyText | None = None  # as `zaigang collector keys` prints it; no bundle needs it
+
+
+class WitnessTrust(_Strict):
+    """Who must have seen a checkpoint: at least `quorum` of `keys` cosigned the last one."""
+
+    keys: Annotated[list[VerifierKeyText], Field(min_length=1)]
+    quorum: Annotated[int, Field(ge=1)]
+
+    @model_validator(mode="after")
+    def _within_reach(self) -> WitnessTrust:
+        try:
+            WitnessPolicy(tuple(map(VerifierKey.parse, self.keys)), self.quorum)
+        except InvalidKey as error:
+            raise ValueError(str(error)) from error
+        return self
+
+
+class BundleTrust(_Strict):
+    """What a reader holds against a bundle."""
+
+    origin: Origin
+    checkpoint_keys: Annotated[list[VerifierKeyText], Field(min_length=1)]
+    collector: CollectorTrust
+    devices: dict[Name, Annotated[list[KeyText], Field(min_length=1)]] = {}
+    witnesses: WitnessTrust | None = None
+    tsa: list[str] = []  # PEM certificates; with one of them every bundle must carry a token that stands
+    checkpoints: list[str] = []  # signed notes; the bundle must be a later state of the very same ledger
+
+    def receipt_keys(self) -> tuple[PublicKey, ...]:
+        """The keys that may sign seals and receipts, parsed."""
+        texts = self.collector.receipt
+        return tuple(PublicKey.parse(text) for text in ([texts] if isinstance(texts, str) else texts))
+
+    def pinned(self, device: str) -> tuple[PublicKey, ...] | None:
+        """The keys that the reader knows for this device; None: he knows none."""
+        texts = self.devices.get(device)
+        return None if texts is None else tuple(PublicKey.parse(text) for text in texts)

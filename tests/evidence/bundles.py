@@ -1,0 +1,280 @@
+"""A small site to make bundles of: two terminals, a worker's day, one ledger; the same bytes each time.
+
+`Site.parts()` is what an honest collector hands over; tests change it and seal it again with `bundle(parts)`, as an
+operator who owns every key of the collector could.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
+from evidence.bundle_index import Line, Shown, Withheld
+from evidence.bundle_make import ChainPart, Parts, make_bundle
+from evidence.bundle_manifest import ChainEntry, KeyEntry, Revocation, Scope
+from evidence.bundle_tree import leaf_of
+from evidence.canonical import canonical
+from evidence.checkpoint import Checkpoint, sign_checkpoint
+from evidence.envelope import EVENT_TYPE, Envelope, sign
+from evidence.events import ClockReading, Event, parse_event
+from evidence.keys import Ed25519Key, Es256Key, PublicKey, SigningKey, low_s
+from evidence.merkle import consistency_proof, inclusion_proof, root_of
+from evidence.note import Note, NoteSigner, SignatureType
+from evidence.receipt import PunchReceipt
+from evidence.trust import BundleTrust
+from tests.evidence.chains import ed25519_key
+
+ORIGIN = "zaigang.example/harbour"
+POLICY = canonical({"name": "outdoor", "required": ["face_match", "gps"]})
+POLICY_HASH = hashlib.sha256(POLICY).hexdigest()
+CHAINS = {"gate-1": "c1" * 16, "gate-2": "c2" * 16}
+SINCE, UNTIL = "2026-03-01T00:00:00.000Z", "2026-03-02T00:00:00.000Z"
+
+
+@dataclass(frozen=True)
+class SteadyEs256:
+    """An ES256 key whose signatures come out the same each time (RFC 6979)."""
+
+    private: ec.EllipticCurvePrivateKey
+
+    @property
+    def public(self) -> PublicKey:
+        return Es256Key(self.private).public
+
+    def sign(self, message: bytes) -> bytes:
+        raw = self.private.sign(message, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
+        return low_s(*decode_dss_signature(raw))
+
+
+LOG, RECEIPT, WITNESS = ed25519_key(21), ed25519_key(22), ed25519_key(23)
+OTHER = ed25519_key(66)  # nobody's
+LOG_SIGNER = NoteSigner(ORIGIN, SignatureType.ED25519, LOG)
+WITNESS_SIGNER = NoteSigner("witness.example/council", SignatureType.COSIGNATURE_V1, WITNESS)
+
+
+@dataclass
+class Leaf:
+    """One entry of the ledger."""
+
+    envelope: bytes
+    salt: bytes
+    received_at: str
+    device: str
+    hash: str
+    seq: int
+
+    @property
+    def leaf(self) -> bytes:
+        return leaf_of(self.salt, self.envelope)
+
+
+@dataclass
+class Site:
+    """Terminals that sign, a ledger that takes it, bundles of it."""
+
+    keys: dict[str, SigningKey] = field(
+        default_factory=lambda: {
+            "gate-1": ed25519_key(1),
+            "gate-2": SteadyEs256(ec.derive_private_key(7, ec.SECP256R1())),
+        }
+    )
+    entries: list[Leaf] = field(default_factory=list)
+    heads: dict[str, tuple[int, str]] = field(default_factory=dict)
+    chains: dict[str, str] = field(default_factory=lambda: dict(CHAINS))
+
+    def append(self, device: str, kind: str, body: dict[str, Any], *, minute: int, **changes: Any) -> Leaf:
+        """Sign the next event of a terminal and take it into the ledger a second later."""
+        seq, prev = self.next_of(device)
+        leaf = self.entry(self.event(device, seq, prev, kind, body, minute=minute, **changes), self.keys[device])
+        self.take(leaf)
+        return leaf
+
+    def next_of(self, device: str) -> tuple[int, str | None]:
+        if device not in self.heads:
+            return 0, None
+        seq, digest = self.heads[device]
+        return seq + 1, digest
+
+    def event(
+        self, device: str, seq: int, prev: str | None, kind: str, body: dict[str, Any], *, minute: int, **changes: Any
+    ) -> Event:
+        fields: dict[str, Any] = {
+            "id": f"018f0000-0000-7000-8{len(device):03x}-{int(device[-1]):04x}{seq:08x}",
+            "device": device,
+            "chain": self.chains[device],
+            "seq": seq,
+            "prev": prev,
+            "kind": kind,
+            "time": f"2026-03-01T{minute // 60:02d}:{minute % 60:02d}:00.000Z",
+            "tz": "Asia/Shanghai",
+            "clock": ClockReading(source="gps", synced=True, error_ms=20),
+            "boot": f"b{device[-1]}" * 16,
+            "mono_us": minute * 60_000_000,
+            "site": "harbour",
+            "nonce": hashlib.sha256(f"{device} {seq}".encode()).hexdigest()[:32],
+            "body": body,
+        }
+        return Event(**{**fields, **changes})
+
+    def entry(self, event: Event, key: SigningKey) -> Leaf:
+        envelope = sign(EVENT_TYPE, event.payload(), key)
+        salt = hashlib.sha256(f"salt {envelope.hash}".encode()).digest()[:16]
+        return Leaf(
+            envelope.encode(), salt, event.time.replace(":00.000Z", ":01.000Z"), event.device, envelope.hash, event.seq
+        )
+
+    def take(self, leaf: Leaf) -> None:
+        self.entries.append(leaf)
+        self.heads[leaf.device] = (leaf.seq, leaf.hash)
+
+    def open(self, device: str, minute: int) -> None:
+        body = {"key": self.keys[device].public.text(), "software": "zaigang 0.1.0"}
+        self.append(device, "device.enrolled", body, minute=minute)
+        policy = {"name": "outdoor", "required": ["face_match", "gps"]}
+        self.append(device, "config.applied", {"policy": policy, "policy_hash": POLICY_HASH}, minute=minute)
+
+    def punch(self, device: str, worker: str, log_type: str, *, minute: int, **body: Any) -> Leaf:
+        return self.append(device, "punch.recorded", punch_body(worker, log_type, minute) | body, minute=minute)
+
+    def coverage(self, device: str, minute: int) -> None:
+        self.append(device, "coverage", coverage_body(minute), minute=minute)
+
+    # --- what an honest collector hands over
+
+    @property
+    def leaves(self) -> list[bytes]:
+        return [one.leaf for one in self.entries]
+
+    def checkpoint(self, size: int | None = None) -> Note:
+        leaves = self.leaves[:size]
+        return sign_checkpoint(Checkpoint(ORIGIN, len(leaves), root_of(leaves)), LOG_SIGNER)
+
+    def line(self, index: int) -> Shown:
+        leaf = self.entries[index]
+        proof = inclusion_proof(index, len(self.entries), self.leaves)
+        return Shown(leaf.seq, index, leaf.salt, leaf.received_at, (), proof)
+
+    def chain_part(self, device: str, worker: str | None = None) -> ChainPart:
+        lines: list[Line] = []
+        shown: list[bytes] = []
+        for index, leaf in enumerate(self.entries):
+            if leaf.device != device:
+                continue
+            named = parse_event(Envelope.decode(leaf.envelope).payload).body.get("worker")
+            if worker is not None and named not in (None, worker):
+                lines.append(Withheld(leaf.seq, leaf.hash))
+                continue
+            lines.append(self.line(index))
+            shown.append(leaf.envelope)
+        seq, digest = self.heads[device]
+        entry = ChainEntry(device=device, chain=self.chains[device], head_seq=seq, head_hash=digest)
+        return ChainPart(entry, lines, shown)
+
+    def parts(self, worker: str | None = None, first: int = 4) -> Parts:
+        scope = Scope(site=None if worker else "harbour", worker=worker, since=SINCE, until=UNTIL)
+        return Parts(
+            origin=ORIGIN,
+            made_at="2026-03-02T09:00:00.000Z",
+            scope=scope,
+            chains=[self.chain_part(device, worker) for device in sorted(self.heads)],
+            keys=[
+                KeyEntry(
+                    device=device,
+                    key=self.keys[device].public.text(),
+                    chain=None,
+                    first_seq=0,
+                    last_seq=None,
+                    added_at=SINCE,
+                )
+                for device in sorted(self.heads)
+            ],
+            revocations=[],
+            first=self.checkpoint(first).encode(),
+            last=self.cosigned().encode(),
+            consistency=consistency_proof(first, len(self.entries), self.leaves),
+            policies=[POLICY],
+            others={"README.en.txt": b"What is in here.\n", "README.zh.txt": "这里有什么。\n".encode()},
+        )
+
+    def cosigned(self) -> Note:
+        note = self.checkpoint()
+        return note.adding(WITNESS_SIGNER.cosign(note.text, 1_772_400_000))
+
+    def trust(self, **changes: Any) -> BundleTrust:
+        fields: dict[str, Any] = {
+            "origin": ORIGIN,
+            "checkpoint_keys": [LOG_SIGNER.public.text()],
+            "collector": {"receipt": RECEIPT.public.text()},
+            "devices": {device: [key.public.text()] for device, key in self.keys.items()},
+            "witnesses": {"keys": [WITNESS_SIGNER.public.text()], "quorum": 1},
+        }
+        return BundleTrust.model_validate({**fields, **changes})
+
+    def receipt(self, leaf: Leaf) -> str:
+        event = parse_event(Envelope.decode(leaf.envelope).payload)
+        said = PunchReceipt(event.device, event.chain, event.seq, leaf.hash, event.time)
+        return said.text(self.keys[event.device])
+
+
+def bundle(parts: Parts, key: Ed25519Key = RECEIPT) -> bytes:
+    return make_bundle(parts, key)
+
+
+def changed_chain(parts: Parts, device: str, **changes: Any) -> Parts:
+    """The parts with one chain's entry, lines or envelopes replaced."""
+    chains = [replace(one, **changes) if one.entry.device == device else one for one in parts.chains]
+    return replace(parts, chains=chains)
+
+
+def punch_body(worker: str, log_type: str, minute: int) -> dict[str, Any]:
+    return {
+        "worker": worker,
+        "log_type": log_type,
+        "method": "face",
+        "verdict": "verified",
+        "checks": [{"name": "face_match", "outcome": "passed", "reason": "ok: it is the worker"}],
+        "policy": POLICY_HASH,
+        "receipt": "0123ABCD",
+        "tapped_at": f"2026-03-01T{minute // 60:02d}:{minute % 60:02d}:00.000Z",
+    }
+
+
+def coverage_body(minute: int) -> dict[str, Any]:
+    return {
+        "since": f"2026-03-01T{(minute - 15) // 60:02d}:{(minute - 15) % 60:02d}:00.000Z",
+        "until": f"2026-03-01T{minute // 60:02d}:{minute % 60:02d}:00.000Z",
+        "seconds": 900,
+        "observed_s": 900,
+        "first": False,
+        "last": False,
+        "screen": True,
+        "camera_s": 890,
+        "scanner_s": None,
+        "gps_s": 900,
+        "uplink_s": 900,
+        "frames": 9000,
+        "advertisements": None,
+        "unsent": 0,
+    }
+
+
+def a_day() -> Site:
+    """gate-1: Li and Wang come and go; gate-2 (a TPM's key): Wang once."""
+    site = Site()
+    site.open("gate-1", 0)
+    site.punch("gate-1", "W-1", "IN", minute=20)
+    site.open("gate-2", 25)
+    site.punch("gate-1", "W-2", "IN", minute=30)
+    site.coverage("gate-1", 45)
+    site.punch("gate-2", "W-2", "OUT", minute=50)
+    site.punch("gate-1", "W-1", "OUT", minute=55)
+    return site
+
+
+def revocation(device: str, from_index: int) -> Revocation:
+    return Revocation(device=device, at="2026-03-01T12:00:00.000Z", from_index=from_index)

@@ -1,0 +1,455 @@
+"""An honest bundle holds; whatever is changed in it is named."""
+
+from __future__ import annotations
+
+import base64
+import os
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from evidence.bundle import verify_bundle
+from evidence.bundle_index import Outside, Shown, Withheld
+from evidence.bundle_make import ChainPart, Parts
+from evidence.bundle_receipt import check_punch_receipt
+from evidence.bundle_zip import pack, unpack
+from evidence.checkpoint import Checkpoint, sign_checkpoint
+from evidence.envelope import Envelope
+from evidence.events import parse_event
+from evidence.merkle import consistency_proof, root_of
+from tests.evidence.bundles import (
+    LOG_SIGNER,
+    ORIGIN,
+    OTHER,
+    Site,
+    a_day,
+    bundle,
+    changed_chain,
+    punch_body,
+    revocation,
+)
+
+LONG = os.environ.get("ZAIGANG_LONG") == "1"
+FLIPS = 400  # of a small bundle's 10,000 bytes in `make test`, each once in `make test-long`
+
+
+@pytest.fixture
+def site() -> Site:
+    return a_day()
+
+
+def codes(site: Site, data: bytes, **trust: Any) -> list[str]:
+    return [one.code for one in verify_bundle(data, site.trust(**trust)).problems]
+
+
+def test_an_honest_bundle_holds_and_says_what_is_in_it(site: Site) -> None:
+    report = verify_bundle(bundle(site.parts()), site.trust())
+    assert report.problems == [] and report.ok
+    assert (report.events, report.tree_size, report.cosignatures) == (9, 9, 1)
+    punches = [(one.device, one.worker, one.log_type, one.verdict) for one in report.punches]
+    assert punches == [
+        ("gate-1", "W-1", "IN", "verified"),
+        ("gate-1", "W-2", "IN", "verified"),
+        ("gate-1", "W-1", "OUT", "verified"),
+        ("gate-2", "W-2", "OUT", "verified"),
+    ]
+
+
+def test_a_bundle_about_one_worker_holds_without_the_others_events(site: Site) -> None:
+    data = bundle(site.parts(worker="W-1"))
+    report = verify_bundle(data, site.trust())
+    assert report.ok
+    assert {one.worker for one in report.punches} == {"W-1"}
+    assert b"W-2" not in b"".join(base64.b64decode(line[12:].split(b'"')[0]) for line in _envelopes(data))
+
+
+def test_the_same_parts_give_the_same_bytes(site: Site) -> None:
+    assert bundle(site.parts()) == bundle(a_day().parts())
+
+
+def test_a_bundle_without_pinned_devices_holds_and_says_so(site: Site) -> None:
+    report = verify_bundle(bundle(site.parts()), site.trust(devices={}))
+    assert report.ok
+    assert [note.partition(":")[0] for note in report.notes] == ["not_pinned", "not_pinned"]
+
+
+@pytest.mark.long
+def test_every_flipped_byte_is_found(site: Site) -> None:
+    data = bundle(site.parts())
+    trust = site.trust()
+    places = range(len(data)) if LONG else random.Random(4).sample(range(len(data)), FLIPS)
+    for at in places:
+        changed = bytearray(data)
+        changed[at] ^= 1 << (at % 8)
+        report = verify_bundle(bytes(changed), trust)
+        assert not report.ok and report.problems, f"byte {at} of {len(data)} was changed unseen"
+        assert all(one.message for one in report.problems)
+
+
+def test_a_flipped_byte_of_an_event_names_the_file_and_the_event(site: Site) -> None:
+    data = bundle(site.parts())
+    name = f"chains/gate-1/{'c1' * 16}.jsonl"
+    content = unpack(data)[name]
+    at = data.index(content) + content.index(b"\n") + 40  # in the payload of seq 1
+    changed = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+    found = {(one.file, one.code, one.seq) for one in verify_bundle(changed, site.trust()).problems}
+    assert (name, "file_changed", None) in found
+    assert any(code == "not_canonical_zip" for _, code, _ in found)
+    assert any(seq == 1 for _, _, seq in found)
+
+
+@pytest.mark.parametrize("tail", [b"\0", b"PK", b"\n"])
+def test_nothing_may_stand_behind_the_end(site: Site, tail: bytes) -> None:
+    assert codes(site, bundle(site.parts()) + tail) == ["not_canonical_zip"]
+
+
+def test_nothing_may_stand_before_the_beginning(site: Site) -> None:
+    assert codes(site, b"#!" + bundle(site.parts())) == ["not_a_bundle"]
+
+
+@pytest.mark.parametrize("cut", [1, 22, 100, 5000])
+def test_a_bundle_cut_short_is_found(site: Site, cut: int) -> None:
+    assert "not_canonical_zip" in codes(site, bundle(site.parts())[:-cut])
+
+
+def test_a_file_taken_out_or_put_in_is_named(site: Site) -> None:
+    files = unpack(bundle(site.parts()))
+    less = pack([(name, data) for name, data in files.items() if not name.startswith("policies/")])
+    assert codes(site, less) == ["file_missing", *["policy_missing"] * 4]
+    more = pack([*files.items(), ("zzz.txt", b"hello")])
+    assert codes(site, more) == ["file_extra"]
+
+
+def test_files_in_another_order_are_found(site: Site) -> None:
+    files = list(unpack(bundle(site.parts())).items())
+    assert codes(site, pack([*files[:2], *files[:1:-1]])) == ["not_canonical_zip"]
+
+
+# --- an operator who owns every key of the collector: what he seals again is still found
+
+
+def sealed(site: Site, change: Callable[[Site, Parts], Parts]) -> bytes:
+    return bundle(change(site, site.parts()))
+
+
+def _dropped(site: Site, parts: Parts) -> Parts:
+    part = parts.chains[0]
+    return changed_chain(parts, "gate-1", lines=_without(part.lines, 3), envelopes=_without(part.envelopes, 3))
+
+
+def _doubled(site: Site, parts: Parts) -> Parts:
+    part = parts.chains[0]
+    lines = [*part.lines[:3], part.lines[2], *part.lines[3:]]
+    envelopes = [*part.envelopes[:3], part.envelopes[2], *part.envelopes[3:]]
+    return changed_chain(parts, "gate-1", lines=lines, envelopes=envelopes)
+
+
+def _moved(site: Site, parts: Parts) -> Parts:
+    part = parts.chains[0]
+    envelopes = list(part.envelopes)
+    envelopes[2], envelopes[3] = envelopes[3], envelopes[2]
+    return changed_chain(parts, "gate-1", envelopes=envelopes)
+
+
+def _moved_with_its_line(site: Site, parts: Parts) -> Parts:
+    part = _first(_moved(site, parts))
+    lines = list(part.lines)
+    lines[2], lines[3] = lines[3], lines[2]
+    return changed_chain(parts, "gate-1", lines=lines, envelopes=part.envelopes)
+
+
+def _resigned(site: Site, parts: Parts) -> Parts:
+    event = parse_event(Envelope.decode(_first(parts).envelopes[2]).payload)
+    return _replaced(parts, 2, site.entry(event, OTHER).envelope)
+
+
+def _back_dated(site: Site, parts: Parts) -> Parts:
+    """The terminal's own key signs the punch again, an hour earlier: an operator who owns the terminal."""
+    event = parse_event(Envelope.decode(_first(parts).envelopes[2]).payload)
+    earlier = event.model_copy(update={"time": "2026-03-01T00:10:00.000Z"})
+    return _replaced(parts, 2, site.entry(earlier, site.keys["gate-1"]).envelope)
+
+
+def _hidden_as_outside(site: Site, parts: Parts) -> Parts:
+    part = _first(parts)
+    lines = [*part.lines[:3], Outside(3, 3, site.entries[5].hash), *part.lines[4:]]
+    return changed_chain(parts, "gate-1", lines=lines, envelopes=_without(part.envelopes, 3))
+
+
+def _hidden_as_withheld(site: Site, parts: Parts) -> Parts:
+    part = _first(parts)
+    lines = [*part.lines[:3], Withheld(3, site.entries[5].hash), *part.lines[4:]]
+    return changed_chain(parts, "gate-1", lines=lines, envelopes=_without(part.envelopes, 3))
+
+
+def _cut_off_at_the_end(site: Site, parts: Parts) -> Parts:
+    part = _first(parts)
+    return changed_chain(parts, "gate-1", lines=part.lines[:-1], envelopes=part.envelopes[:-1])
+
+
+def _another_place(site: Site, parts: Parts) -> Parts:
+    part = _first(parts)
+    line = part.lines[2]
+    assert isinstance(line, Shown)
+    return changed_chain(parts, "gate-1", lines=[*part.lines[:2], replace(line, leaf_index=3), *part.lines[3:]])
+
+
+def _another_salt(site: Site, parts: Parts) -> Parts:
+    part = _first(parts)
+    line = part.lines[2]
+    assert isinstance(line, Shown)
+    return changed_chain(parts, "gate-1", lines=[*part.lines[:2], replace(line, salt=bytes(16)), *part.lines[3:]])
+
+
+def _no_policy(site: Site, parts: Parts) -> Parts:
+    return replace(parts, policies=[b"{}"])
+
+
+def _no_key(site: Site, parts: Parts) -> Parts:
+    return replace(parts, keys=parts.keys[1:])
+
+
+def _forged_checkpoint(site: Site, parts: Parts) -> Parts:
+    note = sign_checkpoint(Checkpoint(ORIGIN, 9, bytes(32)), replace(LOG_SIGNER, key=OTHER))
+    return replace(parts, last=note.encode())
+
+
+def _unconnected_first(site: Site, parts: Parts) -> Parts:
+    note = sign_checkpoint(Checkpoint(ORIGIN, 4, bytes(32)), LOG_SIGNER)
+    return replace(parts, first=note.encode())
+
+
+def _revocation_unmarked(site: Site, parts: Parts) -> Parts:
+    return replace(parts, revocations=[revocation("gate-1", 8)])
+
+
+def _erased_on_nobodys_word(site: Site, parts: Parts) -> Parts:
+    from evidence.bundle_index import Erased
+
+    part = _first(parts)
+    line = part.lines[3]
+    assert isinstance(line, Shown)
+    leaf = site.entries[line.leaf_index]
+    tomb = Erased(3, line.leaf_index, leaf.leaf, leaf.hash, 2, line.proof)
+    return changed_chain(
+        parts,
+        "gate-1",
+        lines=[*part.lines[:3], tomb, *part.lines[4:]],
+        envelopes=_without(part.envelopes, 3),
+    )
+
+
+def _declared_on_nobodys_word(site: Site, parts: Parts) -> Parts:
+    from evidence.bundle_index import Missing
+
+    part = _first(parts)
+    lines = [*part.lines[:3], Missing(3, 3, 2), *part.lines[4:]]
+    return changed_chain(parts, "gate-1", lines=lines, envelopes=_without(part.envelopes, 3))
+
+
+@pytest.mark.parametrize(
+    ("change", "expected", "seq"),
+    [
+        (_dropped, "hidden_gap", 4),
+        (_doubled, "invalid_index", 2),
+        (_moved, "invalid_index", 2),
+        (_moved_with_its_line, "hidden_gap", 3),
+        (_resigned, "unknown_key", 2),
+        (_back_dated, "inclusion_failed", 2),
+        (_hidden_as_outside, "hidden_gap", 3),
+        (_hidden_as_withheld, "hidden_gap", 3),
+        (_cut_off_at_the_end, "head_mismatch", None),
+        (_another_place, "inclusion_failed", 2),
+        (_another_salt, "inclusion_failed", 2),
+        (_no_policy, "policy_missing", 2),
+        (_no_key, "unknown_key", 0),
+        (_forged_checkpoint, "unknown_key", None),
+        (_unconnected_first, "consistency_failed", None),
+        (_revocation_unmarked, "revocation_hidden", 5),
+        (_erased_on_nobodys_word, "unauthorised", 3),
+        (_declared_on_nobodys_word, "unauthorised", 3),
+    ],
+)
+def test_what_an_operator_seals_again_is_named(
+    site: Site, change: Callable[[Site, Parts], Parts], expected: str, seq: int | None
+) -> None:
+    problems = verify_bundle(sealed(site, change), site.trust()).problems
+    assert (expected, seq) in {(one.code, one.seq) for one in problems}, [str(one) for one in problems]
+
+
+def test_a_back_dated_event_admitted_anew_breaks_the_chain() -> None:
+    site = a_day()
+    seq = site.next_of("gate-1")[0]
+    forged = site.event("gate-1", seq, "00" * 32, "punch.recorded", punch_body("W-2", "OUT", 58), minute=58)
+    site.take(site.entry(forged, site.keys["gate-1"]))
+    found = [(one.code, one.seq) for one in verify_bundle(bundle(site.parts()), site.trust()).problems]
+    assert found == [("broken_link", 6)]
+
+
+def test_a_rewritten_history_with_fresh_checkpoints_meets_the_one_that_was_kept() -> None:
+    kept = a_day().checkpoint(6).encode().decode()
+    site = Site()
+    site.open("gate-1", 0)
+    site.open("gate-2", 25)
+    site.punch("gate-1", "W-2", "IN", minute=30)  # W-1's punch never was
+    site.coverage("gate-1", 45)
+    site.punch("gate-2", "W-2", "OUT", minute=50)
+    site.punch("gate-1", "W-1", "OUT", minute=55)
+    parts = site.parts(first=6)
+    assert codes(site, bundle(parts)) == []
+    assert codes(site, bundle(parts), checkpoints=[kept]) == ["rewritten_history"]
+    assert codes(site, bundle(site.parts(first=5)), checkpoints=[kept]) == ["checkpoint_unproved"]
+
+
+def test_a_ledger_that_forked_after_the_first_checkpoint_is_found() -> None:
+    site, other = a_day(), a_day()
+    other.punch("gate-1", "W-1", "IN", minute=59)
+    forked = replace(site.parts(), last=other.cosigned().encode())
+    assert "consistency_failed" in codes(site, bundle(forked))
+
+
+def test_a_checkpoint_without_its_witnesses_is_not_enough(site: Site) -> None:
+    alone = replace(site.parts(), last=site.checkpoint().encode())
+    assert codes(site, bundle(alone)) == ["missing_cosignatures"]
+    assert codes(site, bundle(alone), witnesses=None) == []
+
+
+def test_a_time_stamp_that_was_asked_for_is_missed(site: Site) -> None:
+    assert codes(site, bundle(site.parts()), tsa=["a certificate"]) == ["file_missing"]
+
+
+def test_another_collectors_seal_is_refused(site: Site) -> None:
+    assert codes(site, bundle(site.parts(), OTHER)) == ["unknown_key"]
+
+
+def test_another_ledgers_bundle_is_refused(site: Site) -> None:
+    found = codes(site, bundle(site.parts()), origin="zaigang.example/elsewhere")
+    assert found == ["invalid_seal", "wrong_origin", "wrong_origin"]
+
+
+def test_a_cloned_terminal_key_that_the_reader_does_not_know_is_refused(site: Site) -> None:
+    found = codes(site, bundle(site.parts()), devices={"gate-1": [OTHER.public.text()]})
+    assert found[0] == "unknown_key"
+
+
+def test_what_came_after_a_revocation_holds_and_is_not_verified(site: Site) -> None:
+    parts = site.parts()
+    part = _first(parts)
+    last = part.lines[-1]
+    assert isinstance(last, Shown)
+    parts = changed_chain(parts, "gate-1", lines=[*part.lines[:-1], replace(last, flags=("after_revocation",))])
+    report = verify_bundle(bundle(replace(parts, revocations=[revocation("gate-1", last.leaf_index)])), site.trust())
+    assert report.ok
+    assert report.after_revocation == 1
+    assert [(one.signed_verdict, one.verdict) for one in report.punches if one.seq == 5] == [("verified", "review")]
+
+
+# --- the worker's QR code
+
+
+def test_a_receipt_leads_to_its_inclusion_proof(site: Site) -> None:
+    report = verify_bundle(bundle(site.parts(worker="W-1")), site.trust())
+    found = check_punch_receipt(site.receipt(site.entries[2]), site.trust(), report)
+    assert found.ok and found.shown is not None
+    assert found.shown.leaf_index == 2 and found.shown.proof
+
+
+def test_a_worker_proves_with_his_receipt_that_his_punch_was_dropped() -> None:
+    site = a_day()
+    receipt = site.receipt(site.entries[8])  # W-1 goes at the end of the day
+    del site.entries[8]  # the operator keeps it out of the ledger, with fresh checkpoints over the rest
+    site.heads["gate-1"] = (site.entries[6].seq, site.entries[6].hash)
+    report = verify_bundle(bundle(site.parts()), site.trust())
+    assert report.ok, "everything that is left is consistent: only the receipt can show it"
+    found = check_punch_receipt(receipt, site.trust(), report)
+    assert not found.ok and found.error is not None and found.error.code == "omitted"
+
+
+def test_a_receipt_finds_an_event_replaced_or_withheld(site: Site) -> None:
+    receipt = site.receipt(site.entries[2])
+    withheld = verify_bundle(bundle(site.parts(worker="W-2")), site.trust())
+    found = check_punch_receipt(receipt, site.trust(), withheld)
+    assert found.error is not None and found.error.code == "omitted"
+
+    other = a_day_without_the_punch()
+    report = verify_bundle(bundle(other.parts()), other.trust())
+    assert report.ok
+    found = check_punch_receipt(receipt, other.trust(), report)
+    assert found.error is not None and found.error.code == "fork"
+
+
+def test_a_receipt_of_another_time_proves_nothing_against_a_bundle(site: Site) -> None:
+    report = verify_bundle(bundle(site.parts()), site.trust())
+    late = site.append(
+        "gate-1", "punch.recorded", punch_body("W-1", "IN", 58), minute=58, time="2026-03-05T08:00:00.000Z"
+    )
+    found = check_punch_receipt(site.receipt(late), site.trust(), report)
+    assert found.error is not None and found.error.code == "receipt_mismatch"
+
+
+def test_a_forged_receipt_is_refused(site: Site) -> None:
+    report = verify_bundle(bundle(site.parts()), site.trust())
+    text = site.receipt(site.entries[2]).replace("00:20:00", "00:21:00")
+    found = check_punch_receipt(text, site.trust(), report)
+    assert found.error is not None and found.error.code == "bad_signature"
+
+
+def a_day_without_the_punch() -> Site:
+    site = Site()
+    site.open("gate-1", 0)
+    site.punch("gate-1", "W-2", "IN", minute=20)
+    site.open("gate-2", 25)
+    site.coverage("gate-1", 45)
+    return site
+
+
+def _first(parts: Parts) -> ChainPart:
+    return parts.chains[0]
+
+
+def _without(items: Any, at: int) -> list[Any]:
+    return [*items[:at], *items[at + 1 :]]
+
+
+def _replaced(parts: Parts, at: int, envelope: bytes) -> Parts:
+    envelopes = list(_first(parts).envelopes)
+    envelopes[at] = envelope
+    return changed_chain(parts, "gate-1", envelopes=envelopes)
+
+
+def _envelopes(data: bytes) -> list[bytes]:
+    return [line for name, content in unpack(data).items() if name.endswith(".jsonl") for line in content.splitlines()]
+
+
+def test_the_memory_of_proved_nodes_says_what_the_rule_says() -> None:
+    from evidence.bundle_tree import Tree
+    from evidence.errors import InclusionFailed
+    from evidence.merkle import inclusion_proof, leaf_hash
+
+    for size in range(1, 34):
+        leaves = [leaf_hash(bytes([n])) for n in range(size)]
+        tree = Tree(size, root_of(leaves))
+        proofs = [inclusion_proof(n, size, leaves) for n in range(size)]
+        for n in range(size):
+            tree.check(n, leaves[n], proofs[n])
+        for n in range(size):
+            for wrong in (_flipped(proofs[n]), (*proofs[n], bytes(32)), proofs[n][:-1]):
+                if wrong != proofs[n]:
+                    with pytest.raises(InclusionFailed):
+                        tree.check(n, leaves[n], wrong)
+            with pytest.raises(InclusionFailed):
+                tree.check(n, leaf_hash(b"another"), proofs[n])
+            if size > 1:
+                with pytest.raises(InclusionFailed):
+                    tree.check((n + 1) % size, leaves[n], proofs[n])
+
+
+def _flipped(proof: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    return (*proof[:-1], bytes([proof[-1][0] ^ 1]) + proof[-1][1:]) if proof else ()
+
+
+def test_the_consistency_proof_of_the_builder_is_the_standards(site: Site) -> None:
+    assert site.parts().consistency == consistency_proof(4, 9, site.leaves)
