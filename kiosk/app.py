@@ -38,7 +38,6 @@ from kiosk.errors import BadgeCodesUnreadable, ControlError, JournalError, Journ
 from kiosk.gallery_key import gallery_key, keys_part
 from kiosk.health import clock_part, free_bytes, gather, state_of, troubles
 from kiosk.hearing import Hearing
-from kiosk.identity import FileKey
 from kiosk.journal import Journal
 from kiosk.operations import Enrolment, Operations
 from kiosk.owed import Owed
@@ -60,6 +59,7 @@ from kiosk.sensors.video_file import VideoFileCamera
 from kiosk.settings import KioskSettings
 from kiosk.spot_check import SpotChecks
 from kiosk.terminal.serve import TerminalServer
+from kiosk.terminal_key import TerminalKey
 from kiosk.uplink import Uplink
 from kiosk.verify.face import Face, open_face
 from kiosk.verify.face_settings import FaceSettings
@@ -109,7 +109,7 @@ class Kiosk:
         self.clock = SystemClock()
         self._pins = functools.cache(pins)  # one handle for all; a failure is not kept
         self._coverage = Coverage(self.clock.stamp(), screen=screen)
-        self.key = FileKey(settings.key_file)
+        self.key = TerminalKey(settings.key_file)
         self.journal = Journal(
             settings.journal_file,
             self.key,
