@@ -53,9 +53,10 @@ def key(
     """Show this terminal's public key, made now if there is none; register it with `zaigang collector device add`."""
     from kiosk.settings import KioskSettings
     from kiosk.terminal_key import TerminalKey
+    from kiosk.tpm import choose_tpm
 
     settings = KioskSettings.load(config)
-    public = TerminalKey(settings.key_file).public
+    public = TerminalKey(settings.key_file, choose_tpm(settings.tpm)).public
     if as_json:
         typer.echo(json.dumps({"device": settings.device, "key": public.text(), "fingerprint": public.fingerprint}))
         return
