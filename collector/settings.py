@@ -27,6 +27,13 @@ class Settings(BaseSettings):
     port: int = Field(8080, ge=0, le=65535, description="Their TCP port.")
     console: bool = Field(default=True, description="Serve the console pages beside the API.")
 
+    https: bool = Field(
+        default=False,
+        description="Serve API and console over TLS, with a certificate of the collector's own authority.",
+    )
+    public_url: str | None = Field(None, description="https://host:port under which terminals reach it, for joining.")
+    public_brokers: tuple[str, ...] = Field((), description="mqtts://host:port under which terminals reach the broker.")
+
     broker: str = Field("mqtt://127.0.0.1:1883", description="mqtt://host:port or mqtts://host:port.")
     mqtt_version: Literal["5", "3.1.1"] = Field("5", description="3.1.1 for brokers that speak nothing newer.")
     mqtt_client_id: str = Field("zaigang-collector", max_length=64, description="Distinct for every replica.")
@@ -52,6 +59,21 @@ class Settings(BaseSettings):
         parts = urlsplit(value)
         if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
             raise ValueError("write mqtt://host:port or mqtts://host:port")
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _public_url_is_https(cls, value: str | None) -> str | None:
+        parts = urlsplit(value or "https://unset")
+        if parts.scheme != "https" or not parts.hostname or parts.path.strip("/"):
+            raise ValueError("write https://host:port")
+        return value
+
+    @field_validator("public_brokers")
+    @classmethod
+    def _public_brokers_are_urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            cls._broker_is_a_url(one)
         return value
 
     @property

@@ -72,6 +72,24 @@ def rotate(session: Session, keys: list[DeviceKey], chain: str, seq: int, new: P
     keys.extend(added)
 
 
+def reenrol(session: Session, device: str, new: PublicKey, at: str) -> None:
+    """Have `new` count for the chains that `device` opens from now on; earlier keys keep what they have signed."""
+    keys = list(session.exec(select(DeviceKey).where(DeviceKey.device == device)))
+    general = [key for key in keys if key.chain is None]
+    if any(key.key_id == new.id for key in general):
+        return
+    begun = session.exec(select(Chain.chain).where(Chain.device == device)).all()
+    named = {key.chain for key in keys}
+    for key in general:
+        for chain in begun:
+            if chain not in named:
+                session.add(
+                    DeviceKey(device=device, key=key.key, key_id=key.key_id, chain=chain, added_at=key.added_at)
+                )
+        session.delete(key)
+    session.add(DeviceKey(device=device, key=new.text(), key_id=new.id, added_at=at))
+
+
 @functools.lru_cache(maxsize=4096)  # as many terminals as one collector is asked to hold
 def parse_key(text: str) -> PublicKey:
     """Read a registered key once. Raises evidence's InvalidKey."""
