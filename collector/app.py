@@ -9,6 +9,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from collector.auth.sessions import Sessions
+from collector.devices.server_tls import server_tls
 from collector.healthz import Health, health_of
 from collector.identity import load_or_create_keys
 from collector.ingest.dead_letters import Bounds
@@ -81,7 +82,14 @@ def run(settings: Settings) -> None:
     """Run until SIGINT or SIGTERM."""
     collector = Collector(settings)
     server = uvicorn.Server(
-        uvicorn.Config(collector.web(), host=settings.host, port=settings.port, log_level="warning", access_log=False)
+        uvicorn.Config(
+            collector.web(),
+            host=settings.host,
+            port=settings.port,
+            log_level="warning",
+            access_log=False,
+            **server_tls(settings),
+        )
     )
     # uvicorn raises the signal that ended it once more when it is done; without a handler that would end the process
     # before the intake has stopped.

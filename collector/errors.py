@@ -45,6 +45,18 @@ class Forbidden(CollectorError):
     status = 403
 
 
+class ClaimRefused(Forbidden):
+    """The one-time code is unknown, used, over, or for another terminal."""
+
+    code = "claim_refused"
+
+
+class RenewalRefused(Forbidden):
+    """Nobody that may connect asks for a certificate."""
+
+    code = "renewal_refused"
+
+
 class SettingsError(CollectorError):
     """The settings or files that the collector starts from cannot be used."""
 

@@ -30,10 +30,10 @@ def load_or_create_keys(folder: Path) -> CollectorKeys:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return CollectorKeys(
-            receipt=Ed25519Key.from_pem(_load_or_create(folder / "receipt.pem", _new_pem)),
-            command=Ed25519Key.from_pem(_load_or_create(folder / "command.pem", _new_pem)),
-            seal=_load_or_create(folder / "seal.key", _new_secret),
-            session=_load_or_create(folder / "session.key", _new_secret),
+            receipt=Ed25519Key.from_pem(load_or_create(folder / "receipt.pem", _new_pem)),
+            command=Ed25519Key.from_pem(load_or_create(folder / "command.pem", _new_pem)),
+            seal=load_or_create(folder / "seal.key", _new_secret),
+            session=load_or_create(folder / "session.key", _new_secret),
         )
     except (OSError, InvalidKey) as error:
         raise SettingsError(f"the keys in {folder} cannot be used: {error}") from error
@@ -47,8 +47,8 @@ def _new_secret() -> bytes:
     return secrets.token_bytes(SECRET_BYTES)
 
 
-def _load_or_create(path: Path, make: Callable[[], bytes]) -> bytes:
-    """Read the file, or write it first: complete and synced under another name, then linked, so no half key exists."""
+def load_or_create(path: Path, make: Callable[[], bytes]) -> bytes:
+    """Read a file of mode 0600, made where there is none: written and synced under another name, then linked."""
     if not path.exists():
         draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

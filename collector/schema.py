@@ -15,6 +15,7 @@ from sqlmodel import SQLModel
 
 import collector.auth.models
 import collector.commands.models
+import collector.devices.join_models
 import collector.devices.models
 import collector.ingest.models
 import collector.ledger.models

@@ -8,7 +8,9 @@ from datetime import timedelta
 from collector.auth.service import ApiKeys
 from collector.commands.service import Commands
 from collector.database import Database
+from collector.devices.authority import load_or_create_authority
 from collector.devices.clearances import Clearances
+from collector.devices.joining import Joining, Reachable
 from collector.devices.service import Devices
 from collector.errors import SettingsError
 from collector.identity import CollectorKeys
@@ -33,6 +35,7 @@ class Services:
     people: People
     devices: Devices
     clearances: Clearances
+    joining: Joining
     ledger: Ledger
     punches: Punches
     presence: PresenceIntervals
@@ -66,6 +69,12 @@ def build_services(settings: Settings, database: Database, keys: CollectorKeys) 
         people=People(database, keys.command),
         devices=Devices(database, timedelta(seconds=settings.inactivity_timeout_s)),
         clearances=Clearances(database, keys.command),
+        joining=Joining(
+            database,
+            keys,
+            load_or_create_authority(settings.keys_path),
+            Reachable(settings.public_url, settings.public_brokers),
+        ),
         ledger=Ledger(database),
         punches=Punches(database),
         presence=PresenceIntervals(database),

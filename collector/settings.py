@@ -32,6 +32,13 @@ class Settings(BaseSettings):
     port: int = Field(8080, ge=0, le=65535, description="Their TCP port.")
     console: bool = Field(default=True, description="Serve the console pages beside the API.")
 
+    https: bool = Field(
+        default=False,
+        description="Serve API and console over TLS, with a certificate of the collector's own authority.",
+    )
+    public_url: str | None = Field(None, description="https://host:port under which terminals reach it, for joining.")
+    public_brokers: tuple[str, ...] = Field((), description="mqtts://host:port under which terminals reach the broker.")
+
     broker: str = Field("mqtt://127.0.0.1:1883", description="mqtt://host:port or mqtts://host:port.")
     mqtt_version: Literal["5", "3.1.1"] = Field("5", description="3.1.1 for brokers that speak nothing newer.")
     mqtt_client_id: str | None = Field(
@@ -83,6 +90,21 @@ class Settings(BaseSettings):
         if self.mqtt_share is None:
             return "zaigang-collector"
         return f"zaigang-{socket.gethostname()[:40]}-{self.port}"
+
+    @field_validator("public_url")
+    @classmethod
+    def _public_url_is_https(cls, value: str | None) -> str | None:
+        parts = urlsplit(value or "https://unset")
+        if parts.scheme != "https" or not parts.hostname or parts.path.strip("/"):
+            raise ValueError("write https://host:port")
+        return value
+
+    @field_validator("public_brokers")
+    @classmethod
+    def _public_brokers_are_urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            cls._broker_is_a_url(one)
+        return value
 
     @property
     def database_path(self) -> Path:

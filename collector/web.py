@@ -19,6 +19,7 @@ from starlette.routing import compile_path
 
 import collector.commands.api
 import collector.devices.api
+import collector.devices.join_api
 import collector.ingest.api
 import collector.people.api
 import collector.presence.api
@@ -65,6 +66,8 @@ def create_api(services: Services, health: Callable[[], Health]) -> FastAPI:
     ):
         v1.include_router(subject.api.router)
     v1.include_router(collector.ingest.api.router)
+    v1.include_router(collector.devices.join_api.router)
+    v1.include_router(collector.devices.join_api.terminals)
     _add_health(v1, health)
     app.include_router(v1)
     _add_docs(app)

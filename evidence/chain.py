@@ -2,6 +2,7 @@
 
 Rules, each with the error that names its breach:
 - a chain starts at seq 0 with `device.enrolled`, which names the key that signs it, and no event before (BadStart);
+- one key signs it, until a `device.key_rotated` that is signed by both names the next (UnknownKey, SignatureCount);
 - every event names the same device and chain (WrongChain);
 - seq rises by one (Gap; Replay or Fork for a seq that is already taken; OutOfOrder for one that was left out before);
 - `prev` is the hash of the event before (BrokenLink);
@@ -15,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from evidence.clearance import opening_after
-from evidence.envelope import EVENT_TYPE, Envelope
+from evidence.envelope import Envelope
 from evidence.errors import (
     BadStart,
     BrokenLink,
@@ -32,6 +33,7 @@ from evidence.errors import (
 )
 from evidence.events import DeviceEnrolledBody, Event, Kind, PunchBody, Verdict, parse_body, parse_event
 from evidence.keys import PublicKey
+from evidence.rotation import verify_event
 
 MAX_PROBLEMS = 1000  # kept in a report, so that a file of garbage does not fill the memory; the rest is counted
 
@@ -116,14 +118,14 @@ class ChainReport:
 class ChainCheck:
     """Verifies one whole chain, an envelope at a time; what it keeps grows by one hash an event.
 
-    `keys` maps a device to its trusted keys. The key of the first event that stands is the chain's key from then on:
-    a retired key of the same device cannot continue a later chain.
+    `keys` maps a device to its trusted keys. The key of the first event that stands is the chain's key from then on,
+    until it hands over to another: a retired key of the same device cannot continue a later chain.
     """
 
     def __init__(self, keys: Mapping[str, Sequence[PublicKey]]) -> None:
         self.report = ChainReport()
         self._keys = keys
-        self._key: PublicKey | None = None
+        self._keys_from: list[tuple[int, PublicKey]] = []  # this chain's keys and the seq from which each counts
         self._held: dict[int, str] = {}
         self._position = 0
         self._opening: int | None = None
@@ -140,8 +142,7 @@ class ChainCheck:
             event = parse_event(envelope.payload)
             seq = event.seq
             key = self._signer(event, envelope)
-            envelope.verify(key, EVENT_TYPE)
-            self._admit(event, envelope.hash, key)
+            self._admit(event, envelope.hash, key, verify_event(envelope, event, key))
         except EvidenceError as error:
             problem = Problem(position, seq, error.code, str(error))
             if len(self.report.problems) < MAX_PROBLEMS:
@@ -155,19 +156,26 @@ class ChainCheck:
         """The hash of the event that the chain shows at `seq`, or None."""
         return self._held.get(seq)
 
+    @property
+    def keys(self) -> tuple[PublicKey, ...]:
+        """The keys that signed this chain, one after the other."""
+        return tuple(key for _, key in self._keys_from)
+
     def _signer(self, event: Event, envelope: Envelope) -> PublicKey:
         keys = self._keys.get(event.device, ())
         if not keys:
             raise UnknownKey(f"no key is registered for device {event.device!r}")
-        if self._key is not None and (event.device, event.chain) == (self.report.device, self.report.chain):
-            return self._key
+        if self._keys_from and (event.device, event.chain) == (self.report.device, self.report.chain):
+            counting = [key for first, key in self._keys_from if first <= event.seq]
+            return counting[-1] if counting else self._keys_from[0][1]
         named = envelope.signatures[0].keyid
         return next((key for key in keys if key.id == named), keys[0])
 
-    def _admit(self, event: Event, event_hash: str, key: PublicKey) -> None:
+    def _admit(self, event: Event, event_hash: str, key: PublicKey, key_after: PublicKey) -> None:
         report = self.report
-        if self._key is None:
-            self._key, report.device, report.chain, report.first_time = key, event.device, event.chain, event.time
+        if not self._keys_from:
+            self._keys_from.append((event.seq, key))
+            report.device, report.chain, report.first_time = event.device, event.chain, event.time
         if (event.device, event.chain) != (report.device, report.chain):
             raise WrongChain(
                 f"the event belongs to {event.device}/{event.chain}, the chain is {report.device}/{report.chain}"
@@ -180,6 +188,8 @@ class ChainCheck:
         if report.head is not None and event.seq < report.head.seq:
             raise OutOfOrder(f"seq {event.seq} comes after seq {report.head.seq}; a chain is shown in order")
         head, report.head, report.last_time = report.head, _head(event, event_hash), event.time
+        if key_after != key:
+            self._keys_from.append((event.seq + 1, key_after))
         follow(head, event, event_hash)
         self._look_inside(event, key)
 
@@ -218,7 +228,7 @@ def read_event(data: bytes, keys: Mapping[str, PublicKey]) -> tuple[Event, Envel
     key = keys.get(event.device)
     if key is None:
         raise UnknownKey(f"no key is registered for device {event.device!r}")
-    envelope.verify(key, EVENT_TYPE)
+    verify_event(envelope, event, key)
     return event, envelope
 
 

@@ -375,6 +375,18 @@ class MissingCosignatures(LedgerError):
     code = "missing_cosignatures"
 
 
+class JoinError(EvidenceError):
+    """A statement about joining a collector cannot be used."""
+
+    code = "join"
+
+
+class JoinMismatch(JoinError):
+    """It answers another question, or is for another terminal."""
+
+    code = "join_mismatch"
+
+
 def by_code(code: str) -> type[EvidenceError] | None:
     """The error that bears this code, or None."""
     return _find(EvidenceError, code)

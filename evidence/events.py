@@ -203,6 +203,20 @@ class DeviceEnrolledBody(Fact):
     predecessor: dict[str, JsonValue] | None = None  # {chain, seq, head} last known of the chain before
 
 
+class KeyRotatedBody(Fact):
+    """Body of device.key_rotated: from the next event on `key` signs this chain, and `previous` no more."""
+
+    previous: Annotated[str, Field(max_length=1000)]  # PublicKey.text() of the key that counted until here
+    key: Annotated[str, Field(max_length=1000)]  # of the one that follows; both sign this event, in this order
+    reason: Text
+
+    @model_validator(mode="after")
+    def _another_key(self) -> KeyRotatedBody:
+        if self.key == self.previous:
+            raise ValueError("a rotation brings another key")
+        return self
+
+
 class WorkerEnrolledBody(Fact):
     """Body of worker.enrolled: a template, or a PIN alone, now lies encrypted on this terminal."""
 
@@ -351,6 +365,7 @@ class ClockSteppedBody(Fact):
 
 BODIES: dict[str, type[Fact]] = {
     Kind.DEVICE_ENROLLED: DeviceEnrolledBody,
+    Kind.DEVICE_KEY_ROTATED: KeyRotatedBody,
     Kind.PUNCH_RECORDED: PunchBody,
     Kind.PUNCH_REFUSED: PunchBody,
     Kind.PRESENCE_INTERVAL: PresenceIntervalBody,

@@ -38,7 +38,6 @@ from kiosk.errors import BadgeCodesUnreadable, ControlError, JournalError, Journ
 from kiosk.gallery_key import gallery_key, keys_part
 from kiosk.health import clock_part, free_bytes, gather, state_of, troubles
 from kiosk.hearing import Hearing
-from kiosk.identity import FileKey
 from kiosk.journal import Journal
 from kiosk.operations import Enrolment, Operations
 from kiosk.owed import Owed
@@ -60,6 +59,8 @@ from kiosk.sensors.video_file import VideoFileCamera
 from kiosk.settings import KioskSettings
 from kiosk.spot_check import SpotChecks
 from kiosk.terminal.serve import TerminalServer
+from kiosk.terminal_key import TerminalKey
+from kiosk.tpm import choose_tpm
 from kiosk.uplink import Uplink
 from kiosk.verify.face import Face, open_face
 from kiosk.verify.face_settings import FaceSettings
@@ -109,7 +110,10 @@ class Kiosk:
         self.clock = SystemClock()
         self._pins = functools.cache(pins)  # one handle for all; a failure is not kept
         self._coverage = Coverage(self.clock.stamp(), screen=screen)
-        self.key = FileKey(settings.key_file)
+        tpm = choose_tpm(settings.tpm)
+        if tpm is not None:
+            self._closing.callback(tpm.close)
+        self.key = TerminalKey(settings.key_file, tpm)
         self.journal = Journal(
             settings.journal_file,
             self.key,
@@ -126,8 +130,7 @@ class Kiosk:
         watched = loop is not None or self.journal.opening is not None
         self.policy = PROFILES[settings.profile].sealed() if watched else PROFILES[settings.profile]
         opened = self.journal.opening is not None
-        self._gallery_keeper = gallery_key(settings.gallery_key_file)
-        self._keys_part = keys_part(self._gallery_keeper)
+        self._gallery_keeper = gallery_key(settings.gallery_key_file, tpm)
         self.gallery = Gallery(settings.gallery_file, None if opened else self._gallery_keeper.load())
         self._last = self.journal.last_stamp  # a step is seen although it happened while nothing ran here
         self._closing.callback(self.gallery.close)
@@ -346,7 +349,7 @@ class Kiosk:
             **self._local_parts(),
             "network": self.uplink.state,
             "clock": clock_part(self.clock.stamp()),
-            "keys": self._keys_part,
+            "keys": keys_part(self._gallery_keeper, self.key),
         }
 
     def _local_parts(self) -> dict[str, Part]:

@@ -140,6 +140,8 @@ def _answer(operations: Operations, request: dict[str, Any], say: Callable[[str]
         case "enrol":
             done = operations.enrol(Enrolment.model_validate(request["enrolment"]), say)
             return {"worker": done.worker, "name": done.name, "frames": done.frames, "seq": done.seq}
+        case "rotate_key":
+            return operations.rotate_key(str(request["reason"])[:400])
         case "erase":
             return operations.erase(str(request["worker"]))
         case "withdraw":

@@ -33,6 +33,12 @@ class KeyFileUnreadable(IdentityError):
     code = "key_file_unreadable"
 
 
+class TpmFailed(IdentityError):
+    """The TPM that holds the keys does not answer or refuses; nothing is signed without it."""
+
+    code = "tpm_failed"
+
+
 class JournalError(KioskError):
     """The journal did not keep what it was given."""
 

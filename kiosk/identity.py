@@ -1,8 +1,8 @@
 """The terminal's keys on disk: the one that signs, and the one that encrypts the gallery.
 
 Made at first start, mode 0600, on disk before they are used. A file that others may read is refused: whoever read it
-can sign as this terminal. Once the enclosure was opened, the signing key is in memory only while it signs. A TPM takes
-its place later.
+can sign as this terminal. Once the enclosure was opened, the signing key is in memory only while it signs. Where there
+is a TPM, the files hold what only it can use (`terminal_key`, `gallery_key`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def load_or_create(path: Path) -> Ed25519Key:
 
     Raises KeyFileExposed or KeyFileUnreadable. An existing file is never overwritten.
     """
-    pem = _read_or_make(path, lambda: Ed25519Key.generate().pem())
+    pem = read_or_make(path, lambda: Ed25519Key.generate().pem())
     try:
         return Ed25519Key.from_pem(pem)
     except InvalidKey as error:
@@ -87,7 +87,7 @@ def load_or_create_gallery_key(path: Path) -> bytes:
 
     Raises KeyFileExposed or KeyFileUnreadable.
     """
-    key = _read_or_make(path, lambda: secrets.token_bytes(GALLERY_KEY_BYTES))
+    key = read_or_make(path, lambda: secrets.token_bytes(GALLERY_KEY_BYTES))
     if len(key) != GALLERY_KEY_BYTES:
         raise KeyFileUnreadable(
             f"{path} has {len(key)} bytes instead of {GALLERY_KEY_BYTES}; restore it, or move it away with the gallery "
@@ -96,7 +96,8 @@ def load_or_create_gallery_key(path: Path) -> bytes:
     return key
 
 
-def _read_or_make(path: Path, make: Callable[[], bytes]) -> bytes:
+def read_or_make(path: Path, make: Callable[[], bytes]) -> bytes:
+    """Return what a file of mode 0600 holds, made whole where there is none. Raises as `load_or_create`."""
     try:
         try:
             return _read(path)

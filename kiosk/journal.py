@@ -23,22 +23,35 @@ import structlog
 
 from evidence.chain import Head, follow, read_event
 from evidence.clearance import opening_after
-from evidence.envelope import EVENT_TYPE, MAX_ENVELOPE_BYTES, Envelope, sign
+from evidence.envelope import EVENT_TYPE, MAX_ENVELOPE_BYTES, Envelope, pae, sign
 from evidence.errors import ChainError, EvidenceError, TooLarge
-from evidence.events import DeviceEnrolledBody, Event, Fact, Kind, PunchBody, Verdict, parse_body, parse_event
+from evidence.events import (
+    DeviceEnrolledBody,
+    Event,
+    Fact,
+    KeyRotatedBody,
+    Kind,
+    PunchBody,
+    Verdict,
+    parse_body,
+    parse_event,
+)
 from evidence.keys import PublicKey, SigningKey
 from evidence.receipt import PunchReceipt, Receipt, covers, verify_receipt
 from evidence.status import Part
 from kiosk import journal_file
 from kiosk.clock import Clock, Stamp, format_time, parse_time
-from kiosk.errors import JournalFailed, JournalFull, OpeningStands
+from kiosk.errors import IdentityError, JournalFailed, JournalFull, OpeningStands
 from kiosk.health import free_bytes
 from kiosk.identity import sync_folder
+from kiosk.terminal_key import Succeeded
 from kiosk.version import software
 
 RETENTION = timedelta(days=90)  # a second copy at the source while a dispute about a month's hours is likely
 LOW_SPACE_BYTES = 64 * 1024 * 1024  # some 10,000 punches of 6 kB: days of warning on a busy site
 PROBE_BYTES = 16 * 1024  # more than a punch with twenty checks
+
+_PROBE = pae("application/vnd.zaigang.probe", b"")  # signed to see whether the key works; no reader takes this type
 
 log = structlog.get_logger(__name__)
 
@@ -92,7 +105,7 @@ class Journal:
         self.path = path
         self.device = device
         self.bad_receipts = 0  # since the start of this process
-        self._signer, self._key = signer, signer.public
+        self._signer = signer
         self._site, self._tz, self._clock = site, tz, clock
         self._retention, self._low_space_bytes = retention, low_space_bytes
         self._lock = threading.RLock()
@@ -108,13 +121,15 @@ class Journal:
             try:
                 self._database = journal_file.connect(path, max_pages)
                 journal_file.check_format(self._database, path)
-                self._head = journal_file.read_head(self._database, path, device, self._key)
-                self._opening = journal_file.read_opening(self._database, path, device, self._key)
+                self._finish_rotation(self._database)
+                self._keys = journal_file.read_keys(self._database, path, device, signer.public)
+                self._head = journal_file.read_head(self._database, path, device, self._keys)
+                self._opening = journal_file.read_opening(self._database, path, device, self._keys)
                 self._released = journal_file.read_released(self._database, path, self._head)
             except (sqlite3.Error, OSError) as error:
                 raise self._refused(error) from error
             if self._head is None:
-                self.append(Kind.DEVICE_ENROLLED, DeviceEnrolledBody(key=self._key.text(), software=software()))
+                self.append(Kind.DEVICE_ENROLLED, DeviceEnrolledBody(key=signer.public.text(), software=software()))
                 sync_folder(path.parent)
         except BaseException:
             self.close()
@@ -133,6 +148,26 @@ class Journal:
             self._commit(row, token)
             self._head = head
             self._opening = opening_after(self._opening, event)
+            return Recorded(row.seq, row.hash, event, row.envelope)
+
+    def rotate_key(self, reason: str) -> Recorded:
+        """Hand this chain over to the signer's successor: one event, signed by both keys, then the old one is gone.
+
+        Raises a JournalError, after which the old key counts as before, and an IdentityError where the successor
+        cannot be had.
+        """
+        with self._lock:
+            self._settle()
+            if not isinstance(self._signer, Succeeded):
+                raise IdentityError("this terminal's key can have no successor")
+            successor = self._signer.successor()
+            before = self._signer.public
+            body = KeyRotatedBody(previous=before.text(), key=successor.public.text(), reason=reason)
+            event, row, head = self._sign_next(Kind.DEVICE_KEY_ROTATED, body, successor)
+            self._commit(row)
+            self._head = head
+            self._in_doubt = True  # until the signer follows: nothing more may be signed with the old key
+            self._settle()
             return Recorded(row.seq, row.hash, event, row.envelope)
 
     def append_once(self, token: str, kind: str, body: Fact | dict[str, Any]) -> Recorded | None:
@@ -260,16 +295,18 @@ class Journal:
             return removed
 
     def probe(self) -> bool:
-        """Write and remove a filler; True if the journal can record, which ends a failed state.
+        """Sign, write and remove a filler; True if the journal can record, which ends a failed state.
 
         For a terminal that takes no punches while the disk is full: nothing else would notice that space came back.
         """
         with self._lock:
             try:
+                self._settle()
+                self._signer.sign(_PROBE)
                 with self._writing() as database:
                     database.execute("INSERT OR REPLACE INTO probe VALUES (1, zeroblob(?))", (PROBE_BYTES,))
                     database.execute("DELETE FROM probe")
-            except (JournalFull, JournalFailed):
+            except (JournalFull, JournalFailed, IdentityError):
                 return False
             self._trouble = None
             return True
@@ -295,7 +332,7 @@ class Journal:
         """When the head was signed, by this terminal's clocks of then. Raises JournalFull or JournalFailed."""
         with self._lock, self._reading() as database:
             (data,) = database.execute("SELECT envelope FROM events WHERE seq = ?", (self.head.seq,)).fetchone()
-        event, _ = read_event(data, {self.device: self._key})
+        event, _ = read_event(data, {self.device: journal_file.key_at(self._keys, self.head.seq)})
         return Stamp(event.time, event.clock, event.boot, event.mono_us)
 
     @property
@@ -337,7 +374,25 @@ class Journal:
                 os.close(self._holding)
                 self._holding = None
 
-    def _sign_next(self, kind: str, body: Fact | dict[str, Any]) -> tuple[Event, Row, Head]:
+    def _finish_rotation(self, database: sqlite3.Connection) -> None:
+        """Where the chain was handed over and the old key still signs, a crash came between: take the new one."""
+        handed = journal_file.handed_over(database, self.path)
+        if handed is None or handed[0] != self._signer.public or not isinstance(self._signer, Succeeded):
+            return
+        try:
+            self._signer.succeed(handed[1])
+        except IdentityError as error:
+            raise self._unsigned(error) from error
+
+    def _unsigned(self, error: IdentityError) -> JournalFailed:
+        """Name why nothing can be signed, and remember it for `state`: without its key a terminal records nothing."""
+        self._trouble = f"{error.code}: {error}"[:400]
+        log.error("journal_unsigned", why=self._trouble)
+        return JournalFailed(self._trouble)
+
+    def _sign_next(
+        self, kind: str, body: Fact | dict[str, Any], successor: SigningKey | None = None
+    ) -> tuple[Event, Row, Head]:
         stamp = self._clock.stamp()
         head = self._head
         event = Event(
@@ -359,7 +414,10 @@ class Journal:
         fact = parse_body(event)  # a body that the collector would dead-letter is a fault here, not there
         if self._opening is not None and isinstance(fact, PunchBody) and fact.verdict is Verdict.VERIFIED:
             raise OpeningStands(f"nothing is verified since the enclosure was opened (seq {self._opening}); clear it")
-        envelope = sign(EVENT_TYPE, event.payload(), self._signer)
+        try:
+            envelope = sign(EVENT_TYPE, event.payload(), self._signer, *(() if successor is None else (successor,)))
+        except IdentityError as error:
+            raise self._unsigned(error) from error
         digest, data = envelope.hash, envelope.encode()
         if len(data) > MAX_ENVELOPE_BYTES:
             raise TooLarge(f"the signed event has {len(data)} bytes, an envelope at most {MAX_ENVELOPE_BYTES}")
@@ -391,8 +449,10 @@ class Journal:
         """After a failed commit the file decides where the chain stands: a row may have reached it after all."""
         if self._in_doubt:
             with self._reading() as database:
-                self._head = journal_file.read_head(database, self.path, self.device, self._key) or self._head
-                self._opening = journal_file.read_opening(database, self.path, self.device, self._key)
+                self._finish_rotation(database)  # it may be a rotation that reached the disk after all
+                self._keys = journal_file.read_keys(database, self.path, self.device, self._signer.public)
+                self._head = journal_file.read_head(database, self.path, self.device, self._keys) or self._head
+                self._opening = journal_file.read_opening(database, self.path, self.device, self._keys)
             self._in_doubt = False
 
     @contextmanager

@@ -9,13 +9,16 @@ import errno
 import fcntl
 import os
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 from evidence.chain import Head, follow, read_event
 from evidence.clearance import opening_after
+from evidence.envelope import Envelope
 from evidence.errors import EvidenceError
-from evidence.events import Kind
+from evidence.events import Kind, parse_event
 from evidence.keys import PublicKey
+from evidence.rotation import rotation_keys
 from kiosk.errors import JournalBusy, JournalDamaged, JournalFailed, JournalFull
 from kiosk.health import free_bytes
 
@@ -40,11 +43,12 @@ CREATE TABLE probe (id INTEGER PRIMARY KEY, filler BLOB NOT NULL) STRICT;
 """
 
 _KEPT = f"('{Kind.ENCLOSURE_OPENED}', '{Kind.ENCLOSURE_CLEARED}')"  # the newest of each: state is derived from them
+_ROTATED = f"'{Kind.DEVICE_KEY_ROTATED}'"  # all of them: they say which key signed which rows
 # Rows up to a seq and below the head.
 PRUNE = f"""
 DELETE FROM events WHERE seq <= ? AND seq < ?
-  AND seq NOT IN (SELECT max(seq) FROM events WHERE kind IN {_KEPT} GROUP BY kind)
-"""  # noqa: S608  # two constants
+  AND seq NOT IN (SELECT max(seq) FROM events WHERE kind IN {_KEPT} GROUP BY kind) AND kind <> {_ROTATED}
+"""  # noqa: S608  # constants
 
 
 def hold(path: Path) -> int:
@@ -101,8 +105,51 @@ def check_format(database: sqlite3.Connection, path: Path) -> None:
         raise _damaged(path, f"SQLite says {verdict}")
 
 
-def read_head(database: sqlite3.Connection, path: Path, device: str, key: PublicKey) -> Head | None:
-    """Check the last two events against each other and the terminal's key; return the head, None for an empty file.
+def handed_over(database: sqlite3.Connection, path: Path) -> tuple[PublicKey, PublicKey] | None:
+    """Return the keys before and after the newest rotation; None where there was none. Nothing is verified.
+
+    Raises JournalDamaged or sqlite3.Error.
+    """
+    row = database.execute(
+        f"SELECT envelope FROM events WHERE kind = {_ROTATED} ORDER BY seq DESC LIMIT 1"  # noqa: S608  # a constant
+    ).fetchone()
+    try:
+        return None if row is None else rotation_keys(parse_event(Envelope.decode(row[0]).payload))
+    except EvidenceError as error:
+        raise _damaged(path, f"its newest rotation of the key cannot be read: {error}") from error
+
+
+Keys = Sequence[tuple[int, PublicKey]]  # the first seq for which each key counts, newest first
+
+
+def read_keys(database: sqlite3.Connection, path: Path, device: str, key: PublicKey) -> Keys:
+    """Return which key signed which rows, from `key`, which counts now, back through the rotations.
+
+    Each rotation is signed by both its keys, so the newer one vouches for the one before. Raises JournalDamaged or
+    sqlite3.Error.
+    """
+    keys: list[tuple[int, PublicKey]] = []
+    rows = database.execute(f"SELECT seq, envelope FROM events WHERE kind = {_ROTATED} ORDER BY seq DESC")  # noqa: S608
+    for seq, data in rows:
+        try:
+            before, after = rotation_keys(parse_event(Envelope.decode(data).payload))
+            event, _ = read_event(data, {device: before})
+        except EvidenceError as error:
+            raise _damaged(path, f"row {seq} is no rotation of this terminal's key: {error}") from error
+        if (event.seq, after) != (seq, key):
+            raise _damaged(path, f"row {seq} hands over to another key than the one that counts after it")
+        keys.append((seq + 1, key))
+        key = before
+    return [*keys, (0, key)]
+
+
+def key_at(keys: Keys, seq: int) -> PublicKey:
+    """Return the key that signed the event at `seq`."""
+    return next(key for first, key in keys if first <= seq)
+
+
+def read_head(database: sqlite3.Connection, path: Path, device: str, keys: Keys) -> Head | None:
+    """Check the last two events against each other and the terminal's keys; return the head, None for an empty file.
 
     Raises JournalDamaged or sqlite3.Error.
     """
@@ -110,14 +157,14 @@ def read_head(database: sqlite3.Connection, path: Path, device: str, key: Public
         "SELECT seq, hash, envelope FROM events WHERE seq >= (SELECT max(seq) FROM events) - 1 ORDER BY seq"
     ).fetchall()
     if len(rows) == 1:  # the event before was pruned, and then all below it but what PRUNE keeps
-        query = f"SELECT count(*) FROM events WHERE seq < ? AND kind NOT IN {_KEPT}"  # noqa: S608  # constants
+        query = f"SELECT count(*) FROM events WHERE seq < ? AND kind NOT IN {_KEPT} AND kind <> {_ROTATED}"  # noqa: S608
         (left,) = database.execute(query, rows[0][:1]).fetchone()
         if left:
             raise _damaged(path, f"event {rows[0][0] - 1} is missing")
     head: Head | None = None
     try:
         for seq, digest, data in rows:
-            event, envelope = read_event(data, {device: key})
+            event, envelope = read_event(data, {device: key_at(keys, seq)})
             if (event.seq, envelope.hash) != (seq, digest):
                 raise _damaged(path, f"row {seq} holds another event than it says")
             if head is None and seq > 0:  # what it follows is further back, or pruned
@@ -129,10 +176,10 @@ def read_head(database: sqlite3.Connection, path: Path, device: str, key: Public
     return head
 
 
-def read_opening(database: sqlite3.Connection, path: Path, device: str, key: PublicKey) -> int | None:
+def read_opening(database: sqlite3.Connection, path: Path, device: str, keys: Keys) -> int | None:
     """Return the seq of the newest opening of the enclosure without a later clear that names it; None without one.
 
-    Both are checked against the terminal's key. Raises JournalDamaged or sqlite3.Error.
+    Both are checked against the terminal's keys. Raises JournalDamaged or sqlite3.Error.
     """
     opening: int | None = None
     for kind in (Kind.ENCLOSURE_OPENED, Kind.ENCLOSURE_CLEARED):
@@ -142,7 +189,7 @@ def read_opening(database: sqlite3.Connection, path: Path, device: str, key: Pub
         if row is None:
             continue
         try:
-            event, _ = read_event(row[1], {device: key})
+            event, _ = read_event(row[1], {device: key_at(keys, row[0])})
             if (event.seq, event.kind) != (row[0], kind):
                 raise _damaged(path, f"row {row[0]} holds another event than it says")
             opening = opening_after(opening, event)

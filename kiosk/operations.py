@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from evidence.authorisation import EnrolmentAuthorisation
 from evidence.events import Ask, Check, Outcome
+from evidence.rotation import rotation_keys
 from evidence.status import Part
 from kiosk.attendant import Attendant
 from kiosk.clock import Clock
@@ -105,6 +106,13 @@ class Operations:
         )
         self.wake()
         return enrolled
+
+    def rotate_key(self, reason: str) -> dict[str, Any]:
+        """Hand the chain over to a new key, signed by both. Raises a JournalError or an IdentityError."""
+        done = self.journal.rotate_key(reason)
+        self.wake()
+        _, key = rotation_keys(done.event)
+        return {"seq": done.seq, "key": key.text(), "fingerprint": key.fingerprint}
 
     def erase(self, worker: str) -> dict[str, Any]:
         """Erase all that lies here of a worker. Raises an ErasureError or a GalleryError."""

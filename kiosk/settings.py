@@ -111,6 +111,7 @@ class KioskSettings(BaseSettings):
     tz: str = "Asia/Shanghai"
     language: Literal["zh", "en"] = "zh"  # the screen's first language; a worker can change it
     data_dir: Path = Path("/var/lib/zaigang")
+    tpm: str = Field(default="auto", pattern="^(auto|none|[a-z]+(:.*)?)$")  # or a TCTI, such as device:/dev/tpmrm0
 
     # The way to the collector
     broker: Texts = ("mqtt://127.0.0.1:1883",)  # tried in turn; one text or a list

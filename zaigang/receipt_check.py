@@ -41,7 +41,8 @@ def check_punch_receipt(text: str, trust: Trust, files: Sequence[ChainFile]) -> 
         keys = trust.device_keys().get(said.device)
         if keys is None:
             raise UnknownKey(f"the trust file names no key for {said.device}, the terminal that the receipt names")
-        _verify_by_one(text, keys)
+        brought = (key for one in files if one.check.report.device == said.device for key in one.check.keys)
+        _verify_by_one(text, tuple(dict.fromkeys((*brought, *keys))))  # rotations bring keys that no trust file names
         said.stands(_shown(files, said.device, said.chain).hash_at(said.seq))
     except EvidenceError as error:
         return CheckedReceipt(text, says, Finding(None, None, error.code, str(error)))

@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
 
 from collector.database import insert_into
+from collector.devices.keys import rotate
 from collector.devices.models import Device
 from collector.devices.reports import StatusUpdates
 from collector.errors import CollectorError, KeyMismatch, RevokedDevice
@@ -27,7 +28,7 @@ from collector.ledger.appending import Appender
 from collector.ledger.models import ChainState
 from evidence.chain import Head, follow, same_place
 from evidence.envelope import Envelope
-from evidence.errors import BrokenLink, EvidenceError, Fork, MonotonicRegression, Replay
+from evidence.errors import BrokenLink, EvidenceError, Fork, MonotonicRegression, Replay, UnknownKey
 from evidence.events import DeviceEnrolledBody, parse_body, parse_event
 from evidence.topics import Leaf, Topic
 
@@ -164,6 +165,11 @@ class Batch:
         """Append the event to its chain and the ledger; False if it contradicts the chain."""
         event = offered.event
         try:
+            self._reader.require_counting(offered)
+        except UnknownKey as error:
+            self._bury(event.device, offered.message, error)
+            return False
+        try:
             head = follow(tip.head, event, offered.hash)
         except (BrokenLink, MonotonicRegression) as error:
             self._contradict(offered, tip, error, None if tip.head is None else tip.head.hash)
@@ -173,6 +179,16 @@ class Batch:
             event, offered.hash, offered.data, offered.key_id, offered.received_at, after_revocation=after
         )
         tip.move_to(head)
+        if offered.rotated_to is not None:
+            rotate(
+                self._session,
+                offered.registered.keys,
+                event.chain,
+                event.seq,
+                offered.rotated_to,
+                offered.received_at,
+            )
+            log.warning("key rotated", device=event.device, seq=event.seq, key=offered.rotated_to.fingerprint)
         self.answer_to[event.device, event.chain] = event.site
         return True
 

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlmodel import Session, select
+from sqlmodel import Session, col, select
 
-from collector.devices.keys import key_for
+from collector.devices.keys import key_for, require_unused
 from collector.devices.models import Device, DeviceKey
 from collector.errors import UnknownDevice, WrongTopic
 from collector.ingest.message import Message
-from evidence.envelope import EVENT_TYPE, Envelope
-from evidence.events import Event, parse_event
+from collector.ingest.models import StagedEvent
+from evidence.envelope import Envelope
+from evidence.errors import UnknownKey
+from evidence.events import Event, Kind, parse_event
+from evidence.keys import PublicKey
+from evidence.rotation import rotation_keys, verify_event
 from evidence.topics import Topic
 
 
@@ -24,7 +28,7 @@ class Registered:
     """A device and its keys as this transaction sees them."""
 
     device: Device
-    keys: tuple[DeviceKey, ...]
+    keys: list[DeviceKey]  # grows where the transaction admits a rotation
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,7 @@ class Offered:
     received_at: str
     registered: Registered
     message: Message
+    rotated_to: PublicKey | None = None  # the event hands its chain over to this key
 
 
 class Reader:
@@ -65,6 +70,10 @@ class Reader:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._devices: dict[str, Registered | None] = {}
+        # Chains whose rotation was read but is not admitted yet, in this batch or in staging: the first seq of each
+        # key to come. What they sign is read so that it can wait; admission asks the registered keys alone.
+        self._to_come: dict[tuple[str, str], list[tuple[int, PublicKey]]] = {}
+        self._staged_read: set[tuple[str, str]] = set()
 
     def address(self, message: Message) -> Addressed:
         """Find the device. Raises UnknownDevice or evidence's EncodingError."""
@@ -83,16 +92,72 @@ class Reader:
         return Decoded(addressed.message, addressed.registered, envelope, event)
 
     def verify(self, decoded: Decoded) -> Offered:
-        """Check the signature with the key that counts at the event's place. Raises evidence's SignatureError."""
-        event, envelope, message = decoded.event, decoded.envelope, decoded.message
-        key = key_for(decoded.registered.keys, event.chain, event.seq)
-        envelope.verify(key, EVENT_TYPE)
-        return Offered(event, envelope.hash, key.id, message.payload, message.received_at, decoded.registered, message)
+        """Check the signature with the key that counts at the event's place, or will once what waits is admitted.
+
+        Raises evidence's SignatureError or InvalidBody, or KeyMismatch for a rotation to a key that was used before.
+        """
+        event, message = decoded.event, decoded.message
+        key, after = self._signed_by(decoded)
+        rotated_to = after if after != key else None
+        if rotated_to is not None:
+            self._note(event, rotated_to, decoded.registered)
+        return Offered(
+            event,
+            decoded.envelope.hash,
+            key.id,
+            message.payload,
+            message.received_at,
+            decoded.registered,
+            message,
+            rotated_to,
+        )
+
+    def require_counting(self, offered: Offered) -> None:
+        """Raise UnknownKey where another key counts by now: a rotation was admitted after this event was read."""
+        event = offered.event
+        if (event.device, event.chain) not in self._to_come:
+            return
+        if key_for(offered.registered.keys, event.chain, event.seq).id != offered.key_id:
+            raise UnknownKey(f"seq {event.seq} is signed by a key that does not count there since a rotation")
+
+    def _signed_by(self, decoded: Decoded) -> tuple[PublicKey, PublicKey]:
+        """Return the key that signed, and the one that counts after. A registered key goes before one to come."""
+        event, envelope = decoded.event, decoded.envelope
+        try:
+            key = key_for(decoded.registered.keys, event.chain, event.seq)
+            return key, verify_event(envelope, event, key)
+        except UnknownKey:
+            self._read_staged(event.device, event.chain)
+            to_come = self._to_come_at(event)
+            if to_come is None:
+                raise
+            return to_come, verify_event(envelope, event, to_come)
+
+    def _note(self, event: Event, key: PublicKey, registered: Registered) -> None:
+        if any(held.key_id == key.id and held.first_seq == event.seq + 1 for held in registered.keys):
+            return  # admitted before: it comes again
+        require_unused(self._session, key)
+        self._to_come.setdefault((event.device, event.chain), []).append((event.seq + 1, key))
+
+    def _to_come_at(self, event: Event) -> PublicKey | None:
+        known = [one for one in self._to_come.get((event.device, event.chain), ()) if one[0] <= event.seq]
+        return max(known, key=lambda one: one[0])[1] if known else None
+
+    def _read_staged(self, device: str, chain: str) -> None:
+        """Learn the rotations that wait in staging, once a batch: they were verified when they were staged."""
+        if (device, chain) in self._staged_read:
+            return
+        self._staged_read.add((device, chain))
+        query = select(StagedEvent.envelope).where(StagedEvent.device == device, StagedEvent.chain == chain)
+        for data in self._session.exec(query.order_by(col(StagedEvent.seq))):
+            event = parse_event(Envelope.decode(data).payload)
+            if event.kind == Kind.DEVICE_KEY_ROTATED:
+                self._to_come.setdefault((device, chain), []).append((event.seq + 1, rotation_keys(event)[1]))
 
     def registered(self, name: str) -> Registered | None:
         """Look a device up; None for one that no administrator has registered."""
         if name not in self._devices:
             device = self._session.get(Device, name)
             keys = self._session.exec(select(DeviceKey).where(DeviceKey.device == name)).all() if device else ()
-            self._devices[name] = Registered(device, tuple(keys)) if device else None
+            self._devices[name] = Registered(device, list(keys)) if device else None
         return self._devices[name]

@@ -23,9 +23,10 @@ from collector.ledger.models import Chain, LedgerEntry
 from collector.ledger.projection import TABLES, project
 from collector.schema import HEAD, held_revision
 from evidence.chain import Head, follow
-from evidence.envelope import EVENT_TYPE, Envelope
+from evidence.envelope import Envelope
 from evidence.errors import EvidenceError, InvalidBody
 from evidence.events import Event, parse_event
+from evidence.rotation import verify_event
 
 PAGE = 1000  # entries in memory at once: about 2 MB
 
@@ -141,7 +142,7 @@ def _check_entry(state: _State, entry: LedgerEntry) -> Event:
     _compare("ledger_entries", place, _derived(event, envelope), entry.model_dump())
     try:
         key = key_for(state.keys.get(event.device, ()), event.chain, event.seq)
-        envelope.verify(key, EVENT_TYPE)
+        verify_event(envelope, event, key)
     except EvidenceError as error:
         raise _Found("ledger_entries", place, "envelope", f"{error.code}: {error}") from error
     _check_leaf(state, entry, key.id)

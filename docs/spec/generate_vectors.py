@@ -268,6 +268,9 @@ def chain_vectors() -> dict[str, Any]:
     forged = _signed(2, good[1].hash, GATE, nonce="ee" * 16)
     renamed = {"body": {"key": OLD.public.text(), "software": "zaigang"}}
     backwards = _signed(5, head, GATE, mono_us=7)
+    handing = {"kind": "device.key_rotated", "body": _handing_over(GATE, OLD)}
+    rotation = _signed_by(_event(5, head, GATE, **handing), GATE, OLD)
+    after = _signed(6, rotation.hash, OLD)
     cases: list[tuple[str, list[Envelope], list[tuple[int, int | None, str]]]] = [
         ("holds", good, []),
         ("its beginning holds", good[:3], []),
@@ -289,6 +292,39 @@ def chain_vectors() -> dict[str, Any]:
         ("does not start with device.enrolled", [_signed(0, None, GATE, kind="coverage")], [(0, 0, "bad_start")]),
         ("starts with another key's name", [_signed(0, None, GATE, **renamed)], [(0, 0, "bad_start")]),
         ("a payload that is no event", [*good, sign(EVENT_TYPE, b"{}", GATE)], [(5, None, "invalid_event")]),
+        ("the key is rotated", [*good, rotation, after], []),
+        (
+            "the key before goes on after a rotation",
+            [*good, rotation, _signed(6, rotation.hash, GATE)],
+            [(6, 6, "unknown_key")],
+        ),
+        (
+            "a rotation signed by the key before alone",
+            [*good, _signed(5, head, GATE, **handing)],
+            [(5, 5, "signature_count")],
+        ),
+        (
+            "a rotation signed by the new key alone",
+            [*good, _signed(5, head, OLD, **handing)],
+            [(5, 5, "signature_count")],
+        ),
+        (
+            "a rotation signed in the other order",
+            [*good, _signed_by(_event(5, head, GATE, **handing), OLD, GATE)],
+            [(5, 5, "unknown_key")],
+        ),
+        ("a rotation that came before", [*good, rotation, rotation, after], [(6, 5, "replay")]),
+        ("a rotation left out", [*good, after], [(5, 6, "unknown_key")]),
+        (
+            "a rotation from a key that does not count",
+            [*good, _signed(5, head, GATE, kind="device.key_rotated", body=_handing_over(OLD, COLLECTOR))],
+            [(5, 5, "invalid_body")],
+        ),
+        (
+            "another event with two signatures",
+            [*good, _signed_by(_event(5, head, GATE), GATE, OLD)],
+            [(5, 5, "signature_count")],
+        ),
         (
             "a receipt among events",
             [*good, sign(RECEIPT_TYPE, _event(5, head, GATE).payload(), GATE)],
@@ -306,6 +342,14 @@ def chain_vectors() -> dict[str, Any]:
             for name, envelopes, problems in cases
         ],
     }
+
+
+def _signed_by(event: Event, *keys: SigningKey) -> Envelope:
+    return sign(EVENT_TYPE, event.payload(), *keys)
+
+
+def _handing_over(before: SigningKey, after: SigningKey) -> dict[str, str]:
+    return {"previous": before.public.text(), "key": after.public.text(), "reason": "planned: every year"}
 
 
 def receipt_vectors() -> dict[str, Any]:

@@ -64,7 +64,8 @@ def test_the_tests_need_a_broker_a_browser_and_debootstrap_too(tmp_path: Path) -
     done = Machine(tmp_path, DEMO).run("test")
     assert done.returncode == 1
     assert done.stderr.endswith(
-        "install mosquitto postgresql chromium libatomic1 dbus-daemon fonts-noto-cjk debootstrap\n"
+        "install mosquitto postgresql chromium libatomic1 dbus-daemon fonts-noto-cjk debootstrap"
+        " swtpm libtss2-dev gcc python3-dev pkgconf\n"
     )
 
 

@@ -260,8 +260,12 @@ def device_approve(
     config: ConfigOption = None,
     data: DataOption = None,
 ) -> None:
-    """Let a terminal's new chain in, after its journal was lost."""
+    """Let in a terminal that asks to join (compare the fingerprints), or a known one's new chain."""
     with _opened(config, data) as held:
+        if chain is None and any(r.device == name and r.state == "waiting" for r in held.services.joining.requests()):
+            joined = held.services.joining.approve(name, by or getpass.getuser())
+            Console().print(f"{name} with key {joined.fingerprint} may join", highlight=False)
+            return
         chains = held.services.devices.approve(name, chain, by or getpass.getuser())
         Console().print(f"{name}: approved {', '.join(chains)}", highlight=False, soft_wrap=True)
 
@@ -433,3 +437,6 @@ def apikey_revoke(key_id: str, config: ConfigOption = None, data: DataOption = N
     with _opened(config, data) as held:
         held.services.api_keys.revoke(key_id)
         Console().print(f"API key {key_id} is revoked", highlight=False)
+
+
+import zaigang.commands.collector_joining  # noqa: E402,F401  it adds commands to `device` and `app`

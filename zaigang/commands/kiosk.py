@@ -51,11 +51,12 @@ def key(
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
 ) -> None:
     """Show this terminal's public key, made now if there is none; register it with `zaigang collector device add`."""
-    from kiosk.identity import load_or_create
     from kiosk.settings import KioskSettings
+    from kiosk.terminal_key import TerminalKey
+    from kiosk.tpm import choose_tpm
 
     settings = KioskSettings.load(config)
-    public = load_or_create(settings.key_file).public
+    public = TerminalKey(settings.key_file, choose_tpm(settings.tpm)).public
     if as_json:
         typer.echo(json.dumps({"device": settings.device, "key": public.text(), "fingerprint": public.fingerprint}))
         return
@@ -63,6 +64,23 @@ def key(
     console.print(f"device       {settings.device}", highlight=False)
     console.print(f"key          {public.text()}", highlight=False, soft_wrap=True)
     console.print(f"fingerprint  {public.fingerprint}", highlight=False)
+
+
+@app.command("rotate-key")
+def rotate_key(
+    reason: Annotated[str, typer.Option(help="Why, in the signed event.")] = "planned",
+    config: Config = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+) -> None:
+    """Hand this terminal's chain over to a new key, in one event signed by both; the old key is destroyed."""
+    done = _ask(config, {"do": "rotate_key", "reason": reason})
+    if as_json:
+        typer.echo(json.dumps(done))
+        return
+    console = Console()
+    console.print(f"key          {done['key']}", highlight=False, soft_wrap=True)
+    console.print(f"fingerprint  {done['fingerprint']}", highlight=False)
+    console.print(f"signed by both keys as seq {done['seq']}; the collector takes the new key with that event")
 
 
 @app.command()
