@@ -431,6 +431,8 @@ class Kiosk:
                 self._keep_home()
                 if self.eyes is not None and self.eyes.stuck:
                     self.failed.set()  # only a new process frees a hung driver; systemd starts one
+                if self.journal.corrupt:
+                    self.failed.set()  # the next start saves what is readable and begins a new chain
                 if self.journal.state.state == "failed" and not self.journal.probe():
                     continue  # nothing below can be written; the step is found again when there is room
                 for duty in (self._apply_policy, self._sign_owed, self._look_at_scene, self._calls.tick, self._cover):

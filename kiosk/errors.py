@@ -63,6 +63,18 @@ class JournalDamaged(JournalFailed):
     code = "journal_damaged"
 
 
+class JournalTooNew(JournalDamaged):
+    """A later version wrote the journal; this one neither reads it nor sets it aside."""
+
+    code = "journal_too_new"
+
+
+class JournalForeign(JournalDamaged):
+    """The journal belongs to a terminal of another name or key; the settings or the key file were changed."""
+
+    code = "journal_foreign"
+
+
 class JournalBusy(JournalFailed):
     """Another process holds the journal; two writers would fork the chain."""
 

@@ -2,18 +2,18 @@
 
 SQLite in WAL mode with `synchronous=FULL`: what `append` returned survives a power cut. One process, one connection,
 any thread. A row stays until a receipt signed by the collector covers it, and for the retention period after that.
-While an opened enclosure is not cleared, no verified punch is signed here, whoever asks.
+While an opened enclosure is not cleared, no verified punch is signed here, whoever asks. A journal that was damaged,
+lost or restored from a copy never goes on: it is set aside and a new chain begins, which names the one before.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import sqlite3
-import threading
 import time
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -24,9 +24,10 @@ import structlog
 from evidence.chain import Head, follow, read_event
 from evidence.clearance import opening_after
 from evidence.envelope import EVENT_TYPE, MAX_ENVELOPE_BYTES, Envelope, pae, sign
-from evidence.errors import ChainError, EvidenceError, TooLarge
+from evidence.errors import ChainError, EvidenceError, ReceiptMismatch, TooLarge
 from evidence.events import (
     DeviceEnrolledBody,
+    EnclosureOpenedBody,
     Event,
     Fact,
     KeyRotatedBody,
@@ -37,26 +38,37 @@ from evidence.events import (
     parse_event,
 )
 from evidence.keys import PublicKey, SigningKey
-from evidence.receipt import PunchReceipt, Receipt, covers, verify_receipt
+from evidence.receipt import PunchReceipt, Receipt, covers, read_receipt
 from evidence.status import Part
 from kiosk import journal_file
-from kiosk.clock import Clock, Stamp, format_time, parse_time
-from kiosk.errors import IdentityError, JournalFailed, JournalFull, OpeningStands
+from kiosk.clock import Clock, Stamp
+from kiosk.errors import (
+    IdentityError,
+    JournalDamaged,
+    JournalFailed,
+    JournalForeign,
+    JournalFull,
+    JournalTooNew,
+    OpeningStands,
+)
 from kiosk.health import free_bytes
 from kiosk.identity import sync_folder
+from kiosk.journal_check import CHECK_WITHIN_S, check, require_not_behind
+from kiosk.journal_mark import Mark, read_mark, write_mark
+from kiosk.journal_once import COMMAND_ANSWER as COMMAND_ANSWER
+from kiosk.journal_once import Once
+from kiosk.journal_outbox import Outbox
+from kiosk.journal_salvage import RETIRED, finish_interrupted, read_remains, set_aside
+from kiosk.journal_store import Store
 from kiosk.terminal_key import Succeeded
 from kiosk.version import software
 
 RETENTION = timedelta(days=90)  # a second copy at the source while a dispute about a month's hours is likely
 LOW_SPACE_BYTES = 64 * 1024 * 1024  # some 10,000 punches of 6 kB: days of warning on a busy site
-PROBE_BYTES = 16 * 1024  # more than a punch with twenty checks
 
 _PROBE = pae("application/vnd.zaigang.probe", b"")  # signed to see whether the key works; no reader takes this type
 
 log = structlog.get_logger(__name__)
-
-
-COMMAND_ANSWER = "command:"  # before a command's id: the token under which its answer is appended once
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +96,10 @@ class Row:
 class Journal:
     """One terminal's chain in one SQLite file.
 
-    Opening makes the file and signs `device.enrolled` where there is none; else it checks the database and the head
-    and goes on from there. `max_pages` bounds the database (4,096 bytes a page) for disks without quotas. Raises
-    JournalFull, JournalBusy, JournalDamaged or JournalFailed.
+    Opening makes the file and signs `device.enrolled` where there is none; else it checks pages and rows for at most
+    `check_within_s` and goes on from the head. What must not go on is set aside (kiosk/journal_salvage.py).
+    `max_pages` bounds the database (4,096 bytes a page) for disks without quotas. Raises JournalFull, JournalBusy,
+    JournalForeign, JournalTooNew or JournalFailed.
     """
 
     def __init__(
@@ -101,39 +114,101 @@ class Journal:
         retention: timedelta = RETENTION,
         low_space_bytes: int = LOW_SPACE_BYTES,
         max_pages: int | None = None,
+        check_within_s: float = CHECK_WITHIN_S,
     ) -> None:
         self.path = path
         self.device = device
         self.bad_receipts = 0  # since the start of this process
         self._signer = signer
+        self._keys: journal_file.Keys = [(0, signer.public)]  # which key signed which rows, newest first
         self._site, self._tz, self._clock = site, tz, clock
         self._retention, self._low_space_bytes = retention, low_space_bytes
-        self._lock = threading.RLock()
-        self._trouble: str | None = None  # why the last write failed, until one succeeds
+        self._max_pages, self._check_within_s = max_pages, check_within_s
         self._bad_receipt: str | None = None  # why the last receipt was refused, until a good one comes
-        self._in_doubt = False  # the last commit failed: ask the file, not the memory, where the chain stands
+        self._origin: dict[str, Any] = {}  # how this chain came to follow another one
         self._head: Head | None = None
         self._opening: int | None = None
-        self._released = -1
-        self._database: sqlite3.Connection | None = None
+        self._store = Store(path, max_pages)
+        self._lock = self._store.lock
+        self._once = Once(self._store, lambda: self._clock.stamp().time)
+        self._outbox = Outbox(self._store, path)
         self._holding: int | None = journal_file.hold(path)
         try:
             try:
-                self._database = journal_file.connect(path, max_pages)
-                journal_file.check_format(self._database, path)
-                self._finish_rotation(self._database)
-                self._keys = journal_file.read_keys(self._database, path, device, signer.public)
-                self._head = journal_file.read_head(self._database, path, device, self._keys)
-                self._opening = journal_file.read_opening(self._database, path, device, self._keys)
-                self._released = journal_file.read_released(self._database, path, self._head)
-            except (sqlite3.Error, OSError) as error:
-                raise self._refused(error) from error
-            if self._head is None:
-                self.append(Kind.DEVICE_ENROLLED, DeviceEnrolledBody(key=signer.public.text(), software=software()))
-                sync_folder(path.parent)
+                finish_interrupted(path)
+                self._load()
+            except (JournalForeign, JournalTooNew):
+                raise
+            except JournalDamaged as error:
+                self._begin_anew(str(error))
+            except OSError as error:
+                raise self._store.refused(error) from error
         except BaseException:
             self.close()
             raise
+
+    def _load(self) -> None:
+        """Open the file, check it, and sign the first event where there is none. Raises a JournalError or OSError."""
+        mark = read_mark(self.path)
+        if mark is not None and (not self.path.exists() or self.path.stat().st_size == 0):
+            raise journal_file.damaged(self.path, "the file is gone or empty")
+        self._store.open()
+        try:
+            self._read_all(mark)
+        except (TypeError, ValueError) as error:  # a column of another type than its table has
+            raise journal_file.damaged(self.path, f"a row cannot be read ({error})") from error
+        self._outbox.load()
+        if self._head is None:
+            self._enrol()
+        if self._origin.get("opened_at") and self.head.seq == 0:  # the case was open before this chain began
+            self.append(Kind.ENCLOSURE_OPENED, EnclosureOpenedBody(found="start", seen_at=self._origin["opened_at"]))
+        self._note_mark()
+
+    def _read_all(self, mark: Mark | None) -> None:
+        """Read where the chain stands, and check it. Raises JournalDamaged, TypeError or ValueError."""
+        with self._store.reading() as database:
+            note = database.execute("SELECT note FROM origin").fetchone()
+            self._origin = {} if note is None else json.loads(note[0])
+            self._read_chain(database)
+            self._outbox.released = journal_file.read_released(database, self.path, self._head)
+            checked = check(database, self.path, self.device, self._key_at, self.released, self._check_within_s)
+            if self._head is not None:
+                require_not_behind(database, self.path, self._head, mark)
+        if not checked.whole:
+            log.warning("journal_partly_checked", newest_rows=checked.rows, head=self.head.seq)
+
+    def _read_chain(self, database: sqlite3.Connection) -> None:
+        """Read keys, head and opening, once the signer has followed a rotation that reached the disk."""
+        self._finish_rotation(database)
+        self._keys = journal_file.read_keys(database, self.path, self.device, self._signer.public)
+        self._head = journal_file.read_head(database, self.path, self.device, self._keys) or self._head
+        self._opening = journal_file.read_opening(database, self.path, self.device, self._keys)
+
+    def _key_at(self, seq: int) -> PublicKey:
+        return journal_file.key_at(self._keys, seq)
+
+    def _enrol(self) -> None:
+        body = DeviceEnrolledBody(
+            key=self._signer.public.text(), software=software(), predecessor=self._origin.get("predecessor")
+        )
+        self.append(Kind.DEVICE_ENROLLED, body)
+        sync_folder(self.path.parent)
+
+    def _begin_anew(self, why: str, covered: Receipt | None = None) -> None:
+        """Set the file aside and begin a new chain. Raises a JournalError."""
+        log.critical("journal_not_continued", why=why)
+        with self._lock:
+            self._store.close()
+            remains = read_remains(self.path, self.device, {self._signer.public, *(key for _, key in self._keys)})
+            try:
+                now = self._clock.stamp().time
+                mark = read_mark(self.path)
+                set_aside(self.path, remains, why, now, mark=mark, covered=covered, max_pages=self._max_pages)
+                self._head, self._opening, self._store.corrupt = None, None, False
+                self._store.trouble = None
+                self._load()
+            except (sqlite3.Error, OSError) as error:
+                raise self._store.refused(error) from error
 
     def append(self, kind: str, body: Fact | dict[str, Any], token: str | None = None) -> Recorded:
         """Sign the next event of the chain, commit it, with `token` in one transaction, and only then return it.
@@ -166,7 +241,7 @@ class Journal:
             event, row, head = self._sign_next(Kind.DEVICE_KEY_ROTATED, body, successor)
             self._commit(row)
             self._head = head
-            self._in_doubt = True  # until the signer follows: nothing more may be signed with the old key
+            self._store.in_doubt = True  # until the signer follows: nothing more may be signed with the old key
             self._settle()
             return Recorded(row.seq, row.hash, event, row.envelope)
 
@@ -177,15 +252,12 @@ class Journal:
         """
         with self._lock:
             self._settle()
-            with self._reading() as database:
-                if database.execute("SELECT 1 FROM spent WHERE authorisation = ?", (token,)).fetchone():
-                    return None
-            return self.append(kind, body, token)
+            return None if self._once.is_spent(token) else self.append(kind, body, token)
 
     def newest(self, kinds: Collection[str], limit: int) -> list[bytes]:
         """Return the newest `limit` envelopes of these kinds, newest first."""
         marks = ", ".join("?" for _ in kinds)
-        with self._lock, self._reading() as database:
+        with self._store.reading() as database:
             rows = database.execute(
                 f"SELECT envelope FROM events WHERE kind IN ({marks}) ORDER BY seq DESC LIMIT ?",  # noqa: S608
                 (*kinds, limit),
@@ -194,18 +266,25 @@ class Journal:
 
     def unsent(self, after_seq: int, limit: int) -> list[tuple[int, bytes]]:
         """Return at most `limit` (seq, envelope) without a receipt beyond `after_seq`, in order."""
-        with self._lock, self._reading() as database:
-            rows = database.execute(
-                "SELECT seq, envelope FROM events WHERE seq > ? ORDER BY seq LIMIT ?",
-                (max(after_seq, self._released), limit),
-            )
-            return [(seq, envelope) for seq, envelope in rows]
+        return self._outbox.unsent(after_seq, limit)
+
+    def range(self, first: int, last: int, limit: int) -> list[tuple[int, bytes]]:
+        """Return at most `limit` (seq, envelope) from `first` to `last`, receipted or not; pruned ones are gone."""
+        return self._outbox.range(first, last, limit)
+
+    def leftover_chains(self) -> list[str]:
+        """Return the earlier chains of this terminal of which events still wait for a receipt."""
+        return self._outbox.leftover_chains() if self._outbox.leftover else []
+
+    def leftovers(self, chain: str, after_seq: int, limit: int) -> list[tuple[int, bytes]]:
+        """Return at most `limit` (seq, envelope) of an earlier chain that wait beyond `after_seq`, in order."""
+        return self._outbox.leftovers(chain, after_seq, limit)
 
     def recent(self, kinds: Collection[str], since: str) -> list[Event]:
         """Return this terminal's own events of `kinds` stamped at or after `since`, in order; pruned ones are gone."""
         marks = ", ".join("?" * len(kinds))
         query = f"SELECT envelope FROM events WHERE kind IN ({marks}) AND time >= ? ORDER BY seq"  # noqa: S608
-        with self._lock, self._reading() as database:
+        with self._store.reading() as database:
             rows = database.execute(query, (*kinds, since)).fetchall()
         return [parse_event(Envelope.decode(envelope).payload) for (envelope,) in rows]
 
@@ -214,102 +293,87 @@ class Journal:
 
         A receipt that is older than the newest one changes nothing. Raises an EvidenceError for a receipt that is
         not signed by `collector_key`, is for another chain or names another event than ours: nothing is let go then.
-        Raises JournalFull or JournalFailed where the receipt could not be kept; it will come again.
+        One that is signed and speaks of events that this chain never had shows a journal restored from a copy: a new
+        chain begins at once. Raises a JournalError where the receipt could not be kept; it will come again.
         """
         with self._lock:
+            one: Receipt | None = None
             try:
-                one = verify_receipt(receipt, collector_key, self.device, self.head.chain)
-                held = self._hash_at(one.upto)
-                if held is not None or one.upto > self._released:  # else: late, for a row that was pruned since
+                one = read_receipt(receipt, collector_key, self.device)
+                if one.chain != self.head.chain:
+                    self._release_leftovers(one)
+                    return one
+                held = self._outbox.hash_at(one.upto)
+                if held is not None or one.upto > self.released:  # else: late, for a row that was pruned since
                     covers(one, held)
             except EvidenceError as error:
                 self.bad_receipts += 1
                 self._bad_receipt = f"bad_receipt: {error}"
                 log.warning("receipt_refused", code=error.code, why=str(error), count=self.bad_receipts)
+                if one is not None and one.chain == self.head.chain:
+                    self._begin_anew(f"journal_behind: {error}", one)
                 raise
-            if one.upto > self._released:
-                with self._writing() as database:
-                    database.execute(
-                        "INSERT OR REPLACE INTO receipts VALUES (?, ?, ?, ?)", (one.upto, one.head, one.time, receipt)
-                    )
-                self._released = one.upto
+            if one.upto > self.released:
+                self._outbox.keep_receipt(one.upto, one.head, one.time, receipt)
+                self._note_mark()
             self._bad_receipt = None
             return one
+
+    def _release_leftovers(self, one: Receipt) -> None:
+        held = self._outbox.leftover_at(one.chain, one.upto)
+        if held is not None:
+            covers(one, Envelope.decode(held).hash)
+            self._outbox.release_leftovers(one.chain, one.upto)
+        elif self._once.is_spent(RETIRED + one.chain):
+            self._outbox.note_beyond(one.chain, one.upto)
+        else:
+            raise ReceiptMismatch(f"the receipt is for chain {one.chain}, which is none of this terminal's")
+
+    def release_beyond(self, chain: str, sent: int) -> None:
+        """Let leftovers up to `sent` go that a receipt covers whose own event is not here. Raises a JournalError."""
+        self._outbox.release_beyond(chain, sent)
 
     def spend(self, authorisation_id: str) -> bool:
         """Use up a one-time authorisation; False if it was used before. Durable when it returns.
 
         Raises JournalFull or JournalFailed.
         """
-        with self._lock, self._writing() as database:
-            done = database.execute(
-                "INSERT OR IGNORE INTO spent VALUES (?, ?)", (authorisation_id, self._clock.stamp().time)
-            )
-            return done.rowcount == 1
+        return self._once.spend(authorisation_id)
 
     @property
     def last_command(self) -> int:
         """The counter of the last command taken; 0 before the first."""
-        with self._lock, self._reading() as database:
-            (last,) = database.execute("SELECT max(counter) FROM commands").fetchone()
-            return int(last or 0)
+        return self._once.last_command
 
     def take_command(self, counter: int, command_id: str, envelope: bytes) -> bool:
         """Keep a command before it is carried out; False for one that was taken before. Durable when it returns.
 
         Raises JournalFull or JournalFailed.
         """
-        with self._lock, self._writing() as database:
-            done = database.execute("INSERT OR IGNORE INTO commands VALUES (?, ?, ?)", (counter, command_id, envelope))
-            return done.rowcount == 1
+        return self._once.take_command(counter, command_id, envelope)
 
     def open_commands(self) -> list[bytes]:
         """Return the envelopes of commands that were taken and not answered, in order: a restart came between."""
-        query = """
-            SELECT envelope FROM commands
-            WHERE ? || id NOT IN (SELECT authorisation FROM spent) ORDER BY counter
-        """
-        with self._lock, self._reading() as database:
-            return [row[0] for row in database.execute(query, (COMMAND_ANSWER,))]
+        return self._once.open_commands()
 
     def knows_command(self, command_id: str) -> bool:
         """True for a command that was taken before."""
-        with self._lock, self._reading() as database:
-            return database.execute("SELECT 1 FROM commands WHERE id = ?", (command_id,)).fetchone() is not None
+        return self._once.knows_command(command_id)
 
     def prune(self, now: str) -> int:
-        """Remove rows whose receipt is older than the retention period, never the head; return how many.
-
-        The newest opening of the enclosure and its clear stay too: whether a punch can be verified follows from them.
-        Age counts from the receipt's time, which is the collector's clock: this terminal's own may have been wrong.
-        """
-        oldest_kept = format_time(parse_time(now) - int(self._retention.total_seconds() * 1e9))
+        """Remove rows whose receipt is older than the retention period, never the head; return how many."""
         with self._lock:
-            with self._reading() as database:
-                (upto,) = database.execute("SELECT max(upto) FROM receipts WHERE time < ?", (oldest_kept,)).fetchone()
-            if upto is None:
-                return 0
-            with self._writing() as database:
-                removed = database.execute(journal_file.PRUNE, (upto, self.head.seq)).rowcount
-                database.execute("DELETE FROM receipts WHERE upto < ?", (upto,))
-            return removed
+            return self._outbox.prune(now, self._retention.total_seconds(), self.head.seq)
 
     def probe(self) -> bool:
-        """Sign, write and remove a filler; True if the journal can record, which ends a failed state.
-
-        For a terminal that takes no punches while the disk is full: nothing else would notice that space came back.
-        """
+        """Sign, write and remove a filler; True if the journal can record, which ends a failed state."""
         with self._lock:
             try:
                 self._settle()
                 self._signer.sign(_PROBE)
-                with self._writing() as database:
-                    database.execute("INSERT OR REPLACE INTO probe VALUES (1, zeroblob(?))", (PROBE_BYTES,))
-                    database.execute("DELETE FROM probe")
             except (JournalFull, JournalFailed, IdentityError):
                 return False
-            self._trouble = None
-            return True
+            return self._store.probe()
 
     def punch_receipt(self, recorded: Recorded) -> str:
         """Return the worker's own proof of an event on disk, signed: the content of a QR code."""
@@ -330,36 +394,42 @@ class Journal:
     @property
     def last_stamp(self) -> Stamp:
         """When the head was signed, by this terminal's clocks of then. Raises JournalFull or JournalFailed."""
-        with self._lock, self._reading() as database:
+        with self._store.reading() as database:
             (data,) = database.execute("SELECT envelope FROM events WHERE seq = ?", (self.head.seq,)).fetchone()
-        event, _ = read_event(data, {self.device: journal_file.key_at(self._keys, self.head.seq)})
+        event, _ = read_event(data, {self.device: self._key_at(self.head.seq)})
         return Stamp(event.time, event.clock, event.boot, event.mono_us)
 
     @property
     def released(self) -> int:
         """The highest seq that a receipt covers; -1 before the first."""
-        return self._released
+        return self._outbox.released
 
     @property
     def depth(self) -> int:
         """How many events wait for a receipt; read without the lock, so that no screen waits for the disk."""
-        return self.head.seq - self._released
+        return self.head.seq - self.released + self._outbox.leftover
 
     @property
     def oldest_unsent(self) -> str | None:
         """The time of the first event without a receipt, as its terminal stamped it; None where all have one."""
-        with self._lock, self._reading() as database:
-            row = database.execute("SELECT time FROM events WHERE seq = ?", (self._released + 1,)).fetchone()
-            return None if row is None else str(row[0])
+        return self._outbox.oldest_unsent
+
+    @property
+    def corrupt(self) -> bool:
+        """True once SQLite found the file damaged while it was open; the next start sets it aside."""
+        return self._store.corrupt
 
     @property
     def state(self) -> Part:
         """Whether punches can be recorded, and what to do where not."""
-        if self._trouble is not None:
-            return Part(state="failed", reason=self._trouble)
+        if self._store.trouble is not None:
+            return Part(state="failed", reason=self._store.trouble)
         free = free_bytes(self.path.parent)
         if free is not None and free < self._low_space_bytes:
             return Part(state="degraded", reason=f"low_space: {free >> 20} MiB are left under {self.path.parent.name}")
+        if self._origin and self.released < 0:
+            why = f"new_chain: approve it at the collector; the journal before was set aside ({self._origin['why']})"
+            return Part(state="degraded", reason=why[:400])
         if self._bad_receipt is not None:
             return Part(state="degraded", reason=f"{self._bad_receipt} ({self.bad_receipts} refused)"[:400])
         return Part(state="working")
@@ -367,12 +437,15 @@ class Journal:
     def close(self) -> None:
         """Close the file. Everything appended is already on disk."""
         with self._lock:
-            if self._database is not None:
-                self._database.close()
-                self._database = None
+            if self._head is not None:
+                self._note_mark()
+            self._store.close()
             if self._holding is not None:
                 os.close(self._holding)
                 self._holding = None
+
+    def _note_mark(self) -> None:
+        write_mark(self.path, Mark(self.head.chain, self.head.seq, self.head.hash))
 
     def _finish_rotation(self, database: sqlite3.Connection) -> None:
         """Where the chain was handed over and the old key still signs, a crash came between: take the new one."""
@@ -386,9 +459,9 @@ class Journal:
 
     def _unsigned(self, error: IdentityError) -> JournalFailed:
         """Name why nothing can be signed, and remember it for `state`: without its key a terminal records nothing."""
-        self._trouble = f"{error.code}: {error}"[:400]
-        log.error("journal_unsigned", why=self._trouble)
-        return JournalFailed(self._trouble)
+        self._store.trouble = f"{error.code}: {error}"[:400]
+        log.error("journal_unsigned", why=self._store.trouble)
+        return JournalFailed(self._store.trouble)
 
     def _sign_next(
         self, kind: str, body: Fact | dict[str, Any], successor: SigningKey | None = None
@@ -429,64 +502,22 @@ class Journal:
 
     def _commit(self, row: Row, token: str | None = None) -> None:
         """Write one row, and a token with it, and wait until both are on disk. Raises JournalFull or JournalFailed."""
-        with self._writing() as database:
-            values = (row.seq, row.chain, row.hash, row.kind, row.time, row.envelope)
-            if token is None:
+        values = (row.seq, row.chain, row.hash, row.kind, row.time, row.envelope)
+        if token is None:
+            with self._store.writing() as database:
                 database.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", values)
-            else:
-                database.execute("BEGIN IMMEDIATE")
-                try:
-                    database.execute("INSERT INTO spent VALUES (?, ?)", (token, row.time))
-                    database.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", values)
-                    database.execute("COMMIT")
-                except BaseException:
-                    if database.in_transaction:
-                        database.execute("ROLLBACK")
-                    raise
-        self._trouble = None
+        else:
+            with self._store.transaction() as database:
+                database.execute("INSERT INTO spent VALUES (?, ?)", (token, row.time))
+                database.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", values)
+        self._store.trouble = None
 
     def _settle(self) -> None:
         """After a failed commit the file decides where the chain stands: a row may have reached it after all."""
-        if self._in_doubt:
-            with self._reading() as database:
-                self._finish_rotation(database)  # it may be a rotation that reached the disk after all
-                self._keys = journal_file.read_keys(database, self.path, self.device, self._signer.public)
-                self._head = journal_file.read_head(database, self.path, self.device, self._keys) or self._head
-                self._opening = journal_file.read_opening(database, self.path, self.device, self._keys)
-            self._in_doubt = False
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        try:
-            yield self._open_database
-        except sqlite3.Error as error:
-            self._in_doubt = True
-            raise self._refused(error) from error
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        try:
-            yield self._open_database
-        except sqlite3.Error as error:
-            raise self._refused(error) from error
-
-    def _refused(self, error: sqlite3.Error | OSError) -> JournalFull | JournalFailed:
-        """Name what the database refused, and remember it for `state`."""
-        full = journal_file.is_full(error, self.path.parent)
-        self._trouble = journal_file.sentence(error, full=full)
-        log.error("journal_refused", why=self._trouble)
-        return JournalFull(self._trouble) if full else JournalFailed(self._trouble)
-
-    @property
-    def _open_database(self) -> sqlite3.Connection:
-        if self._database is None:
-            raise JournalFailed("journal_failed: the journal is closed")
-        return self._database
-
-    def _hash_at(self, seq: int) -> str | None:
-        with self._reading() as database:
-            row = database.execute("SELECT hash FROM events WHERE seq = ?", (seq,)).fetchone()
-        return None if row is None else str(row[0])
+        if self._store.in_doubt:
+            with self._store.reading() as database:
+                self._read_chain(database)  # it may be a rotation that reached the disk after all
+            self._store.in_doubt = False
 
 
 def _uuid7() -> str:

@@ -19,10 +19,10 @@ from evidence.errors import EvidenceError
 from evidence.events import Kind, parse_event
 from evidence.keys import PublicKey
 from evidence.rotation import rotation_keys
-from kiosk.errors import JournalBusy, JournalDamaged, JournalFailed, JournalFull
+from kiosk.errors import JournalBusy, JournalDamaged, JournalFailed, JournalFull, JournalTooNew
 from kiosk.health import free_bytes
 
-SCHEMA_VERSION = 2  # 2: commands
+SCHEMA_VERSION = 3  # 2: commands; 3: leftovers, origin
 NO_SPACE_BYTES = 1024 * 1024  # an I/O error with less than this free is a full disk under another name
 BUSY_TIMEOUT_S = 2.0  # somebody's sqlite3 shell may hold the file for a moment; a worker does not wait longer
 
@@ -31,8 +31,16 @@ CREATE TABLE commands (
   counter INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, envelope BLOB NOT NULL
 ) STRICT;
 """
+# What an earlier chain of this terminal still owes the collector, and how this chain came to follow it.
+_LEFTOVERS = """
+CREATE TABLE leftovers (
+  chain TEXT NOT NULL, seq INTEGER NOT NULL, envelope BLOB NOT NULL, PRIMARY KEY (chain, seq)
+) STRICT;
+CREATE TABLE origin (id INTEGER PRIMARY KEY, note TEXT NOT NULL) STRICT;
+"""
 _TABLES = f"""
 {_COMMANDS}
+{_LEFTOVERS}
 CREATE TABLE events (
   seq INTEGER PRIMARY KEY, chain TEXT NOT NULL, hash TEXT NOT NULL, kind TEXT NOT NULL, time TEXT NOT NULL,
   envelope BLOB NOT NULL
@@ -78,6 +86,7 @@ def connect(path: Path, max_pages: int | None) -> sqlite3.Connection:
     try:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")
+        database.execute("PRAGMA secure_delete = ON")  # what was erased or pruned is not left in free pages
         if max_pages is not None:
             database.execute(f"PRAGMA max_page_count = {max_pages:d}")
     except BaseException:
@@ -87,22 +96,23 @@ def connect(path: Path, max_pages: int | None) -> sqlite3.Connection:
 
 
 def check_format(database: sqlite3.Connection, path: Path) -> None:
-    """Make the tables in a new file; check an old one's format and pages. Raises JournalDamaged or sqlite3.Error."""
+    """Make the tables in a new file, and what an older format lacks.
+
+    Raises JournalTooNew, JournalDamaged or sqlite3.Error.
+    """
     (version,) = database.execute("PRAGMA user_version").fetchone()
-    if version == 0:
+    if version > SCHEMA_VERSION:
+        raise JournalTooNew(f"journal_too_new: {path} has format {version}, known is {SCHEMA_VERSION}; update zaigang")
+    if version == 0 and database.execute("SELECT count(*) FROM sqlite_schema").fetchone() != (0,):
+        raise damaged(path, "its tables are there and its format is not")
+    missing = {0: _TABLES, 1: _COMMANDS + _LEFTOVERS, 2: _LEFTOVERS}.get(version)
+    if missing is not None:
         try:
-            database.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+            database.executescript(f"BEGIN; {missing} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
         except sqlite3.Error:
             if database.in_transaction:
                 database.rollback()
             raise
-    elif version == 1:
-        database.executescript(f"BEGIN; {_COMMANDS} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-    elif version != SCHEMA_VERSION:
-        raise JournalDamaged(f"journal_damaged: {path} has format {version}, known is {SCHEMA_VERSION}; update zaigang")
-    (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
-    if verdict != "ok":
-        raise _damaged(path, f"SQLite says {verdict}")
 
 
 def handed_over(database: sqlite3.Connection, path: Path) -> tuple[PublicKey, PublicKey] | None:
@@ -116,7 +126,7 @@ def handed_over(database: sqlite3.Connection, path: Path) -> tuple[PublicKey, Pu
     try:
         return None if row is None else rotation_keys(parse_event(Envelope.decode(row[0]).payload))
     except EvidenceError as error:
-        raise _damaged(path, f"its newest rotation of the key cannot be read: {error}") from error
+        raise damaged(path, f"its newest rotation of the key cannot be read: {error}") from error
 
 
 Keys = Sequence[tuple[int, PublicKey]]  # the first seq for which each key counts, newest first
@@ -135,9 +145,9 @@ def read_keys(database: sqlite3.Connection, path: Path, device: str, key: Public
             before, after = rotation_keys(parse_event(Envelope.decode(data).payload))
             event, _ = read_event(data, {device: before})
         except EvidenceError as error:
-            raise _damaged(path, f"row {seq} is no rotation of this terminal's key: {error}") from error
+            raise damaged(path, f"row {seq} is no rotation of this terminal's key: {error}") from error
         if (event.seq, after) != (seq, key):
-            raise _damaged(path, f"row {seq} hands over to another key than the one that counts after it")
+            raise damaged(path, f"row {seq} hands over to another key than the one that counts after it")
         keys.append((seq + 1, key))
         key = before
     return [*keys, (0, key)]
@@ -160,19 +170,19 @@ def read_head(database: sqlite3.Connection, path: Path, device: str, keys: Keys)
         query = f"SELECT count(*) FROM events WHERE seq < ? AND kind NOT IN {_KEPT} AND kind <> {_ROTATED}"  # noqa: S608
         (left,) = database.execute(query, rows[0][:1]).fetchone()
         if left:
-            raise _damaged(path, f"event {rows[0][0] - 1} is missing")
+            raise damaged(path, f"event {rows[0][0] - 1} is missing")
     head: Head | None = None
     try:
         for seq, digest, data in rows:
             event, envelope = read_event(data, {device: key_at(keys, seq)})
             if (event.seq, envelope.hash) != (seq, digest):
-                raise _damaged(path, f"row {seq} holds another event than it says")
+                raise damaged(path, f"row {seq} holds another event than it says")
             if head is None and seq > 0:  # what it follows is further back, or pruned
                 head = Head(event.device, event.chain, event.seq, digest, event.boot, event.mono_us)
             else:
                 head = follow(head, event, digest)
     except EvidenceError as error:
-        raise _damaged(path, f"it does not end in this terminal's chain: {error}") from error
+        raise damaged(path, f"it does not end in this terminal's chain: {error}") from error
     return head
 
 
@@ -191,10 +201,10 @@ def read_opening(database: sqlite3.Connection, path: Path, device: str, keys: Ke
         try:
             event, _ = read_event(row[1], {device: key_at(keys, row[0])})
             if (event.seq, event.kind) != (row[0], kind):
-                raise _damaged(path, f"row {row[0]} holds another event than it says")
+                raise damaged(path, f"row {row[0]} holds another event than it says")
             opening = opening_after(opening, event)
         except EvidenceError as error:
-            raise _damaged(path, f"row {row[0]} is not this terminal's: {error}") from error
+            raise damaged(path, f"row {row[0]} is not this terminal's: {error}") from error
     return opening
 
 
@@ -209,7 +219,7 @@ def read_released(database: sqlite3.Connection, path: Path, head: Head | None) -
     upto, receipted = int(row[0]), row[1]
     held = database.execute("SELECT hash FROM events WHERE seq = ?", (upto,)).fetchone()
     if head is None or upto > head.seq or (held is not None and held[0] != receipted):
-        raise _damaged(path, f"the collector's receipt for seq {upto} speaks of events that are not here")
+        raise damaged(path, f"the collector's receipt for seq {upto} speaks of events that are not here")
     return upto
 
 
@@ -235,5 +245,15 @@ def sentence(error: sqlite3.Error | OSError, *, full: bool) -> str:
     return f"journal_failed: the database refused ({name}: {error}); check the terminal's disk"[:400]
 
 
-def _damaged(path: Path, why: str) -> JournalDamaged:
-    return JournalDamaged(f"journal_damaged: {path} is not continued, {why}; keep the file and enrol a new chain")
+def is_corrupt(error: sqlite3.Error | OSError) -> bool:
+    """Say whether SQLite found what no SQLite wrote."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:  # the driver could not make text of what it read
+        return isinstance(error, sqlite3.Error) and "decode" in str(error)
+    # SQLITE_ERROR: our statements are fixed, so a table or column that they do not find was there.
+    return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+
+
+def damaged(path: Path, why: str) -> JournalDamaged:
+    """Return the error for a journal that must not be continued."""
+    return JournalDamaged(f"journal_damaged: {path.name} is not continued: {why}"[:400])

@@ -224,6 +224,13 @@ REASONS: dict[str, Reason] = {
     "camera_failed": _r("摄像头故障", _PIN_INSTEAD_ZH, "The camera failed", _PIN_INSTEAD_EN),
     "still": _r("本工地没有设置范围", _CALL_ZH, "No area is set for this site", _CALL_EN),
     "low_space": _r("存储空间快满了", _CALL_ZH, "The disk is almost full", _CALL_EN),
+    "new_chain": _r("记录簿已换新，等待批准", _CALL_ZH, "A new journal waits for approval", _CALL_EN),
+    "journal_damaged": _r(
+        "存储损坏，无法记录",
+        "请用另一台终端，并告诉管理员。",
+        "The storage is damaged: nothing can be recorded",
+        "Use another terminal and tell the manager.",
+    ),
     "bad_receipt": _r("收到无效回执", _CALL_ZH, "An invalid receipt arrived", _CALL_EN),
     "models_missing": _r("人脸识别不可用", _PIN_INSTEAD_ZH, "Face recognition is not available", _PIN_INSTEAD_EN),
     "clock_unsynced": _r(

@@ -465,7 +465,7 @@ def test_with_a_full_journal_the_screen_says_so_nothing_is_verified_and_the_open
     monkeypatch.setattr("kiosk.enclosure.RETRY_S", 0.2)
     with terminal(tmp_path, pins) as kiosk:
         enrol(kiosk)
-        database = kiosk.journal._open_database
+        database = kiosk.journal._store.database
         (pages,) = database.execute("PRAGMA page_count").fetchone()
         database.execute(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(JournalFull):

@@ -13,7 +13,7 @@ from evidence.events import Kind, LogType
 from evidence.keys import PublicKey
 from kiosk.clock import SystemClock
 from kiosk.control import ControlServer, ask
-from kiosk.errors import JournalDamaged, JournalFailed, KeyFileUnreadable
+from kiosk.errors import JournalFailed, KeyFileUnreadable
 from kiosk.journal import Journal
 from kiosk.terminal_key import TerminalKey
 from tests.kiosk.small_terminal import small_terminal, until
@@ -98,14 +98,17 @@ def test_a_key_restored_from_before_the_rotation_opens_no_journal(tmp_path: Path
         open_journal(tmp_path)
 
 
-def test_a_rotation_taken_out_of_the_file_is_damage(tmp_path: Path) -> None:
+def test_a_rotation_taken_out_of_the_file_is_damage_and_a_new_chain_begins(tmp_path: Path) -> None:
     journal = open_journal(tmp_path)
     journal.rotate_key("planned: a test")
+    chain = journal.head.chain
     journal.close()
     with sqlite3.connect(tmp_path / "journal.db") as database:
         database.execute("DELETE FROM events WHERE seq = 1")
-    with pytest.raises(JournalDamaged):
-        open_journal(tmp_path)
+    journal = open_journal(tmp_path)
+    assert (journal.head.seq, journal.head.chain != chain) == (0, True)
+    assert "another chain" not in journal.state.reason and journal.state.reason.startswith("new_chain: ")
+    journal.close()
 
 
 def test_an_operator_rotates_the_key_of_a_running_terminal_that_goes_on_punching(tmp_path: Path) -> None:
