@@ -59,6 +59,7 @@ from kiosk.sensors.v4l2 import V4l2Camera
 from kiosk.sensors.video_file import VideoFileCamera
 from kiosk.settings import KioskSettings
 from kiosk.spot_check import SpotChecks
+from kiosk.spot_check_file import AttemptsFile
 from kiosk.terminal.serve import TerminalServer
 from kiosk.uplink import Uplink
 from kiosk.verify.face import Face, open_face
@@ -141,7 +142,10 @@ class Kiosk:
             wake=self.uplink.wake,
         )
         self._calls = SpotChecks(
-            name_of=self._name_of, now_us=lambda: time.monotonic_ns() // 1000, answer=self.commands.answer
+            name_of=self._name_of,
+            now_us=lambda: time.monotonic_ns() // 1000,
+            answer=self.commands.answer,
+            kept=AttemptsFile(settings.spot_check_file),
         )
         self.commands.handle(SPOT_CHECK, self._calls.order)
         self.enclosure = Enclosure(

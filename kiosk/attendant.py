@@ -29,7 +29,7 @@ from kiosk.journal import Journal, Recorded
 from kiosk.policy import Policy
 from kiosk.punch import Draft, Punch, Step, Tap
 from kiosk.sensors.camera import Frame
-from kiosk.spot_check import Call, SpotChecks
+from kiosk.spot_check import Call, GoesOn, SpotChecks
 from kiosk.standing_in import counted, no_face, stand_in
 from kiosk.terminal.picture import privacy_jpeg
 from kiosk.terminal.view import BadgeRead, Called, Phase, Purpose, Result, TerminalView
@@ -397,6 +397,8 @@ class Attendant:
                 code = "disk_full" if isinstance(error, JournalFull) else "journal_failed"
                 punch.not_recorded(code)
                 return self._unrecorded(request, punch, code)
+        if isinstance(recorded, GoesOn):
+            return self._again(request, punch, draft.body)
         punch.recorded(recorded.seq)
         if draft.kind == Kind.PUNCH_RECORDED and request.call is None:
             self._rate.note(draft.body)
@@ -417,14 +419,24 @@ class Attendant:
             other_methods=self._other_methods(request.method, draft.body.verdict),
         )
 
-    def _record(self, request: _Request, draft: Draft) -> Recorded:
-        """Sign the punch; of a called worker, what came of the call. Raises JournalFull or JournalFailed."""
+    def _record(self, request: _Request, draft: Draft) -> Recorded | GoesOn:
+        """Sign the punch; of a called worker, what came of the call, once it is over.
+
+        Raises JournalFull or JournalFailed.
+        """
         if request.call is None or self._around.calls is None:
             return self._journal.append(draft.kind, draft.body)
         recorded = self._around.calls.finish(request.call, draft.body)
         if recorded is None:
             raise JournalFailed("journal_failed: the call was answered before")
         return recorded
+
+    def _again(self, request: _Request, punch: Punch, body: PunchBody) -> Result:
+        """A called worker who was not verified and may try again: noted, signed with the call's end."""
+        codes = _reasons(body.checks)
+        first = codes[0] if codes else "error"
+        noted = replace(self._unrecorded(request, punch, first), verdict=body.verdict)
+        return replace(noted, reasons=(first, "call_goes_on", *codes[1:]))
 
     def _receipt_qr(self, recorded: Recorded) -> str | None:
         """The worker's own proof; without one a punch that stands in the journal is shown as recorded all the same."""

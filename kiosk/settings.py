@@ -332,6 +332,11 @@ class KioskSettings(BaseSettings):
         return self.data_dir / "gallery.db"
 
     @property
+    def spot_check_file(self) -> Path:
+        """Where the attempts at an open spot check lie until they are signed."""
+        return self.data_dir / "spot-check.json"
+
+    @property
     def presence_file(self) -> Path:
         """Where the presence that is not yet signed lies."""
         return self.data_dir / "presence.json"
