@@ -72,12 +72,18 @@ class GoesOn:
     seconds_left: int
 
 
+def no_clip() -> dict[str, JsonValue]:
+    """Say of a clip that there is none."""
+    return {"clip": None, "clip_why": "no_picture: nobody was looked at"}
+
+
 @dataclass(slots=True)
 class _Seen:
     """What has been seen since a call began."""
 
     attempts: list[Attempt] = field(default_factory=list)
     best: PunchBody | None = None  # the last of the best: what the answer shows in full
+    clip: dict[str, JsonValue] = field(default_factory=no_clip)  # what the answer says of its clip
 
 
 class SpotChecks:
@@ -93,11 +99,13 @@ class SpotChecks:
         now_us: Callable[[], int],
         answer: Callable[[Command, Done], Recorded | None],
         kept: AttemptsKept | None = None,
+        forget_clip: Callable[[str], None] = lambda command: None,
     ) -> None:
         self._name_of, self._now_us, self._answer = name_of, now_us, answer
         self._lock = threading.Lock()
         self._signing = threading.Lock()  # an answer is signed once, whoever gets there first
         self._kept: AttemptsKept = kept or NotKept()
+        self._forget_clip = forget_clip
         self._call: Call | None = None
         self._seen = _Seen()
         self._checking = False  # the worker stands there: the time no longer runs out
@@ -117,7 +125,8 @@ class SpotChecks:
             return Done("refused", f"invalid: the order cannot be read ({error.error_count()} field(s) wrong)", {})
         result: dict[str, JsonValue] = {"worker": order.worker}
         if restarted:
-            result["attempts"] = list(self._kept.of(command.id))
+            self._forget_clip(command.id)  # whatever was kept of an attempt: this answer commits to none
+            result |= {"attempts": list(self._kept.of(command.id)), **no_clip()}
             return Done("failed", "restarted: the terminal was restarted while it called", result)
         name = self._name_of(order.worker)
         if name is None:
@@ -137,9 +146,12 @@ class SpotChecks:
             self._checking = True
             return self._call
 
-    def finish(self, call: Call, body: PunchBody) -> Recorded | GoesOn | None:
+    def finish(
+        self, call: Call, body: PunchBody, clip: Callable[[], dict[str, JsonValue]] = no_clip
+    ) -> Recorded | GoesOn | None:
         """An attempt is over, `body` says how. Verified, or with the time over, it ends the call, and that is signed.
 
+        `clip` keeps the attempt's pictures and says so; called only for an attempt that the answer may show in full.
         None where the call was answered before. Raises what `answer` raises; the answer is then given by `tick`.
         """
         with self._lock:
@@ -147,11 +159,14 @@ class SpotChecks:
                 return None
             seen = self._seen
             seen.attempts.append(_attempt(body))
-            if seen.best is None or _RANK[body.verdict] >= _RANK[seen.best.verdict]:
+            shown = seen.best is None or _RANK[body.verdict] >= _RANK[seen.best.verdict]
+            if shown:
                 seen.best = body
             left_us = call.until_us - self._now_us()
             goes_on = body.verdict is not Verdict.VERIFIED and left_us > 0 and len(seen.attempts) < MOST_ATTEMPTS
         self._kept.keep(call.command.id, seen.attempts)
+        if shown:  # outside the lock, for it writes to the disk; nobody else begins while this attempt is held
+            seen.clip = clip()
         if goes_on:
             self.give_back(call)
             return GoesOn(left_us // 1_000_000)
@@ -197,7 +212,7 @@ class SpotChecks:
 def _answer(call: Call, seen: _Seen) -> Done:
     """What came of a call: the best attempt as a punch would carry it, and all of them in short."""
     attempts: list[JsonValue] = list(seen.attempts)
-    result: dict[str, JsonValue] = {"worker": call.worker, "attempts": attempts, "clip": None}
+    result: dict[str, JsonValue] = {"worker": call.worker, "attempts": attempts, **seen.clip}
     if seen.best is None:
         return Done("failed", "no_answer: the worker did not show up in time", result)
     verdict = seen.best.verdict
