@@ -65,6 +65,8 @@ class Kind(StrEnum):
     CONSENT_WITHDRAWN = "consent.withdrawn"
     CONFIG_APPLIED = "config.applied"
     COMMAND_DONE = "command.done"
+    CLIP_RELEASED = "clip.released"
+    CLIP_ERASED = "clip.erased"
 
 
 class ClockReading(Fact):
@@ -325,6 +327,23 @@ class CommandDoneBody(Fact):
     result: dict[str, JsonValue] = {}  # by action
 
 
+class ClipReleasedBody(Fact):
+    """Body of clip.released: an operator was given the clip of a spot check, in clear."""
+
+    command: Hex128  # id of the spot check, whose command.done has the commitment too
+    commitment: HexDigest
+    by: Text
+    reason: Text
+
+
+class ClipErasedBody(Fact):
+    """Body of clip.erased: an operator had the clip of a spot check removed before its time was over."""
+
+    command: Hex128
+    by: Text
+    reason: Text
+
+
 class CoverageBody(Fact):
     """Body of coverage: how long this terminal was there, and how much of it each part worked.
 
@@ -376,6 +395,8 @@ BODIES: dict[str, type[Fact]] = {
     Kind.CONFIG_APPLIED: ConfigAppliedBody,
     Kind.SENSOR_CHANGED: SensorChangedBody,
     Kind.COMMAND_DONE: CommandDoneBody,
+    Kind.CLIP_RELEASED: ClipReleasedBody,
+    Kind.CLIP_ERASED: ClipErasedBody,
     Kind.ENCLOSURE_OPENED: EnclosureOpenedBody,
     Kind.ENCLOSURE_CLEARED: EnclosureClearedBody,
     Kind.COVERAGE: CoverageBody,

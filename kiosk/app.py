@@ -28,6 +28,8 @@ from evidence.events import (
 from evidence.status import Part
 from kiosk.attendant import Attendant, Surroundings
 from kiosk.badge_codes import worker_of
+from kiosk.clip_store import ClipError, ClipStore
+from kiosk.clips import Clips
 from kiosk.clock import Stamp, SystemClock, step_ms
 from kiosk.commands import CommandDesk
 from kiosk.control import ControlServer
@@ -58,6 +60,7 @@ from kiosk.sensors.v4l2 import V4l2Camera
 from kiosk.sensors.video_file import VideoFileCamera
 from kiosk.settings import KioskSettings
 from kiosk.spot_check import SpotChecks
+from kiosk.spot_check_file import AttemptsFile
 from kiosk.terminal.serve import TerminalServer
 from kiosk.terminal_key import TerminalKey
 from kiosk.tpm import choose_tpm
@@ -143,8 +146,13 @@ class Kiosk:
             now=lambda: self.clock.stamp().time,
             wake=self.uplink.wake,
         )
+        self.clips = _clips(settings, self.gallery, self.journal, lambda: self.clock.stamp().time, self.uplink.wake)
         self._calls = SpotChecks(
-            name_of=self._name_of, now_us=lambda: time.monotonic_ns() // 1000, answer=self.commands.answer
+            name_of=self._name_of,
+            now_us=lambda: time.monotonic_ns() // 1000,
+            answer=self.commands.answer,
+            kept=AttemptsFile(settings.spot_check_file),
+            forget_clip=self.clips.forget,
         )
         self.commands.handle(SPOT_CHECK, self._calls.order)
         self.enclosure = Enclosure(
@@ -190,6 +198,7 @@ class Kiosk:
                 badge=self.hearing.badge,
                 punched=self.hearing.punched,
                 calls=self._calls,
+                clips=self.clips,
                 ended=self._show_lamps,
             ),
             site=settings.title,
@@ -302,6 +311,7 @@ class Kiosk:
             journal=self.journal,
             gallery=self.gallery,
             owed=self._owed,
+            clips=self.clips,
             attendant=self.attendant,
             eyes=self.eyes,
             face=self._face,
@@ -441,6 +451,7 @@ class Kiosk:
                 if time.monotonic() - pruned_s > PRUNE_EVERY_S:
                     pruned_s = time.monotonic()
                     self.journal.prune(now.time)
+                    self._try(self.clips.prune)
             except Exception:
                 log.exception("keeper_failed")  # the next round tries again; punching does not depend on it
 
@@ -522,6 +533,19 @@ class Kiosk:
                 confirmed=self.attendant.rate.confirmed,
             )
         )
+
+
+def _clips(
+    settings: KioskSettings, gallery: Gallery, journal: Journal, now: Callable[[], str], wake: Callable[[], None]
+) -> Clips:
+    """Open the clips; a folder that cannot be used costs clips, not punches."""
+    key = gallery_key(settings.clip_key_file)
+    try:
+        store = ClipStore(settings.clips_folder, key.load, low_space_bytes=settings.low_space_mib << 20)
+    except ClipError as error:
+        log.error("clips_unavailable", reason=str(error))
+        return Clips(None, gallery, journal, now, trouble=f"{error.code}: {error}", wake=wake)
+    return Clips(store, gallery, journal, now, wake=wake)
 
 
 def _fence(settings: KioskSettings) -> Fence | None:

@@ -21,6 +21,8 @@ import structlog
 
 from evidence.events import Check, Kind, LogType, Method, Outcome, PunchBody, Verdict
 from evidence.status import Part
+from kiosk.clip_recording import Recording
+from kiosk.clips import Clips
 from kiosk.clock import Stamp
 from kiosk.confirmation import COUNTED, ConfirmationRate
 from kiosk.errors import JournalFailed, JournalFull, TerminalBusy
@@ -29,7 +31,7 @@ from kiosk.journal import Journal, Recorded
 from kiosk.policy import Policy
 from kiosk.punch import Draft, Punch, Step, Tap
 from kiosk.sensors.camera import Frame
-from kiosk.spot_check import Call, SpotChecks
+from kiosk.spot_check import Call, GoesOn, SpotChecks, no_clip
 from kiosk.standing_in import counted, no_face, stand_in
 from kiosk.terminal.picture import privacy_jpeg
 from kiosk.terminal.view import BadgeRead, Called, Phase, Purpose, Result, TerminalView
@@ -93,6 +95,7 @@ class Surroundings:
     badge: Callable[[str | None], Sequence[Check]] = lambda worker: ()  # whether this worker's badge is near
     punched: Callable[[PunchBody], None] = lambda body: None  # told of each committed punch, refused ones too
     calls: SpotChecks | None = None  # who is called here
+    clips: Clips | None = None  # keeps a clip of a called worker who agreed to that
     ended: Callable[[Verdict | None], None] = lambda verdict: (
         None
     )  # how a punch ended, None: not recorded; lamps, buzzer
@@ -145,6 +148,7 @@ class Attendant:
             version=1, phase=Phase.IDLE, site=site, device=device, face_available=False, tz=tz, presence=presence
         )
         self._box: tuple[float, float, float, float] | None = None
+        self._recording: Recording | None = None  # of the called worker who is being looked at
         self._thread = threading.Thread(target=self._run, name="attendant", daemon=True)
 
     def start(self) -> None:
@@ -379,6 +383,7 @@ class Attendant:
         stamp = self._around.stamp()
         tap = Tap(request.method, request.log_type, request.badge, stamp.time, stamp.mono_us)
         punch = Punch(tap, self._policy, "".join(secrets.choice(RECEIPT_ALPHABET) for _ in range(8)))
+        self._recording = self._record_clip(request)
         if request.method is Method.FACE:
             self._identify_by_face(punch)
         elif request.method is Method.SUPERVISOR:
@@ -397,6 +402,8 @@ class Attendant:
                 code = "disk_full" if isinstance(error, JournalFull) else "journal_failed"
                 punch.not_recorded(code)
                 return self._unrecorded(request, punch, code)
+        if isinstance(recorded, GoesOn):
+            return self._again(request, punch, draft.body)
         punch.recorded(recorded.seq)
         if draft.kind == Kind.PUNCH_RECORDED and request.call is None:
             self._rate.note(draft.body)
@@ -417,14 +424,46 @@ class Attendant:
             other_methods=self._other_methods(request.method, draft.body.verdict),
         )
 
-    def _record(self, request: _Request, draft: Draft) -> Recorded:
-        """Sign the punch; of a called worker, what came of the call. Raises JournalFull or JournalFailed."""
+    def _record(self, request: _Request, draft: Draft) -> Recorded | GoesOn:
+        """Sign the punch; of a called worker, what came of the call, once it is over.
+
+        Raises JournalFull or JournalFailed.
+        """
         if request.call is None or self._around.calls is None:
             return self._journal.append(draft.kind, draft.body)
-        recorded = self._around.calls.finish(request.call, draft.body)
+        call, clips, recording = request.call, self._around.clips, self._recording
+        keep = no_clip if clips is None else lambda: clips.keep(call, recording)
+        recorded = self._around.calls.finish(call, draft.body, keep)
         if recorded is None:
             raise JournalFailed("journal_failed: the call was answered before")
         return recorded
+
+    def _record_clip(self, request: _Request) -> Recording | None:
+        """Record a called worker who agreed to that; a fault costs the clip."""
+        if request.call is None or self._around.clips is None or request.method is not Method.FACE:
+            return None
+        try:
+            return self._around.clips.recording(request.call.worker)
+        except Exception:
+            log.exception("clip_not_recorded")
+            return None
+
+    def _film(self, frame: Frame) -> None:
+        """Add a frame as it was judged to the recording; a fault ends the recording, not the attempt."""
+        if self._recording is None:
+            return
+        try:
+            self._recording.add(frame.mono_us, frame.image, self._box)
+        except Exception:
+            log.exception("clip_not_recorded")
+            self._recording = None
+
+    def _again(self, request: _Request, punch: Punch, body: PunchBody) -> Result:
+        """A called worker who was not verified and may try again: noted, signed with the call's end."""
+        codes = _reasons(body.checks)
+        first = codes[0] if codes else "error"
+        noted = replace(self._unrecorded(request, punch, first), verdict=body.verdict)
+        return replace(noted, reasons=(first, "call_goes_on", *codes[1:]))
 
     def _receipt_qr(self, recorded: Recorded) -> str | None:
         """The worker's own proof; without one a punch that stands in the journal is shown as recorded all the same."""
@@ -467,6 +506,7 @@ class Attendant:
             elif frame is not None:
                 index = frame.index
                 self._follow(since_us, punch, session.feed(frame.mono_us, frame.image))
+                self._film(frame)
             elif eyes.state.state == "failed":
                 session.give_up(now_us, eyes.state.reason or "camera_failed: the camera delivers nothing")
         return session.result

@@ -149,6 +149,12 @@ def _answer(operations: Operations, request: dict[str, Any], say: Callable[[str]
         case "agree":
             consent = Consent.model_validate(request["consent"])
             return operations.agree(str(request["worker"]), str(request["scope"]), consent)
+        case "clips":
+            return {"clips": operations.clips.held()}
+        case "release_clip":
+            return operations.release_clip(str(request["command"]), str(request["by"]), str(request["reason"]))
+        case "erase_clip":
+            return operations.erase_clip(str(request["command"]), str(request["by"]), str(request["reason"]))
         case unknown:
             raise BadRequest(f"this version cannot do {unknown!r}; update zaigang")
 

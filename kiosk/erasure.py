@@ -7,10 +7,12 @@ signed. `worker.erased` names the enrolment, never the worker.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
 from evidence.events import ConsentBody, Kind, WorkerErasedBody
+from kiosk.clips import Clips
 from kiosk.errors import JournalError, KioskError
 from kiosk.owed import Owed
 from kiosk.verify.gallery import Gallery, GalleryTampered, GalleryWorker
@@ -46,6 +48,7 @@ class ErasureDesk:
     owed: Owed
     now: Callable[[], str]  # RFC 3339 UTC with milliseconds
     language: Literal["zh", "en"]  # of a consent whose record is older than this version
+    clips: Clips | None = None  # go first: no withdrawal is signed while one is kept
 
     def erase(self, worker: str) -> Erased:
         """Erase all that lies here of a worker: face, name, PIN, consents. Raises NobodyThere or a GalleryError."""
@@ -54,7 +57,7 @@ class ErasureDesk:
         except GalleryTampered:  # a record that nobody can read goes all the same
             held = GalleryWorker(worker, "", (), has_pin=False)
         withdrawn = [consent_statement(Kind.CONSENT_WITHDRAWN, worker, one) for one in self._consents(held)]
-        with self.owed.lock:
+        with self._no_clips(worker), self.owed.lock:
             if not self.gallery.erase(worker, [*withdrawn, erased_statement(held, "all", "erased")]):
                 raise NobodyThere(f"nobody is enrolled here as {worker}")
             return Erased(worker, "all", self._signed())
@@ -71,7 +74,7 @@ class ErasureDesk:
         owed = [consent_statement(Kind.CONSENT_WITHDRAWN, worker, given)]
         if scope == "face" and held.models:
             owed.append(erased_statement(held, "face", "consent_withdrawn"))
-        with self.owed.lock:
+        with self._no_clips(worker) if scope == "clip" else nullcontext(), self.owed.lock:
             self.gallery.withdraw(worker, scope, owed)
             return Erased(worker, scope, self._signed())
 
@@ -83,6 +86,9 @@ class ErasureDesk:
         with self.owed.lock:
             self.gallery.agree(held.worker, given, [consent_statement(Kind.CONSENT_GIVEN, worker, given)])
             return Erased(worker, scope, self._signed())
+
+    def _no_clips(self, worker: str) -> AbstractContextManager[None]:
+        return nullcontext() if self.clips is None else self.clips.erasing(worker)
 
     def _held(self, worker: str) -> GalleryWorker:
         held = self.gallery.get(worker)

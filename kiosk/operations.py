@@ -1,11 +1,12 @@
-"""What an operator asks of a terminal: enrol, erase, withdraw, agree, status. The command calls it through the running
-service's socket (`control`), or on data that it opened itself.
+"""What an operator asks of a terminal: enrol, erase, withdraw, agree, clips, status. The command calls it through the
+running service's socket (`control`), or on data that it opened itself.
 
 Whatever looks through the camera runs on the attendant's thread, while no worker is served.
 """
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from evidence.events import Ask, Check, Outcome
 from evidence.rotation import rotation_keys
 from evidence.status import Part
 from kiosk.attendant import Attendant
+from kiosk.clips import Clips
 from kiosk.clock import Clock
 from kiosk.confirmation import confirmation
 from kiosk.enrolment import (
@@ -75,6 +77,7 @@ class Operations:
     journal: Journal
     gallery: Gallery
     owed: Owed
+    clips: Clips
     attendant: Attendant
     eyes: NewestFrame | None
     face: Face | None
@@ -131,6 +134,20 @@ class Operations:
         desk = self._erasures()
         return self._done(asdict(desk.agree(worker, scope, consent.text_version, consent.language)))  # type: ignore[arg-type]  # just narrowed
 
+    def release_clip(self, command: str, by: str, reason: str) -> dict[str, Any]:
+        """Give a spot check's clip out in clear, signed first. Raises a ClipError or a JournalError."""
+        opened, recorded = self.clips.release(command, _said(by, "by"), _said(reason, "reason"))
+        return {
+            **asdict(opened.held),
+            "salt": opened.salt.hex(),
+            "video": base64.b64encode(opened.video).decode(),
+            "seq": recorded.seq,
+        }
+
+    def erase_clip(self, command: str, by: str, reason: str) -> dict[str, Any]:
+        """Remove a spot check's clip. Raises a ClipError or a JournalError."""
+        return {"command": command, "seq": self.clips.erase(command, _said(by, "by"), _said(reason, "reason")).seq}
+
     def status(self) -> dict[str, Any]:
         """How the terminal is, for operators; no names, no codes of single workers but those who must come again."""
         codes = self.gallery.workers()
@@ -149,7 +166,7 @@ class Operations:
         }
 
     def _erasures(self) -> ErasureDesk:
-        return ErasureDesk(self.gallery, self.owed, lambda: self.clock.stamp().time, self.settings.language)
+        return ErasureDesk(self.gallery, self.owed, lambda: self.clock.stamp().time, self.settings.language, self.clips)
 
     def _done(self, answer: dict[str, Any]) -> dict[str, Any]:
         self.wake()
@@ -203,3 +220,9 @@ class Operations:
             why = next((one.reason for one in checks if one.outcome is Outcome.FAILED), judged.reason)
             raise NotAuthorised(f"the supervisor was not identified: {why}")
         self.gallery.count_attempt(ENROLMENTS, code, now)
+
+
+def _said(text: str, what: str) -> str:
+    if not text.strip() or len(text) > 400:
+        raise BadRequest(f"{what}: 1 to 400 characters, for it is signed")
+    return text.strip()

@@ -333,6 +333,21 @@ class KioskSettings(BaseSettings):
         return self.data_dir / "gallery.db"
 
     @property
+    def spot_check_file(self) -> Path:
+        """Where the attempts at an open spot check lie until they are signed."""
+        return self.data_dir / "spot-check.json"
+
+    @property
+    def clips_folder(self) -> Path:
+        """Where the clips of spot checks lie, encrypted."""
+        return self.data_dir / "clips"
+
+    @property
+    def clip_key_file(self) -> Path:
+        """Where their key lies."""
+        return self.data_dir / "clip.key"
+
+    @property
     def presence_file(self) -> Path:
         """Where the presence that is not yet signed lies."""
         return self.data_dir / "presence.json"

@@ -130,7 +130,8 @@ class ResultScene:
                     if not same_below:  # what to do is said once, below the last reason it answers
                         label("reason-do", text.do[language])
             if result.verdict is Verdict.REFUSED:
-                label("kept", say("refused_kept" if result.receipt_code else "refused_not_kept", language))
+                kept = result.receipt_code is not None or "call_goes_on" in result.reasons
+                label("kept", say("refused_kept" if kept else "refused_not_kept", language))
 
     def _keys(self) -> None:
         result, language = self.result, self.stage.language

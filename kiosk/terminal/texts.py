@@ -271,6 +271,9 @@ REASONS: dict[str, Reason] = {
     # any
     "ok": _r("正常", "您不用做什么。", "All is well", "Nothing to do."),
     "timeout": _r("超时了", "请再试一次。", "Time ran out", "Try again."),
+    "call_goes_on": _r(
+        "点名还没有结束", "请在时间到之前再试一次。", "The call goes on", "Try again before the time is over."
+    ),
     "cancelled": _r("已取消", "需要打卡请重新开始。", "Cancelled", "Start again to punch."),
     "error": _r("终端出了问题", _CALL_ZH, "Something is wrong with this terminal", _CALL_EN),
     "not_reached": _r("没有进行到这一步", "请再试一次。", "The check was not reached", "Try again."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -13,7 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from kiosk.clip_recording import Video
+from kiosk.clip_store import ClipStore
 from kiosk.control import SOCKET_NAME
+from kiosk.gallery_key import gallery_key
 from tests.support.permissions import COLLECTOR, permission
 from tests.support.ports import free_port
 
@@ -94,6 +98,27 @@ def test_while_the_service_runs_it_does_what_the_commands_ask(config: Path, tmp_
 def test_without_a_service_the_commands_open_the_data_themselves(config: Path, tmp_path: Path) -> None:
     assert status(config)["running"] is False
     enrol_and_erase(config, tmp_path)
+
+
+def test_a_clip_is_listed_exported_with_its_proof_and_erased(config: Path, tmp_path: Path, service: None) -> None:
+    call, out = "ab" * 16, tmp_path / "dispute.mjpeg"
+    store = ClipStore(tmp_path / "data" / "clips", gallery_key(tmp_path / "data" / "clip.key").load)
+    held = store.put(call, "W-1", "2026-03-01T08:00:00.000Z", Video(b"pictures", 1, 0))
+    listed = zaigang(config, "clip", "list", "--json")
+    assert [one["commitment"] for one in json.loads(listed.stdout)] == [held.commitment], listed.stderr
+    assert "W-1" in zaigang(config, "clip", "list").stdout
+
+    done = zaigang(config, "clip", "export", call, str(out), "--reason", "dispute 12")
+    assert done.returncode == 0, done.stderr
+    proof = json.loads((tmp_path / "dispute.mjpeg.json").read_text())
+    assert hashlib.sha256(bytes.fromhex(proof["salt"]) + out.read_bytes()).hexdigest() == held.commitment
+    assert out.stat().st_mode & 0o077 == 0
+    again = zaigang(config, "clip", "export", call, str(out), "--reason", "dispute 12")
+    assert again.returncode == 2 and "nothing is overwritten" in again.stderr
+
+    assert zaigang(config, "clip", "erase", call, "--reason", "settled").returncode == 0
+    gone = zaigang(config, "clip", "erase", call, "--reason", "settled")
+    assert gone.returncode != 0 and "no clip of this call is kept here" in gone.stderr
 
 
 def test_a_supervisor_and_a_file_are_not_both_asked_for(config: Path) -> None:
