@@ -165,7 +165,11 @@ class Kiosk:
             self._face, self._face_part = open_face(
                 settings.landmark_bundle,
                 self.gallery,
-                FaceSettings(match_distance=settings.match_distance),
+                FaceSettings(
+                    match_distance=settings.match_distance,
+                    flash=settings.flash == "on",
+                    flash_excused=settings.flash_excused,
+                ),
                 settings.embedder_choice,
             )
             if self._face is not None:  # also where nothing is started: an open landmarker hangs when it is collected
@@ -188,6 +192,7 @@ class Kiosk:
                 punched=self.hearing.punched,
                 calls=self._calls,
                 ended=self._show_lamps,
+                hold_exposure=self.eyes.hold_exposure if self.eyes is not None else lambda held: False,
             ),
             site=settings.title,
             device=settings.device,

@@ -366,7 +366,7 @@ def test_another_face_at_the_answer_fails_continuity_and_is_not_matched(
 # The screen's light
 
 
-def lit(stage: Stage, subject: Subject, *, acknowledged: bool = True, light: float = 1.0) -> str:
+def lit(stage: Stage, subject: Subject, *, acknowledged: bool = True, light: float = 1.0, held: bool = True) -> str:
     """The flash check of an attempt whose page paints and, perhaps, says so."""
     session = stage.session(LEFT, colours=choose_colours(random.Random(3)))
     stage.camera.light(light)
@@ -381,6 +381,7 @@ def lit(stage: Stage, subject: Subject, *, acknowledged: bool = True, light: flo
         if acknowledged and progress.flash and progress.flash[0] != number:
             number = progress.flash[0]
             session.painted(number, stage.clock.now_us())
+            session.exposure_held(held=held)
     return outcomes(session.result)["flash"]
 
 
@@ -394,6 +395,13 @@ def test_a_screen_that_shows_a_face_does_not_answer(stage: Stage) -> None:
     held = Actor(FlatPrint(astronaut(), still_detector()), answers=lambda ask, share: Pose(), stance=Pose(scale=0.85))
     replay = Replay(clip, [(500, LEFT)], Device(PHONE, grid=0.0), held, on_prompt=True)
     assert lit(stage, replay) == "failed no_reflection"
+
+
+def test_a_camera_that_sets_its_own_exposure_draws_no_conviction_from_the_flash(stage: Stage) -> None:
+    clip = living_person(person(astronaut), seed=3)
+    held = Actor(FlatPrint(astronaut(), still_detector()), answers=lambda ask, share: Pose(), stance=Pose(scale=0.85))
+    replay = Replay(clip, [(500, LEFT)], Device(PHONE, grid=0.0), held, on_prompt=True)
+    assert lit(stage, replay, held=False) == "not_run exposure_free"
 
 
 def test_a_page_that_does_not_say_when_it_painted_leaves_the_flash_not_run(stage: Stage) -> None:
