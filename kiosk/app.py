@@ -176,7 +176,11 @@ class Kiosk:
             self._face, self._face_part = open_face(
                 settings.landmark_bundle,
                 self.gallery,
-                FaceSettings(match_distance=settings.match_distance),
+                FaceSettings(
+                    match_distance=settings.match_distance,
+                    flash=settings.flash == "on",
+                    flash_excused=settings.flash_excused,
+                ),
                 settings.embedder_choice,
             )
             if self._face is not None:  # also where nothing is started: an open landmarker hangs when it is collected
@@ -200,6 +204,7 @@ class Kiosk:
                 calls=self._calls,
                 clips=self.clips,
                 ended=self._show_lamps,
+                hold_exposure=self.eyes.hold_exposure if self.eyes is not None else lambda held: False,
             ),
             site=settings.title,
             device=settings.device,

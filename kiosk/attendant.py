@@ -30,11 +30,12 @@ from kiosk.health import state_of
 from kiosk.journal import Journal, Recorded
 from kiosk.policy import Policy
 from kiosk.punch import Draft, Punch, Step, Tap
+from kiosk.screen_light import ScreenLight
 from kiosk.sensors.camera import Frame
 from kiosk.spot_check import Call, GoesOn, SpotChecks, no_clip
 from kiosk.standing_in import counted, no_face, stand_in
 from kiosk.terminal.picture import privacy_jpeg
-from kiosk.terminal.view import BadgeRead, Called, Phase, Purpose, Result, TerminalView
+from kiosk.terminal.view import BadgeRead, Called, Light, Phase, Purpose, Result, TerminalView
 from kiosk.verify.gallery import Gallery, GalleryError
 from kiosk.verify.session import FacePhase, FaceProgress, FaceResult, FaceSession
 
@@ -99,6 +100,7 @@ class Surroundings:
     ended: Callable[[Verdict | None], None] = lambda verdict: (
         None
     )  # how a punch ended, None: not recorded; lamps, buzzer
+    hold_exposure: Callable[[bool], bool] = lambda held: False  # locks or frees the camera's; whether it could
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,7 @@ class Attendant:
         """
         self._policy, self._journal, self._gallery = policy, journal, gallery
         self._eyes, self._new_session, self._around = eyes, new_session, surroundings
+        self._light = ScreenLight(surroundings.hold_exposure)
         self._lock = threading.Condition()
         self._request: _Request | None = None
         self._errand: Callable[[], None] | None = None
@@ -260,6 +263,14 @@ class Attendant:
             box = self._box
         frame = self._eyes.newest if looking and self._eyes is not None else None
         return None if frame is None else privacy_jpeg(frame.image, box)
+
+    def light(self) -> Light | None:
+        """What colour the screen shall show now."""
+        return self._light.due
+
+    def painted(self, attempt: int, number: int, age_us: int) -> None:
+        """The page has shown that colour since `age_us` ago."""
+        self._light.painted(attempt, number, age_us)
 
     # What operators ask
 
@@ -487,10 +498,13 @@ class Attendant:
         if self._new_session is None or self._eyes is None or not self._face_works():
             return no_face(state_of(self._eyes).reason or "camera_failed: no picture")
         try:
+            self._light.begin()
             return self._watch(self._eyes, self._new_session(badge, since_us), since_us, punch)
         except Exception as error:  # a camera or a model that breaks costs the face, never the attempt's record
             log.exception("face_path_failed")
             return no_face(_error(error))
+        finally:
+            self._light.end()
 
     def _watch(self, eyes: Eyes, session: FaceSession, since_us: int, punch: Punch | None) -> FaceResult:
         """Feed the session from the tap until it has a result."""
@@ -505,7 +519,10 @@ class Attendant:
                 session.give_up(now_us, "timeout: the attempt took longer than the site allows")
             elif frame is not None:
                 index = frame.index
-                self._follow(since_us, punch, session.feed(frame.mono_us, frame.image))
+                self._light.hear(session)
+                progress = session.feed(frame.mono_us, frame.image)
+                self._light.show(session, progress.flash)
+                self._follow(since_us, punch, progress)
                 self._film(frame)
             elif eyes.state.state == "failed":
                 session.give_up(now_us, eyes.state.reason or "camera_failed: the camera delivers nothing")

@@ -7,14 +7,23 @@ The sources are `video_file.VideoFileCamera`, `v4l2.V4l2Camera` and `picamera2_c
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kiosk.sensors.errors import CameraEnded, CameraError, CameraFailed, CameraStalled
 
-__all__ = ["Camera", "CameraEnded", "CameraError", "CameraFailed", "CameraStalled", "Frame", "require_picture"]
+__all__ = [
+    "Camera",
+    "CameraEnded",
+    "CameraError",
+    "CameraFailed",
+    "CameraStalled",
+    "Frame",
+    "HoldsExposure",
+    "require_picture",
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +54,17 @@ class Camera(Protocol):
 
     def close(self) -> None:
         """Let go of the device; harmless when called again."""
+
+
+@runtime_checkable
+class HoldsExposure(Protocol):
+    """A camera whose automatics can be stopped, so that a change in the picture is one of the light."""
+
+    def lock_exposure(self) -> None:
+        """Hold exposure and white balance as they are now; from any thread. Raises CameraFailed."""
+
+    def unlock_exposure(self) -> None:
+        """Let the automatics go on; from any thread. Raises CameraFailed."""
 
 
 def require_picture(image: object, name: str) -> NDArray[np.uint8]:

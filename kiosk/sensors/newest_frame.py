@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from evidence.status import Part
-from kiosk.sensors.camera import Camera, CameraEnded, Frame
+from kiosk.sensors.camera import Camera, CameraEnded, Frame, HoldsExposure
 from kiosk.sensors.errors import SensorError
 
 REOPEN_AFTER_S = 3.0  # picamera2 #1090: captures hang after hours; three seconds are 75 frames
@@ -37,6 +37,7 @@ class _Reader:
         self._deliver = deliver
         self._over = over
         self.error: Exception | None = None
+        self.camera: Camera | None = None
         self.left = threading.Event()
         # Daemon: a read that never returns must not keep the process from ending.
         self.thread = threading.Thread(target=self._run, name="camera", daemon=True)
@@ -44,7 +45,7 @@ class _Reader:
     def _run(self) -> None:
         camera: Camera | None = None
         try:
-            camera = self._open_camera()
+            camera = self.camera = self._open_camera()
             while not self.left.is_set() and self._deliver(self, camera.read(self._timeout_s)):
                 pass
         except Exception as error:  # whatever a driver throws is a failed camera, never a silently dead thread
@@ -111,6 +112,18 @@ class NewestFrame:
         with self._changed:
             self._changed.wait_for(lambda: self._stopping or (self._index > index and self._fresh()), timeout_s)
             return self._newest if self._index > index and self._fresh() else None
+
+    def hold_exposure(self, held: bool) -> bool:
+        """Lock exposure and white balance where the camera can, or free them; whether it was done. Never raises."""
+        with self._changed:
+            camera = self._reader.camera if self._reader is not None else None
+        if not isinstance(camera, HoldsExposure):
+            return False
+        try:
+            camera.lock_exposure() if held else camera.unlock_exposure()
+        except SensorError:
+            return False
+        return True
 
     @property
     def delivered(self) -> int:

@@ -11,6 +11,7 @@ import itertools
 from nicegui import ui
 
 from evidence.events import Ask, Method
+from kiosk.terminal.lamp import Lamp
 from kiosk.terminal.stream import PICTURE_PATH
 from kiosk.terminal.texts import ASKS, DIRECTIONS, METHODS, PHASES, reason, say
 from kiosk.terminal.view import Phase, Purpose, TerminalView
@@ -34,6 +35,7 @@ class LiveScene:
         self.stage = stage
         language = stage.language
         with block("live"):
+            Lamp(stage)
             with block("mirror") as self.mirror:
                 with block("mirror-wait"):
                     picture("mirror-wait-icon", "camera")

@@ -20,6 +20,7 @@ from kiosk.terminal.call import CallScene
 from kiosk.terminal.ending import Deadline, ResultScene
 from kiosk.terminal.icons import icon
 from kiosk.terminal.idle import IdleScene
+from kiosk.terminal.lamp import HEAD as LAMP_HEAD
 from kiosk.terminal.live import LiveScene
 from kiosk.terminal.notices import CheckingScene, OutOfOrderScene
 from kiosk.terminal.stream import picture_router
@@ -49,7 +50,7 @@ def attach(app: FastAPI, service: TerminalService, language: Language) -> None:
     deadline = Deadline()
     css = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
     reconnecting = " · ".join(WORDS["reconnecting"][one] for one in LANGUAGES)
-    head = f'<style>{css}\n:root {{ --reconnecting: "{reconnecting}"; }}</style>{_HEAD}'
+    head = f'<style>{css}\n:root {{ --reconnecting: "{reconnecting}"; }}</style>{_HEAD}{LAMP_HEAD}'
 
     @ui.page("/", title=WORDS["title"][language], viewport=VIEWPORT)
     def terminal(lang: str = "") -> None:

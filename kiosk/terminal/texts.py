@@ -103,6 +103,14 @@ REASONS: dict[str, Reason] = {
         "This looks like a screen",
         "Try again in person, or use badge and PIN.",
     ),
+    "excused": _r("已约定不做此项", _RECORDED_ZH, "Left out, as agreed", _RECORDED_EN),
+    "held": _r(
+        "整个画面在晃动，像是手持屏幕",
+        "请本人再试一次，或用工号和密码。",
+        "The whole picture moves as if a hand held it",
+        "Try again in person, or use badge and PIN.",
+    ),
+    "exposure_free": _r("相机无法固定曝光", _RECORDED_ZH, "The camera cannot hold its exposure", _RECORDED_EN),
     "no_reflection": _r(
         "脸上没有屏幕的反光",
         "请本人再试一次，或用工号和密码。",

@@ -66,6 +66,15 @@ class BadgeRead:
 
 
 @dataclass(frozen=True, slots=True)
+class Light:
+    """A colour that the whole screen shall show now, to light the face; acknowledged by `painted`."""
+
+    attempt: int  # which attempt of this terminal
+    number: int  # which colour of the attempt, from 0
+    colour: tuple[int, int, int]  # red, green, blue, 0..255
+
+
+@dataclass(frozen=True, slots=True)
 class TerminalView:
     """One snapshot of the terminal for its screen."""
 
@@ -126,4 +135,12 @@ class TerminalService(Protocol):
 
     def picture(self) -> bytes | None:
         """The newest camera picture as JPEG, everyone but the dominant face blurred; None while idle."""
+        ...
+
+    def light(self) -> Light | None:
+        """What colour the screen shall show now; None: its own."""
+        ...
+
+    def painted(self, attempt: int, number: int, age_us: int) -> None:
+        """The page has shown that colour of that attempt since `age_us` ago."""
         ...

@@ -66,9 +66,15 @@ class Face:
         excused = self._excused(badge)
         flash = self._settings.flash  # nobody can know yet whether the page will acknowledge: two prompts at once
         asks, delays_ms = choose_asks(rng, fps, excused, careful=flash or self._caution.careful(badge, tapped_us))
-        colours = choose_colours(rng) if flash else ()
+        unlit = flash and self._never_lit(badge)
         request = FaceRequest(
-            badge=badge, asks=asks, delays_ms=delays_ms, tapped_us=tapped_us, excused=excused, colours=colours
+            badge=badge,
+            asks=asks,
+            delays_ms=delays_ms,
+            tapped_us=tapped_us,
+            excused=excused,
+            colours=choose_colours(rng) if flash and not unlit else (),
+            unlit=unlit,
         )
         session = FaceSession(self._video, self.embedder, self._gallery, self._settings, request, recent=self._recent)
         self._last = (badge, tapped_us, session)
@@ -109,6 +115,11 @@ class Face:
         except GalleryError:
             return ()  # the match will say what is wrong with the gallery
         return held.excused if held else ()
+
+    def _never_lit(self, badge: str | None) -> bool:
+        """Whether the screen must not flash at whoever stands there; without a badge it may be somebody excused."""
+        excused = self._settings.flash_excused
+        return badge in excused or (badge is None and bool(excused))
 
     def close(self) -> None:
         """Release the detectors."""

@@ -28,8 +28,11 @@ class FaceSettings(BaseModel):
     # 0.61 and more. Another model's limit stands to it as the two models' match limits do.
     same_face_distance: float = Field(0.56, gt=0, le=0.6)
     # Light the face with the screen's colours. A page that does not acknowledge them leaves the check not_run, and two
-    # prompts are asked in its place. Off until the terminal's page paints them.
+    # prompts are asked in its place. Off until it has been calibrated on a real screen and a real camera.
     flash: bool = False
+    flash_excused: tuple[str, ...] = ()  # employee codes that are never lit, by agreement
+    # False: the camera is not bolted down (a recorded clip), and what is behind a face may move.
+    bolted: bool = True
     identify_at_most: int = Field(100, ge=0)  # workers; false matches grow with the number (1:N)
     planarity_residual: float = Field(PlanarityLimits().residual, ge=0.025)  # eye distances
     planarity_outliers: float = Field(PlanarityLimits().outliers, ge=0.55, le=0.9)  # share

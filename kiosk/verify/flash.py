@@ -2,7 +2,8 @@
 
 A face at arm's length answers each colour more than the wall behind it does; a screen shines by itself and hardly
 answers. Measures only; `liveness` decides. Exposure and white balance must be locked, and the page must say when each
-colour was really on the screen. Slow and never red enough to harm (WCAG 2.3.1): at most three changes a second.
+colour was really on the screen. Slow and never red enough to harm (WCAG 2.3.1): at most three changes a second, since
+the next colour is due only when the one before has been on the screen for its whole time.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ Colour = tuple[int, int, int]  # red, green, blue, 0..255, as the page paints it
 PALETTE: tuple[Colour, ...] = ((255, 255, 255), (20, 20, 20), (40, 80, 255), (60, 230, 80), (255, 190, 40))
 COLOURS = 4  # of one attempt: 120 and more sequences, and 1.4 s of a wait that is there anyway
 CHANGE_US = 350_000  # between changes: 2.9 a second
+PATIENCE_US = 700_000  # for the page's word; then it is not there, or a punch would wait for a lamp
 SETTLE_US = 70_000  # from the page's paint to a frame exposed wholly under it
 GAMMA = 2.2  # of camera and screen
 EVERY = 4  # px: every fourth pixel of a region is enough for a mean
@@ -45,6 +47,8 @@ class FlashResponse:
     face_fit: float  # correlation of the face's changes with the screen's, -1..1
     background_gain: float
     ambient: float  # mean level of the background, linear, 0..1
+    acknowledged: bool = True  # False: the page did not answer in time to a colour
+    held: bool = True  # exposure and white balance were locked meanwhile
 
 
 def choose_colours(rng: Random, count: int = COLOURS) -> tuple[Colour, ...]:
@@ -61,25 +65,37 @@ class FlashMeter:
 
     def __init__(self, colours: tuple[Colour, ...]) -> None:
         self._colours = colours
-        self._start_us: int | None = None
+        self._asked_us: list[int] = []  # when each colour was first due
         self._painted_us: dict[int, int] = {}
+        self._over = self._silent = False
+        self.held = False  # set it where the camera's exposure is locked while colours are on
         self._seen: list[tuple[int, NDArray[np.float64], NDArray[np.float64]]] = []
 
     def due(self, mono_us: int) -> tuple[int, Colour] | None:
         """Return the number and the colour to have on the screen now; None when all have been."""
-        if self._start_us is None:
-            self._start_us = mono_us
-        number = (mono_us - self._start_us) // CHANGE_US
-        return (number, self._colours[number]) if number < len(self._colours) else None
+        if self._over:
+            return None
+        if not self._asked_us:
+            self._asked_us.append(mono_us)
+        number = len(self._asked_us) - 1
+        painted_us = self._painted_us.get(number)
+        if painted_us is None:
+            self._over = self._silent = mono_us - self._asked_us[number] > PATIENCE_US
+        elif mono_us - painted_us >= CHANGE_US:
+            number += 1
+            self._over = number == len(self._colours)
+            if not self._over:
+                self._asked_us.append(mono_us)
+        return None if self._over else (number, self._colours[number])
 
     def painted(self, number: int, mono_us: int) -> None:
-        """Take the page's word that colour `number` came up at this time; only the first word counts."""
-        if 0 <= number < len(self._colours):
-            self._painted_us.setdefault(number, mono_us)
+        """Take the page's word that colour `number` came up then: the first word, and none before it was due."""
+        if 0 <= number < len(self._asked_us) and not self._over:
+            self._painted_us.setdefault(number, max(mono_us, self._asked_us[number]))
 
     def feed(self, mono_us: int, image_bgr: NDArray[np.uint8], face: Landmarks) -> None:
         """Measure one frame (H, W, 3) while colours are on."""
-        if self._start_us is not None and mono_us <= self._start_us + (len(self._colours) + 1) * CHANGE_US:
+        if self._asked_us and not self._over:
             self._seen.append((mono_us, *_levels(image_bgr, face)))
 
     def response(self) -> FlashResponse:
@@ -99,11 +115,12 @@ class FlashMeter:
                 faces.append(np.mean([one for one, _ in under], axis=0))
                 backgrounds.append(np.mean([one for _, one in under], axis=0))
         if len(screen) < 2:
-            return FlashResponse(len(screen), 0.0, 0.0, 0.0, 0.0)
+            return FlashResponse(len(screen), 0.0, 0.0, 0.0, 0.0, not self._silent, self.held)
         lit = np.array(screen)
         face_gain, face_fit = _answer(lit, np.array(faces))
         background_gain, _ = _answer(lit, np.array(backgrounds))
-        return FlashResponse(len(screen), face_gain, face_fit, background_gain, float(np.mean(backgrounds)))
+        ambient = float(np.mean(backgrounds))
+        return FlashResponse(len(screen), face_gain, face_fit, background_gain, ambient, not self._silent, self.held)
 
 
 def _answer(screen: NDArray[np.float64], levels: NDArray[np.float64]) -> tuple[float, float]:

@@ -1,8 +1,8 @@
 """Has this attempt been seen before? Each leaves a sequence of perceptual hashes of its face, to find replays by.
 
-A hash is 64 bits of which neighbour is brighter (difference hash) in the aligned face: nobody is recognised by it, no
-face can be made of it, and it stays in memory only. Found is a clip that comes again picture for picture, as one that
-is fed into the camera's cable; one that was filmed off a screen is no nearer than the same person's next turn.
+A hash is 256 bits of which neighbour is brighter (difference hash) in the aligned face; it stays in memory only. Found
+is a clip that comes again picture for picture, as one that is fed into the camera's cable; one that was compressed anew
+or filmed off a screen is hardly nearer than the same person's next turn.
 """
 
 from __future__ import annotations
@@ -21,14 +21,17 @@ if TYPE_CHECKING:
 
     from kiosk.verify.landmarks import Landmarks
 
-KEPT = 200  # attempts: a morning's queue and an evening's; 2 KB each
+KEPT = 200  # attempts: a morning's queue and an evening's; 8 KB each at most
 LONGEST = 250  # hashes of one attempt, ten seconds at 25 frames a second: later ones are left out
 REST_EVERY = 3  # frames at rest: their hashes only say what the movement starts from
-MOVED_BITS = 10  # of 64, from how the face was at rest: a turn, not a sway
-LEAST_MOVED = 5  # frames of a movement in common
-# Of 64, mean over the frames that moved. Measured on synthetic turns: the same pictures again 0; compressed anew 0.5;
-# the very same movement by another seed 0.6-2.1, which two real turns never come near (the real clip's stretches: 14).
-SAME_BITS = 0.3
+SIDE = 16  # of the hash, bits: at 8 two turns of one person were as near as 0.25 of 64 bits, and an answer moves few
+BYTES = SIDE * SIDE // 8
+UNLIKE = float(SIDE * SIDE)
+MOVED_BITS = 14  # of 256, from how the face was at rest: a turn, not a sway
+LEAST_MOVED = 4  # frames of a movement in common: an attempt ends as soon as it is answered, at 12 fps after so many
+# Of 256, mean over the frames that moved. Measured on synthetic turns to the answer, two people, 12 and 25 fps: the
+# same pictures again 0; compressed anew 3-11; another turn of the same person 6.7 and more.
+SAME_BITS = 2.0
 _BITS_OF = np.array([bin(byte).count("1") for byte in range(256)], np.uint8)
 
 
@@ -36,7 +39,7 @@ _BITS_OF = np.array([bin(byte).count("1") for byte in range(256)], np.uint8)
 class Clip:
     """What is kept of one attempt."""
 
-    hashes: NDArray[np.uint8]  # (N, 8) bytes: some of the frames at rest, then every frame from the first prompt on
+    hashes: NDArray[np.uint8]  # (N, BYTES) bytes: some of the frames at rest, then every frame from the first prompt on
     rest: int  # how many of them are from before the first prompt
 
 
@@ -60,7 +63,7 @@ class HashSequence:
     @property
     def clip(self) -> Clip:
         """What has been seen so far."""
-        return Clip(np.array(self._bytes, np.uint8).reshape(-1, 8), self._rest)
+        return Clip(np.array(self._bytes, np.uint8).reshape(-1, BYTES), self._rest)
 
 
 class RecentClips:
@@ -80,16 +83,16 @@ class RecentClips:
 
 
 def likeness(one: Clip, other: Clip) -> float:
-    """Return the mean number of differing bits over what moved in `one` at the best shift; 64: too little did."""
+    """Return the mean number of differing bits over what moved in `one` at the best shift; UNLIKE: too little did."""
     mine, others = one.hashes, other.hashes
     from_rest = _from_rest(one)
     moved = np.flatnonzero(from_rest >= MOVED_BITS)
     if len(moved) < LEAST_MOVED or len(others) < LEAST_MOVED:
-        return 64.0
+        return UNLIKE
     # The frame that moved most says which shifts are worth a look: those that show it again.
     anchor = int(moved[np.argmax(from_rest[moved])])
-    shifts = np.flatnonzero(_apart(mine[anchor], others) <= 1) - anchor
-    best = 64.0
+    shifts = np.flatnonzero(_apart(mine[anchor], others) <= SAME_BITS) - anchor
+    best = UNLIKE
     for shift in shifts.tolist():
         places = moved[(moved + shift >= 0) & (moved + shift < len(others))]
         if len(places) >= LEAST_MOVED:
@@ -98,8 +101,8 @@ def likeness(one: Clip, other: Clip) -> float:
 
 
 def face_hash(image_bgr: NDArray[np.uint8], face: Landmarks) -> NDArray[np.uint8]:
-    """Return the 64 bits of one face, (8,) bytes."""
-    crop = cv2.resize(aligned_crop(image_bgr, face), (9, 8), interpolation=cv2.INTER_AREA)
+    """Return the bits of one face, (BYTES,) bytes."""
+    crop = cv2.resize(aligned_crop(image_bgr, face), (SIDE + 1, SIDE), interpolation=cv2.INTER_AREA)
     return np.packbits(crop[:, 1:] > crop[:, :-1])
 
 

@@ -1,4 +1,4 @@
-"""Signs that the face is shown by a thing: a frame round it, a screen's pixels in it, a clip that was here before.
+"""Signs that the face is shown by a thing: a frame round it, pixels in it, a hand that moves it, a clip seen before.
 
 A few frames of an attempt are kept and looked at when it is over: a look costs as much as the landmarks of a frame.
 Measures and counts; what the counts mean is decided in `liveness`.
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from kiosk.verify.moire import moire_peak
 from kiosk.verify.recent_clips import HashSequence, RecentClips
 from kiosk.verify.screen_frame import framed
+from kiosk.verify.surroundings import wander
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,13 +32,15 @@ class SignsSeen:
     framed: int  # looks with a rectangle round the face
     moire: float  # the second highest peak of the looks, as `moire_peak` gives it; 0 with fewer than two
     replayed: bool  # the movement is that of an earlier attempt at this terminal
+    wander: float = 0.0  # of what is behind the face: the second longest way of the looks, as `wander` gives it
 
 
 class ScreenSigns:
     """Offer every frame with a face; then `seen`. Holds up to LOOKS frames meanwhile."""
 
-    def __init__(self, recent: RecentClips | None = None) -> None:
-        self._recent = recent
+    def __init__(self, recent: RecentClips | None = None, *, bolted: bool = False) -> None:
+        """`bolted`: nothing moves the camera, so that what is behind the face stands still."""
+        self._recent, self._bolted = recent, bolted
         self._next_us: int | None = None
         self._kept: list[tuple[NDArray[np.uint8], Landmarks]] = []
         self._hashes = HashSequence()
@@ -61,4 +64,10 @@ class ScreenSigns:
         kept, self._kept = self._kept, []
         rectangles = sum(framed(image, face) for image, face in kept)
         peaks = sorted(peak for image, face in kept if (peak := moire_peak(image, face)) is not None)
-        return SignsSeen(len(kept), rectangles, peaks[-2] if len(peaks) > 1 else 0.0, replayed)
+        ways = sorted(wander(kept)) if self._bolted else []
+        return SignsSeen(len(kept), rectangles, _second(peaks), replayed, _second(ways))
+
+
+def _second(measured: list[float]) -> float:
+    """Return the second highest, which one odd look cannot make; 0 with fewer than two. `measured` rises."""
+    return measured[-2] if len(measured) > 1 else 0.0

@@ -71,6 +71,7 @@ class FaceRequest:
     tapped_us: int  # monotonic microseconds of the tap; the record's times count from it
     excused: tuple[Ask, ...] = ()  # left out of `asks` by agreement with this worker; for the record
     colours: tuple[Colour, ...] = ()  # from flash.choose_colours; none: this terminal does not flash
+    unlit: bool = False  # it does, but not at this worker, by agreement; for the record
     shown_us: tuple[int, ...] | None = None  # a recorded clip's own times of the prompts, in place of the delays
 
 
@@ -127,7 +128,7 @@ class FaceSession:
         if request.asks:
             self._challenge = Challenge(request.asks, request.delays_ms, rules, request.shown_us)
         self._continuity = Continuity()
-        self._signs: ScreenSigns | None = ScreenSigns(recent)
+        self._signs: ScreenSigns | None = ScreenSigns(recent, bolted=settings.bolted)
         self._flash = FlashMeter(request.colours) if request.colours else None
         self._flash_due: tuple[int, Colour] | None = None
         self._quality: quality.Quality | None = None
@@ -272,6 +273,11 @@ class FaceSession:
         if self._flash is not None:
             self._flash.painted(number, mono_us)
 
+    def exposure_held(self, *, held: bool) -> None:
+        """Say whether the camera's exposure is locked while colours are on; if not, no failure is drawn from them."""
+        if self._flash is not None:
+            self._flash.held = held
+
     def _look_for_signs(self, mono_us: int, face: Landmarks, image: NDArray[np.uint8]) -> None:
         self._measure_flash(mono_us, face, image)
         if self._signs is None:
@@ -397,7 +403,7 @@ class FaceSession:
         flash, self._flash = self._flash, None
         try:
             response = flash.response() if flash is not None else None
-            check = liveness.flash_check(response, self._settings.flash_limits)
+            check = liveness.flash_check(response, self._settings.flash_limits, excused=self._request.unlit)
             if self._challenge_over or check.outcome is Outcome.FAILED:
                 self._checks.setdefault("flash", check)
         except Exception as error:

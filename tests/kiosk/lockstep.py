@@ -41,7 +41,7 @@ SEED = 7  # of the prompts: every attempt asks for the same
 def strict(policy: Policy) -> Policy:
     """The policy with every optional check required, so that one that did not run shows in the verdict.
 
-    But for the flash, which is switched off until a page paints it.
+    But for the flash, which is switched off where nobody has switched it on.
     """
     demands = {"face": policy.face, "badge_pin": policy.badge_pin}
     return policy.model_copy(

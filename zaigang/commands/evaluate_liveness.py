@@ -23,6 +23,10 @@ def command(
     synthetic: Annotated[bool, typer.Option("--synthetic", help="Film the synthetic suite.")] = False,
     seed: Annotated[int, typer.Option("--seed", help="Of the synthetic suite: the same seed, the same attempts.")] = 1,
     count: Annotated[str, typer.Option("--count", help=f"{', '.join(liveness_suite.COUNTS)}.")] = "full",
+    beyond: Annotated[
+        bool, typer.Option("--beyond", help="Of the synthetic suite: fitting replays without edge or grid instead.")
+    ] = False,
+    flash: Annotated[bool, typer.Option("--flash", help="Of the synthetic suite: light all with a screen.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the whole report as JSON.")] = None,
 ) -> None:
     """Measure APCER by attack species and BPCER (ISO/IEC 30107-3), of recorded clips or of the synthetic suite."""
@@ -30,7 +34,7 @@ def command(
     folders = [ClipFolder(LIVING, folder) for folder in live or []] + [_attack(one) for one in attack or []]
     if synthetic == bool(folders):
         _stop("say either --synthetic, or folders of clips with --live DIR and --attack SPECIES=DIR")
-    found = _synthetic(console, seed, count) if synthetic else _clips(console, folders)
+    found = _synthetic(console, seed, count, beyond=beyond, flash=flash) if synthetic else _clips(console, folders)
     _print(console, found)
     if json_file is not None:
         json_file.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
@@ -65,10 +69,10 @@ def _stop(message: str) -> NoReturn:
     raise typer.Exit(2)
 
 
-def _synthetic(console: Console, seed: int, count: str) -> dict[str, Any]:
+def _synthetic(console: Console, seed: int, count: str, *, beyond: bool, flash: bool) -> dict[str, Any]:
     if count not in liveness_suite.COUNTS:
         _stop(f"--count is one of {', '.join(liveness_suite.COUNTS)}")
-    wanted = liveness_suite.attempts(seed, count)
+    wanted = liveness_suite.attempts(seed, count, beyond=beyond, flash=flash)
     started = time.monotonic()
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("synthetic attempts", total=len(wanted))
@@ -78,7 +82,8 @@ def _synthetic(console: Console, seed: int, count: str) -> dict[str, Any]:
 
         rows = liveness_suite.run(wanted, progress)
     took_s = round(time.monotonic() - started)
-    return report(rows, kind="synthetic", seed=seed, count=count, took_s=took_s, processes=liveness_suite.PROCESSES)
+    about = {"beyond": beyond, "flash": flash, "took_s": took_s, "processes": liveness_suite.PROCESSES}
+    return report(rows, kind="synthetic", seed=seed, count=count, **about)
 
 
 def _print(console: Console, found: dict[str, Any]) -> None:

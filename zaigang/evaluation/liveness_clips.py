@@ -35,7 +35,8 @@ SANE_FPS = (1.0, 240.0)
 NO_CLIPS = (".json", ".txt", ".md")  # everything else in a folder is taken for a clip: nothing is dropped silently
 BETWEEN_US = 1_000_000  # from one clip to the next, on the detector's clock
 EMPTY_FRAMES = 2  # grey ones between clips, so that the detector follows nobody from one to the next
-CLIP_SETTINGS = FaceSettings(looking_ms=600_000)  # a clip begins when it begins: nobody waits before it
+# A clip begins when it begins: nobody waits before it. Who filmed it may have held the camera in a hand.
+CLIP_SETTINGS = FaceSettings(looking_ms=600_000, bolted=False)
 
 
 class ClipPrompt(BaseModel):

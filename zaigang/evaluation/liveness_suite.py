@@ -22,10 +22,10 @@ from kiosk.verify.gallery import Gallery
 from kiosk.verify.landmarks import LandmarkDetector
 from kiosk.verify.models import landmark_bundle
 from kiosk.verify.quality import ENROLMENT, assess
-from kiosk.verify.session import FaceRequest, FaceSession, FaceSettings
+from kiosk.verify.session import FaceProgress, FaceRequest, FaceSession, FaceSettings
 from zaigang.evaluation.liveness_report import FACE, Judged, decide
 from zaigang.synthetic.camera import StageCamera, VirtualClock
-from zaigang.synthetic.casting import LIVING, SPECIES, Attempt, Company, Scene, cast
+from zaigang.synthetic.casting import HARD, LIVING, SPECIES, Attempt, Company, Scene, cast
 from zaigang.synthetic.pose import Pose
 
 COUNTS = {"small": (12, 4), "medium": (60, 30), "full": (300, 150)}  # living attempts, attempts of each attack species
@@ -35,11 +35,15 @@ ENROLLED_YAWS = (0, -6, 6)
 EMPTY_FRAMES = 2  # of the gate between two attempts, so that the detector follows nobody from one to the next
 
 
-def attempts(seed: int, count: str) -> list[Attempt]:
-    """Return the attempts of a suite; `count` is a key of COUNTS."""
+def attempts(seed: int, count: str, *, beyond: bool = False, flash: bool = False) -> list[Attempt]:
+    """Return the attempts of a suite; `count` is a key of COUNTS.
+
+    `beyond`: the living and the two hard replays alone. `flash`: the terminal lights everybody with its screen.
+    """
     living, attacks = COUNTS[count]
-    return [Attempt(LIVING, number, seed) for number in range(living)] + [
-        Attempt(species, number, seed) for species in SPECIES for number in range(attacks)
+    species = HARD if beyond else SPECIES
+    return [Attempt(LIVING, number, seed, flash) for number in range(living)] + [
+        Attempt(one, number, seed, flash) for one in species for number in range(attacks)
     ]
 
 
@@ -145,14 +149,16 @@ class Studio:
             self._detector.detect(frame.image, frame.mono_us)
         camera.stand(scene.subject)
         start_us = self._clock.now_us()
-        request = FaceRequest(scene.claimed, scene.asks, scene.delays_ms, start_us)
+        request = FaceRequest(scene.claimed, scene.asks, scene.delays_ms, start_us, colours=scene.colours)
         session = FaceSession(self._detector, self._embedder, self._gallery, FaceSettings(), request, match_anyway=True)
         while session.result is None:
             frame = camera.read(1)
             if frame.mono_us - start_us > LONGEST_US:
                 session.give_up(frame.mono_us, "timeout: the attempt took too long")
                 break
-            camera.show(session.feed(frame.mono_us, frame.image).ask)
+            progress = session.feed(frame.mono_us, frame.image)
+            camera.show(progress.ask)
+            self._light(camera, session, progress)
         assert session.result is not None
         checks = session.result.checks
         return Judged(
@@ -166,3 +172,13 @@ class Studio:
             fps=scene.fps,
             took_ms=(self._clock.now_us() - start_us) // 1000,
         )
+
+    def _light(self, camera: StageCamera, session: FaceSession, progress: FaceProgress) -> None:
+        """Be the page that paints the flash: at once, and it says so."""
+        if progress.flash is None:
+            camera.paint(None)
+            return
+        number, colour = progress.flash
+        camera.paint(colour)
+        session.exposure_held(held=True)
+        session.painted(number, self._clock.now_us())

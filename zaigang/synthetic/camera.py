@@ -121,6 +121,12 @@ class StageCamera:
         with self._lock:
             self._colour = colour
 
+    def lock_exposure(self) -> None:
+        """Hold the exposure: this camera has no other way."""
+
+    def unlock_exposure(self) -> None:
+        """Let it go: nothing changes."""
+
     def leave(self) -> None:
         """Leave the gate empty."""
         with self._lock:

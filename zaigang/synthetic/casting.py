@@ -12,10 +12,11 @@ from functools import cached_property
 
 from evidence.events import Ask
 from kiosk.verify.challenge import choose_asks
+from kiosk.verify.flash import Colour, choose_colours
 from kiosk.verify.landmarks import LandmarkDetector
 from zaigang.synthetic.attacks import FlatPrint
 from zaigang.synthetic.camera import Subject
-from zaigang.synthetic.devices import PHONE, TABLET, Device, DeviceKind
+from zaigang.synthetic.devices import PHONE, SCREEN, TABLET, Device, DeviceKind
 from zaigang.synthetic.impostors import Replay, Swap
 from zaigang.synthetic.masks import AnimatedPhoto, CutOutPrint
 from zaigang.synthetic.performance import HOLDING_PAPER, STANDING, Actor, Temper, living_answer, paper_answer
@@ -34,25 +35,30 @@ SPECIES = (
     "animated_eyes",
     "swap",
 )
+# Beyond the suite: the right clip, started at the prompt, on a screen that fills the picture, with no edge and no grid.
+HARD = ("fitting_replay_held", "fitting_replay_on_a_stand")
 FRAME_RATES = (10, 12, 15, 20, 25, 30)
 GRAINS = (0.8, 1.6, 3.0, 5.0)  # standard deviation of the sensor's noise, of 255
 LIGHTS = (0.6, 1.35)  # of an ordinary day
 GRIDS = (0.0, 0.01, 0.02, 0.04)  # of a screen's pixels in the picture: a fine screen, or out of focus, shows none
 STILL_HAND = Temper(yaw_deg=0.6, pitch_deg=0.5, shift_px=1.5)
+STAND = Temper(yaw_deg=0.0, pitch_deg=0.0, shift_px=0.0)
+FILLS = 1.15  # scale at which a hand's tremor brings no edge of the screen into sight
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One attempt of the suite; its number and the suite's seed decide everything about it."""
 
-    species: str  # LIVING or one of SPECIES
+    species: str  # LIVING, one of SPECIES or one of HARD
     number: int
     seed: int
+    flash: bool = False  # the terminal lights the gate with its screen
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One attempt, ready to be filmed. The detector is told nothing of it but `asks` and `delays_ms`."""
+    """One attempt, ready to be filmed. The detector is told nothing of it but `asks`, `delays_ms` and `colours`."""
 
     subject: Subject
     claimed: str  # the portrait's name whose badge was tapped
@@ -61,6 +67,7 @@ class Scene:
     light: float
     asks: tuple[Ask, ...]
     delays_ms: tuple[int, ...]
+    colours: tuple[Colour, ...]
     told: str  # what is special about this one, for the report
 
 
@@ -115,7 +122,7 @@ class _Draw:
         self.name = names[attempt.number % len(names)]
         self.other = names[(attempt.number + 1) % len(names)]
         self.fps = self.random.choice(FRAME_RATES)
-        self.asks, self.delays_ms = choose_asks(self.random, self.fps)
+        self.asks, self.delays_ms = choose_asks(self.random, self.fps, careful=attempt.flash)
         self.told = ""
 
     def number(self) -> int:
@@ -163,6 +170,7 @@ def cast(attempt: Attempt, company: Company) -> Scene:
         light=random_.uniform(*LIGHTS),
         asks=draw.asks,
         delays_ms=draw.delays_ms,
+        colours=choose_colours(random_) if attempt.flash else (),
         told=draw.told,
     )
 
@@ -214,6 +222,14 @@ def _tablet(draw: _Draw) -> Subject:
     return _replay(draw, _device(draw, TABLET), asks, on_prompt)
 
 
+def _script(draw: _Draw, at_ms: int, asks: tuple[Ask, ...]) -> list[tuple[int, Ask]]:
+    script = []
+    for ask in asks:
+        script.append((at_ms, ask))
+        at_ms += draw.random.randint(2600, 3400)
+    return script
+
+
 def _device(draw: _Draw, kind: DeviceKind) -> Device:
     grid = draw.random.choice(GRIDS)
     draw.told += f"; grid {grid}"
@@ -223,10 +239,7 @@ def _device(draw: _Draw, kind: DeviceKind) -> Device:
 def _replay(draw: _Draw, device: Device, asks: tuple[Ask, ...], on_prompt: bool) -> Subject:
     clip = Actor(draw.company.person(draw.name), draw.number(), living_answer, STANDING, draw.random.uniform(2.5, 6.0))
     at_ms = draw.random.randint(350, 600) if on_prompt else draw.random.randint(900, 2000)
-    script = []
-    for ask in asks:
-        script.append((at_ms, ask))
-        at_ms += draw.random.randint(2600, 3400)
+    script = _script(draw, at_ms, asks)
     pose = draw.stance(20)
     held = Actor(
         draw.company.paper(draw.name),
@@ -236,6 +249,16 @@ def _replay(draw: _Draw, device: Device, asks: tuple[Ask, ...], on_prompt: bool)
         stance=Pose(pose.yaw_deg, pose.pitch_deg, 0.0, draw.random.uniform(0.8, 1.05), pose.shift),
     )
     return Replay(clip, script, device, held, on_prompt=on_prompt)
+
+
+def _fitting(draw: _Draw, temper: Temper) -> Subject:
+    clip = Actor(draw.company.person(draw.name), draw.number(), living_answer, stance=Pose(scale=0.8))
+    held = Actor(
+        draw.company.paper(draw.name), draw.number(), lambda ask, share: Pose(), temper, stance=Pose(scale=FILLS)
+    )
+    device = Device(SCREEN, brightness=draw.random.uniform(0.85, 1.15), grid=0.0)
+    draw.told = "the right clip, started at the prompt; no edge, no grid"
+    return Replay(clip, _script(draw, draw.random.randint(350, 600), draw.asks), device, held, on_prompt=True)
 
 
 def _swap(draw: _Draw) -> Subject:
@@ -267,4 +290,6 @@ _CASTS: dict[str, Callable[[_Draw], Subject]] = {
     "tablet_replay": _tablet,
     "animated_eyes": _animated,
     "swap": _swap,
+    "fitting_replay_held": lambda draw: _fitting(draw, STILL_HAND),
+    "fitting_replay_on_a_stand": lambda draw: _fitting(draw, STAND),
 }

@@ -28,6 +28,7 @@ class DeviceKind:
 
 PHONE = DeviceKind("phone", (310, 450), 10, 1080)
 TABLET = DeviceKind("tablet", (470, 450), 20, 1200)
+SCREEN = DeviceKind("screen", (640, 480), 0, 1920)  # so near that no edge of it is in sight
 
 
 class Device:
@@ -70,7 +71,8 @@ class Device:
         screen = cv2.convertScaleAbs(clip[y0 : y0 + high, x0 : x0 + wide], alpha=self._brightness, beta=BLACK_LEVEL)
         edge = self._frame_px
         screen = cv2.copyMakeBorder(screen, edge, edge, edge, edge, cv2.BORDER_CONSTANT, value=FRAME_COLOUR)
-        cv2.rectangle(screen, (0, 0), (screen.shape[1] - 1, screen.shape[0] - 1), RIM_COLOUR, 2)
+        if edge:
+            cv2.rectangle(screen, (0, 0), (screen.shape[1] - 1, screen.shape[0] - 1), RIM_COLOUR, 2)
         return np.asarray(screen, np.uint8)
 
     def _gridded(self, drawn: Image, corners: Floats) -> Image:

@@ -195,3 +195,46 @@ def test_a_missing_video_is_a_failed_camera(run: Callable[..., NewestFrame], tmp
     newest = run(lambda: VideoFileCamera(tmp_path / "missing.mp4"))
     until(lambda: newest.state.state == "failed")
     assert newest.state.reason.startswith("camera_failed: There is no video file")
+
+
+# A light that changes needs an exposure that does not
+
+
+class HoldableCamera(ScriptedCamera):
+    """Its exposure can be locked; `broken` refuses as a driver does."""
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*arguments)  # type: ignore[arg-type]
+        self.asked: list[str] = []
+        self.broken = False
+
+    def lock_exposure(self) -> None:
+        if self.broken:
+            raise CameraFailed("scripted has no such control.")
+        self.asked.append("lock")
+
+    def unlock_exposure(self) -> None:
+        self.asked.append("unlock")
+
+
+def test_the_exposure_of_a_camera_that_can_is_held_and_freed(run: Callable[..., NewestFrame]) -> None:
+    release = threading.Event()
+    camera = HoldableCamera(10**9, "hang", release)
+    newest = run(lambda: camera)
+    assert newest.wait_newer(-1, 2) is not None
+    assert newest.hold_exposure(True)
+    assert newest.hold_exposure(False)
+    assert camera.asked == ["lock", "unlock"]
+    camera.broken = True
+    assert not newest.hold_exposure(True)
+    release.set()
+
+
+def test_a_camera_that_cannot_hold_its_exposure_says_so(run: Callable[..., NewestFrame]) -> None:
+    newest = run(Cameras((10**9, "hang")))
+    assert newest.wait_newer(-1, 2) is not None
+    assert not newest.hold_exposure(True)
+
+
+def test_before_a_camera_is_there_nothing_is_held() -> None:
+    assert not NewestFrame(Cameras(), REOPEN_S).hold_exposure(True)

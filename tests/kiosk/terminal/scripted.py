@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 from evidence.events import LogType
 from kiosk.terminal.picture import privacy_jpeg
 from kiosk.terminal.serve import TerminalServer
-from kiosk.terminal.view import Phase, TerminalView
+from kiosk.terminal.view import Light, Phase, TerminalView
 
 VIEW = TypeAdapter(TerminalView)
 IDLE = TerminalView(
@@ -44,6 +44,7 @@ class ScriptedService:
         self.failing = False
         self.calls_fail = False
         self.jpeg: bytes | None = None
+        self.lit: Light | None = None
 
     def set(self, view: TerminalView) -> None:
         """Show `view` under the next version."""
@@ -75,6 +76,12 @@ class ScriptedService:
     def dismiss(self) -> None:
         self._called("dismiss")
         self._idle()
+
+    def light(self) -> Light | None:
+        return self.lit
+
+    def painted(self, attempt: int, number: int, age_us: int) -> None:
+        self._called("painted", attempt, number, age_us)
 
     def _idle(self) -> None:
         held = self._view
@@ -113,12 +120,17 @@ def add_script(app: FastAPI, service: ScriptedService) -> None:
     def reset() -> None:
         service.calls.clear()
         service.failing = service.calls_fail = False
+        service.lit = None
         service.jpeg = left_white_right_black()
         service.set(IDLE)
 
     @app.post("/script/fail")
     def fail(*, view: bool = False, calls: bool = False) -> None:
         service.failing, service.calls_fail = view, calls
+
+    @app.put("/script/light")
+    def put_light(light: tuple[int, int, tuple[int, int, int]] | None = None) -> None:
+        service.lit = None if light is None else Light(*light)
 
     @app.put("/script/picture")
     def put_picture(path: str, box: tuple[float, float, float, float]) -> None:

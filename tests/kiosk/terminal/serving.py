@@ -40,6 +40,9 @@ class ServedTerminal:
     def fail(self, *, view: bool = False, calls: bool = False) -> None:
         self._ask("POST", f"script/fail?view={view}&calls={calls}")
 
+    def light(self, attempt: int, number: int, colour: tuple[int, int, int] | None) -> None:
+        self._ask("PUT", "script/light", None if colour is None else [attempt, number, colour])
+
     def picture(self, path: str, box: tuple[float, float, float, float]) -> None:
         self._ask("PUT", f"script/picture?path={urllib.parse.quote(path)}", list(box))
 

@@ -250,6 +250,14 @@ def test_two_prompts_are_asked_one_after_the_other_each_after_rest() -> None:
     assert record.prompts[1].shown_ms > record.prompts[0].shown_ms
 
 
+def test_the_second_prompt_waits_its_whole_delay_at_rest_too() -> None:
+    person = Person(Ask.TURN_RIGHT, Ask.BLINK).until_asked()
+    person.hold(500)
+    person.hold(200, yaw=-LEFT)
+    assert person.hold(DELAY_MS) is Stage.RESTING
+    assert person.hold(2 * FRAME_US // 1000) is Stage.ASKED
+
+
 def test_who_does_not_come_back_to_rest_is_not_asked_again() -> None:
     person = Person(Ask.TURN_RIGHT, Ask.BLINK).until_asked()
     person.hold(500)
@@ -308,6 +316,14 @@ def test_who_is_excused_is_asked_for_something_else() -> None:
     assert {ask for asks in chosen(excused=frozenset(TURNS)) for ask in asks} == set(OTHERS)
     assert all(asks for asks in chosen(excused=frozenset(TURNS)))
     assert set(chosen(excused=frozenset(Ask))) == {()}
+
+
+def test_no_recording_knows_when_it_will_be_asked() -> None:
+    source = random.Random(7)
+    delays = [delay for _ in range(400) for delay in choose_asks(source, 25)[1]]
+    assert min(delays) < DELAYS_MS[0] + 60
+    assert max(delays) > DELAYS_MS[1] - 60
+    assert len(set(delays)) > 200
 
 
 def test_secrets_choose_and_every_ask_has_its_delay() -> None:

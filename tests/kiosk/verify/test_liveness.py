@@ -7,6 +7,7 @@ import pytest
 from evidence.events import Check, Outcome
 from kiosk.verify.liveness import (
     LIVENESS_CHECKS,
+    OPTIONAL_CHECKS,
     PlanarityLimits,
     ScreenLimits,
     alive,
@@ -35,6 +36,12 @@ def test_one_failure_is_a_failure_and_one_not_run_is_never_a_pass(outcomes: tupl
     fused = alive(checks(*outcomes))
     assert (fused is Outcome.FAILED) == (Outcome.FAILED in outcomes)
     assert (fused is Outcome.PASSED) == (set(outcomes) == {Outcome.PASSED})
+
+
+@pytest.mark.parametrize("name", OPTIONAL_CHECKS)
+def test_an_optional_check_that_failed_is_a_failure_and_one_not_run_changes_nothing(name: str) -> None:
+    for outcome, fused in ((Outcome.FAILED, Outcome.FAILED), (Outcome.NOT_RUN, Outcome.PASSED)):
+        assert alive([*checks(*ALL), Check(name=name, outcome=outcome, reason="x: y")]) is fused
 
 
 def test_a_missing_check_is_not_run() -> None:
@@ -91,6 +98,8 @@ def test_most_of_the_points_must_have_been_followed_to_the_end() -> None:
         (SignsSeen(looks=4, framed=2, moire=3.7, replayed=False), "failed framed"),
         (SignsSeen(looks=4, framed=4, moire=9.0, replayed=False), "failed moire"),
         (SignsSeen(looks=4, framed=0, moire=0.0, replayed=True), "failed replayed"),
+        (SignsSeen(looks=4, framed=0, moire=0.0, replayed=False, wander=0.4), "passed ok"),
+        (SignsSeen(looks=4, framed=0, moire=0.0, replayed=False, wander=1.2), "failed held"),
         (SignsSeen(looks=1, framed=1, moire=0.0, replayed=False), "not_run not_reached"),
     ],
 )

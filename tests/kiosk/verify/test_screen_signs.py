@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import cv2
@@ -15,9 +16,10 @@ from kiosk.verify.moire import moire_peak
 from kiosk.verify.recent_clips import REST_EVERY, Clip, HashSequence, RecentClips
 from kiosk.verify.screen_frame import framed
 from kiosk.verify.screen_signs import LOOK_EVERY_US, LOOKS, ScreenSigns
+from kiosk.verify.surroundings import wander
 from tests.support.faces import still_detector
 from zaigang.synthetic.attacks import FlatPrint
-from zaigang.synthetic.devices import PHONE, TABLET, Device, DeviceKind
+from zaigang.synthetic.devices import PHONE, SCREEN, TABLET, Device, DeviceKind
 from zaigang.synthetic.performance import Actor, living_person
 from zaigang.synthetic.person import LivingPerson
 from zaigang.synthetic.portraits import astronaut, grace_hopper
@@ -139,6 +141,71 @@ def test_at_rest_every_third_frame_is_hashed_and_from_the_prompt_on_every_one() 
     for number in range(3 * REST_EVERY + 4):
         hashes.add(image, face, at_rest=number < 3 * REST_EVERY)
     assert (hashes.clip.rest, len(hashes.clip.hashes)) == (3, 3 + 4)
+
+
+# What is behind the face
+
+
+def film(picture: Callable[[int], Image], looks: int = 4) -> list[tuple[Image, Landmarks]]:
+    images = [grainy(picture(1_000_000 + number * LOOK_EVERY_US), number) for number in range(looks)]
+    return [(image, seen(image)) for image in images]
+
+
+def on_a_screen(name: str, now_us: int, shift_px: float) -> Image:
+    """A clip on a screen that fills the picture; the hand has wandered by so much a look."""
+    canvas, looks = empty_scene(), (now_us - 1_000_000) / LOOK_EVERY_US
+    clip = small(name, 2).picture(now_us)
+    Device(SCREEN, grid=0.0).draw(canvas, clip, Pose(scale=1.15, shift=(shift_px * looks, 0)))
+    return canvas
+
+
+def small(name: str, seed: int) -> Actor:
+    return Actor(person(name), seed, stance=Pose(scale=0.75))
+
+
+@pytest.mark.parametrize("name", PORTRAITS)
+def test_a_wall_stands_still_behind_a_person_who_sways(name: str) -> None:
+    ways = wander(film(small(name, 4).picture))
+    assert len(ways) == 3
+    assert max(ways) < LIMITS.wander / 2
+
+
+def test_all_behind_a_face_on_a_screen_wanders_with_the_hand() -> None:
+    ways = wander(film(lambda now_us: on_a_screen("hopper", now_us, 1.5)))
+    assert sorted(ways)[-2] >= LIMITS.wander
+
+
+def test_on_a_stand_a_screen_stands_as_still_as_a_wall() -> None:
+    """What nothing in software sees; the test keeps the documents honest."""
+    ways = wander(film(lambda now_us: on_a_screen("hopper", now_us, 0)))
+    assert ways
+    assert max(ways) < LIMITS.wander
+
+
+def test_somebody_who_passes_behind_does_not_move_the_wall() -> None:
+    """Half of what is behind moves, half does not: no one map, or the wall's."""
+
+    def picture(now_us: int) -> Image:
+        image = small("hopper", 4).picture(now_us)
+        looks = (now_us - 1_000_000) // LOOK_EVERY_US
+        image[:260, 400:] = np.roll(image[:260, 400:], 12 * int(looks), axis=1)
+        return image
+
+    assert all(way < LIMITS.wander for way in wander(film(picture)))
+
+
+def test_a_face_that_fills_the_picture_leaves_nothing_to_say() -> None:
+    assert wander(film(Actor(person("astronaut"), 4, stance=Pose(scale=1.5)).picture)) == []
+    assert wander([]) == []
+
+
+@pytest.mark.parametrize("bolted", [True, False])
+def test_what_is_behind_counts_only_where_the_camera_is_bolted_down(bolted: bool) -> None:
+    signs = ScreenSigns(bolted=bolted)
+    for number, (image, face) in enumerate(film(lambda now_us: on_a_screen("hopper", now_us, 1.5))):
+        signs.offer(number * LOOK_EVERY_US, image, face)
+    check = screen_check(signs.seen(), LIMITS)
+    assert (check.outcome == "failed") == bolted, check.reason
 
 
 # A few looks

@@ -20,6 +20,7 @@ from kiosk.verify.embedder import DlibEmbedder
 from kiosk.verify.flash import choose_colours
 from kiosk.verify.gallery import Gallery
 from kiosk.verify.landmarks import LandmarkDetector, Landmarks
+from kiosk.verify.recent_clips import RecentClips
 from kiosk.verify.session import (
     CHECKS,
     LIGHT_EVERY_FRAMES,
@@ -366,7 +367,7 @@ def test_another_face_at_the_answer_fails_continuity_and_is_not_matched(
 # The screen's light
 
 
-def lit(stage: Stage, subject: Subject, *, acknowledged: bool = True, light: float = 1.0) -> str:
+def lit(stage: Stage, subject: Subject, *, acknowledged: bool = True, light: float = 1.0, held: bool = True) -> str:
     """The flash check of an attempt whose page paints and, perhaps, says so."""
     session = stage.session(LEFT, colours=choose_colours(random.Random(3)))
     stage.camera.light(light)
@@ -381,6 +382,7 @@ def lit(stage: Stage, subject: Subject, *, acknowledged: bool = True, light: flo
         if acknowledged and progress.flash and progress.flash[0] != number:
             number = progress.flash[0]
             session.painted(number, stage.clock.now_us())
+            session.exposure_held(held=held)
     return outcomes(session.result)["flash"]
 
 
@@ -394,6 +396,13 @@ def test_a_screen_that_shows_a_face_does_not_answer(stage: Stage) -> None:
     held = Actor(FlatPrint(astronaut(), still_detector()), answers=lambda ask, share: Pose(), stance=Pose(scale=0.85))
     replay = Replay(clip, [(500, LEFT)], Device(PHONE, grid=0.0), held, on_prompt=True)
     assert lit(stage, replay) == "failed no_reflection"
+
+
+def test_a_camera_that_sets_its_own_exposure_draws_no_conviction_from_the_flash(stage: Stage) -> None:
+    clip = living_person(person(astronaut), seed=3)
+    held = Actor(FlatPrint(astronaut(), still_detector()), answers=lambda ask, share: Pose(), stance=Pose(scale=0.85))
+    replay = Replay(clip, [(500, LEFT)], Device(PHONE, grid=0.0), held, on_prompt=True)
+    assert lit(stage, replay, held=False) == "not_run exposure_free"
 
 
 def test_a_page_that_does_not_say_when_it_painted_leaves_the_flash_not_run(stage: Stage) -> None:
@@ -585,6 +594,59 @@ def test_a_broken_embedder_or_gallery_is_no_match(stage: Stage, part: str) -> No
     result = stage.play(stage.session(LEFT, **{part: _Broken()}), living_person(person(astronaut)))
     assert outcomes(result) == {**ALL_PASSED, "face_match": "not_run error"}
     assert result.worker is None
+
+
+def test_an_embedder_that_breaks_on_the_answering_face_leaves_continuity_not_run(stage: Stage) -> None:
+    """Then nobody can say that the face that is matched is the one that answered."""
+
+    class BreaksOnTheSecond:
+        model_id = embedder().model_id
+        faces = 0
+
+        def embed(self, image: Image, face: Landmarks) -> NDArray[np.float32]:
+            self.faces += 1
+            if self.faces == 2:
+                raise RuntimeError("the model is out of memory")
+            return embedder().embed(image, face)
+
+    result = stage.play(stage.session(LEFT, embedder=BreaksOnTheSecond()), living_person(person(astronaut), seed=3))
+    assert outcomes(result) == {**ALL_PASSED, "continuity": "not_run error"}
+
+
+def test_a_clip_fed_in_again_at_the_gate_is_a_replay(stage: Stage) -> None:
+    """Picture for picture, as from a box in the camera's cable."""
+    recent = RecentClips()
+    films: list[list[tuple[int, Image]]] = [[]]
+    worker = living_person(person(astronaut), seed=3)
+
+    def play(frames: Iterator[tuple[int, Image]]) -> str:
+        at = stage.clock.now_us()
+        request = FaceRequest(ASTRONAUT, (LEFT,), (DELAY_MS,), at)
+        session = FaceSession(stage.detector, embedder(), stage.gallery, stage.settings, request, recent=recent)
+        while session.result is None:
+            mono_us, image = next(frames)
+            stage.camera.show(session.feed(mono_us, image).ask)
+        return outcomes(session.result)["screen_signs"]
+
+    def filmed() -> Iterator[tuple[int, Image]]:
+        while True:
+            mono_us, image = _next(stage)
+            films[0].append((mono_us, image))
+            yield mono_us, image
+
+    def again() -> Iterator[tuple[int, Image]]:
+        start_us = films[0][0][0]
+        now_us = stage.clock.now_us() + 1_000_000
+        stage.clock.wait_until(now_us + films[0][-1][0] - start_us + 1_000_000)
+        yield from [(now_us + mono_us - start_us, image) for mono_us, image in films[0]]
+
+    stage.camera.show(None)
+    stage.camera.stand(worker)
+    assert play(filmed()) == "passed"
+    assert play(again()) == "failed replayed"
+    stage.camera = StageCamera(stage.clock)
+    stage.camera.stand(living_person(person(astronaut), seed=4))
+    assert play(filmed()) == "passed", "the same person's next turn is no replay"
 
 
 # Giving up
