@@ -241,9 +241,8 @@ class PresenceKeeper:
                 if not told and left.from_mono_us >= signed.get((left.worker, left.boot), 0):
                     self._waiting.append(left)
             for worker, already_us in shifts.items():
-                if already_us >= 0 and not self._erased(
-                    worker
-                ):  # else the clock went back, and nobody knows how long ago it was: do not follow
+                # Below 0 the clock went back, and nobody knows how long ago it was: do not follow.
+                if already_us >= 0 and not self._erased(worker):
                     self._presence.punched_in(worker, _moment(), already_us)
 
     def _left(self) -> list[PresenceIntervalBody]:
