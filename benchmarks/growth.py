@@ -18,7 +18,7 @@ from pathlib import Path
 from benchmarks.ratio import Ratio
 
 ROOT = Path(__file__).resolve().parents[1]
-PUNCHES, SMOKE_PUNCHES, LONG_PUNCHES = 60, 4, 2_000
+PUNCHES, SMOKE_PUNCHES, LONG_PUNCHES = 40, 4, 2_000
 WANTED = 1.05  # of the resident set after the warm-up
 
 
