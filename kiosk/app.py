@@ -167,7 +167,7 @@ class Kiosk:
         self._fence = _fence(settings)
         self._home = read_home(settings.gps_home_file, self._fence)
         self._gps = _gps(settings, self._fence, self._home)
-        self.hearing = Hearing(settings, self.journal, self.clock, self.uplink.wake)
+        self.hearing = Hearing(settings, self.journal, self.clock, self.uplink.wake, self._erased)
         self.eyes: NewestFrame | None = None
         self._face: Face | None = None
         self._face_part = Part(state="absent", reason="no_face_path: this site's policy has none")
@@ -281,6 +281,14 @@ class Kiosk:
         held = self.gallery.get(worker)
         return None if held is None else held.name
 
+    def _erased(self, worker: str) -> bool:
+        """Whether nobody is enrolled here under this code; a gallery that cannot say erases nobody's presence."""
+        try:
+            return worker not in self.gallery.workers()
+        except GalleryError:
+            log.exception("gallery_failed")
+            return False
+
     def _sign_owed(self) -> None:
         """Sign what an interrupted erasure or enrolment still owes; what cannot be signed now is tried again."""
         try:
@@ -317,6 +325,7 @@ class Kiosk:
             gallery=self.gallery,
             owed=self._owed,
             clips=self.clips,
+            forget=self.hearing.forget,
             attendant=self.attendant,
             eyes=self.eyes,
             face=self._face,

@@ -49,9 +49,13 @@ class ErasureDesk:
     now: Callable[[], str]  # RFC 3339 UTC with milliseconds
     language: Literal["zh", "en"]  # of a consent whose record is older than this version
     clips: Clips | None = None  # go first: no withdrawal is signed while one is kept
+    forget: Callable[[str], None] = lambda worker: None  # erases what presence has not signed yet of a worker
 
     def erase(self, worker: str) -> Erased:
-        """Erase all that lies here of a worker: face, name, PIN, consents. Raises NobodyThere or a GalleryError."""
+        """Erase all that lies here of a worker: face, name, PIN, consents, clips, presence that is not signed yet.
+
+        Raises NobodyThere, a GalleryError or a ClipError.
+        """
         try:
             held = self._held(worker)
         except GalleryTampered:  # a record that nobody can read goes all the same
@@ -60,6 +64,7 @@ class ErasureDesk:
         with self._no_clips(worker), self.owed.lock:
             if not self.gallery.erase(worker, [*withdrawn, erased_statement(held, "all", "erased")]):
                 raise NobodyThere(f"nobody is enrolled here as {worker}")
+            self.forget(worker)
             return Erased(worker, "all", self._signed())
 
     def withdraw(self, worker: str, scope: Scope) -> Erased:

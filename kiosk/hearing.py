@@ -32,14 +32,22 @@ log = structlog.get_logger(__name__)
 
 
 class Hearing:
-    """The scanner and all that listens to it; `wake` is called after each interval that was signed.
+    """The scanner and all that listens to it; `wake` is called after each interval that was signed, `erased` says
+    whether nothing of a worker may be taken up again.
 
     Raises a KioskError where the keys or the journal cannot be read; a scanner that fails is a state.
     """
 
-    def __init__(self, settings: KioskSettings, journal: Journal, clock: Clock, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        settings: KioskSettings,
+        journal: Journal,
+        clock: Clock,
+        wake: Callable[[], None],
+        erased: Callable[[str], bool] = lambda worker: False,
+    ) -> None:
         self._worn = _worn_badges(settings, journal, clock)
-        self.presence = _presence(settings, self._worn, journal, clock, wake)
+        self.presence = _presence(settings, self._worn, journal, clock, wake, erased)
         self.sensor = _sensor(settings, self.presence)
 
     def start(self) -> None:
@@ -88,6 +96,11 @@ class Hearing:
         except Exception:
             log.exception("punch_not_followed")
 
+    def forget(self, worker: str) -> None:
+        """Erase what presence has not signed yet of a worker."""
+        if self.presence is not None:
+            self.presence.forget(worker)
+
     def _scanner(self) -> BeaconSensor | None:
         scans = self.sensor is not None and self.sensor.state.state in ("working", "degraded")
         return self.sensor if scans else None
@@ -111,13 +124,27 @@ def _sensor(settings: KioskSettings, presence: PresenceKeeper | None) -> BeaconS
 
 
 def _presence(
-    settings: KioskSettings, worn: WornBadges, journal: Journal, clock: Clock, wake: Callable[[], None]
+    settings: KioskSettings,
+    worn: WornBadges,
+    journal: Journal,
+    clock: Clock,
+    wake: Callable[[], None],
+    erased: Callable[[str], bool],
 ) -> PresenceKeeper | None:
     if settings.presence is None:
         return None
     max_shift_us = settings.presence.max_shift_hours * 3_600_000_000
     presence = Presence(breaks=Breaks(settings.presence.breaks, settings.tz), max_shift_us=max_shift_us)
-    return PresenceKeeper(presence, worn, journal, clock, settings.presence_file, max_shift_us=max_shift_us, wake=wake)
+    return PresenceKeeper(
+        presence,
+        worn,
+        journal,
+        clock,
+        settings.presence_file,
+        max_shift_us=max_shift_us,
+        wake=wake,
+        erased=erased,
+    )
 
 
 def _worn_badges(settings: KioskSettings, journal: Journal, clock: Clock) -> WornBadges:

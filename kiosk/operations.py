@@ -78,6 +78,7 @@ class Operations:
     gallery: Gallery
     owed: Owed
     clips: Clips
+    forget: Callable[[str], None]  # what else keeps something unsigned of a worker: presence
     attendant: Attendant
     eyes: NewestFrame | None
     face: Face | None
@@ -166,7 +167,8 @@ class Operations:
         }
 
     def _erasures(self) -> ErasureDesk:
-        return ErasureDesk(self.gallery, self.owed, lambda: self.clock.stamp().time, self.settings.language, self.clips)
+        now = lambda: self.clock.stamp().time  # noqa: E731
+        return ErasureDesk(self.gallery, self.owed, now, self.settings.language, self.clips, self.forget)
 
     def _done(self, answer: dict[str, Any]) -> dict[str, Any]:
         self.wake()

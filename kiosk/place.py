@@ -63,7 +63,9 @@ def beacon_check(reading: BeaconReading | None, anchors: tuple[str, ...]) -> Che
     if reading is None:
         return _not_run("beacon", "no_scanner: no Bluetooth scanner is configured or it failed", expected)
     if reading.stale:
-        return _not_run("beacon", "stale: the scanner has heard nothing at all, so silence means nothing", expected)
+        return _not_run(
+            "beacon", "stale: the scanner has heard nobody at all lately, so silence means nothing", expected
+        )
     if not anchors:
         return _not_run("beacon", "not_heard: no anchor beacons are configured for this site", expected)
     heard = [one for one in reading.heard if one in anchors]

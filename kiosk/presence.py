@@ -130,6 +130,10 @@ class Presence:
             self._end(worker, at, "out")
         return self._take()
 
+    def forget(self, worker: str) -> None:
+        """Follow an erased worker no longer; what is open about him is never said."""
+        self._shifts.pop(worker, None)
+
     def heard(self, at: Moment, badges: Iterable[tuple[str, int]]) -> list[Interval]:
         """Take one advertisement: of anybody, and of these workers' badges with their dBm."""
         if self._now is not None and at.mono_us < self._now.mono_us:

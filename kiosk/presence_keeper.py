@@ -37,7 +37,10 @@ log = structlog.get_logger(__name__)
 
 
 class PresenceKeeper:
-    """Runs a `Presence`; safe from any thread. `max_shift_us` as the presence has it, `wake`: called after a commit."""
+    """Runs a `Presence`; safe from any thread. `max_shift_us` as the presence has it, `wake`: called after a commit.
+
+    `erased` says at a start whether a worker was erased from this terminal: nothing of him is taken up again.
+    """
 
     def __init__(
         self,
@@ -49,10 +52,12 @@ class PresenceKeeper:
         *,
         max_shift_us: int,
         wake: Callable[[], None] = lambda: None,
+        erased: Callable[[str], bool] = lambda worker: False,
     ) -> None:
         self._presence, self._worn = presence, worn
         self._journal, self._clock, self._path, self._wake = journal, clock, path, wake
         self._max_shift_us = max_shift_us
+        self._erased = erased
         self._boot = ""
         self._lock = threading.Lock()  # of the presence and the intervals that wait; never held while a disk works
         self._waiting: deque[PresenceIntervalBody] = deque()
@@ -105,6 +110,15 @@ class PresenceKeeper:
                 self._wait_for(self._presence.punched_in(body.worker, _moment()))
             elif body.log_type is LogType.OUT:
                 self._wait_for(self._presence.punched_out(body.worker, _moment()))
+
+    def forget(self, worker: str) -> None:
+        """Erase what is not signed yet of a worker, on disk too; what the chain has follows its retention."""
+        with self._lock:
+            self._presence.forget(worker)
+            others = [one for one in self._waiting if one.worker != worker]
+            self._waiting.clear()
+            self._waiting.extend(others)
+        self._keep()
 
     @property
     def on_shift(self) -> tuple[str, ...]:
@@ -222,10 +236,13 @@ class PresenceKeeper:
         with self._lock:
             for left in self._left():
                 told = (left.worker, left.boot, left.state, left.from_mono_us) in begun
+                if self._erased(left.worker):
+                    continue  # the power went between his erasure and that of this file
                 if not told and left.from_mono_us >= signed.get((left.worker, left.boot), 0):
                     self._waiting.append(left)
             for worker, already_us in shifts.items():
-                if already_us >= 0:  # else the clock went back, and nobody knows how long ago it was: do not follow
+                # Below 0 the clock went back, and nobody knows how long ago it was: do not follow.
+                if already_us >= 0 and not self._erased(worker):
                     self._presence.punched_in(worker, _moment(), already_us)
 
     def _left(self) -> list[PresenceIntervalBody]:

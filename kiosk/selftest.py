@@ -37,7 +37,7 @@ SLOW_FPS = 8.0  # below it a blink falls between two frames
 DARK, BRIGHT = 40.0, 215.0  # mean grey level of the whole picture, of 255: an installer looks for a lamp or a curtain
 LOW_DISK_BYTES = 256 << 20
 CHECK_OF_PART = {"camera": "face_match", "face": "face_match", "gps": "gps", "beacons": "beacon"}
-_WORST_FIRST = ("failed", "doubt", "ok", "absent")  # the screen shows about ten lines without scrolling
+_WORST_FIRST = ("failed", "doubt", "ok", "absent")  # what needs a hand stands on the first page of the screen
 _STATES: dict[str, State] = {
     "working": "ok",
     "degraded": "doubt",

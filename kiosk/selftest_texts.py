@@ -35,6 +35,7 @@ HEADINGS: dict[str, Words] = {
     "well": Words("没有故障", "Nothing failed"),
     "unwell": Words("有故障，请处理红色的项目", "Something failed: see to the red lines"),
     "no_picture": Words("没有画面", "No picture"),
+    "page": Words("第 {page} / {count} 页  ▶", "Page {page} of {count}  ▶"),
 }
 FACE_SEEN: dict[str, Words] = {
     "ok": Words("看到合格的人脸", "A good face"),

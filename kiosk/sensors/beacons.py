@@ -1,8 +1,8 @@
 """Which beacons this terminal hears near it (a site's anchors, workers' badges), and the sensor that asks a scanner.
 
 `BeaconTracker` is pure. The scanners are `bleak_beacons.BleakBeacons` and `recorded_beacons.RecordedBeacons`; both
-give advertisements to the same decoder. Silence of the whole air is `stale`, not absence: a scanner that hears nothing
-at all for 90 s proves nothing about the anchors.
+give advertisements to the same decoder. Silence of the whole air is `stale`, not absence: a scanner that has heard
+nobody at all for a few seconds proves nothing about the anchors (docs/adr/0048).
 """
 
 from __future__ import annotations
@@ -39,9 +39,10 @@ ENTER_DBM = -60  # at the gate; never metres: a body before the antenna costs 20
 LEAVE_DBM = -68  # hysteresis, so that a beacon at the edge does not flicker
 MEDIAN_OVER_US = 5_000_000
 SILENT_AFTER_US = 10_000_000  # the slowest common beacons send every 2 s, and every second packet may be lost
-STALE_AFTER_US = 90_000_000  # nothing from anybody: the scanner is broken, not the world silent
-# A scanner that has heard somebody and then nobody for this long is called so on the screen: with the 5 s between two
-# health messages operators know within 10 s. It proves nothing yet; the check waits for STALE_AFTER_US.
+STALE_AFTER_US = 90_000_000  # nothing from anybody: the scanner is broken, not the world silent; it is started anew
+# Nobody at all for this long: the scanner may hang, and what it does not hear is not called absent any more. Half of
+# SILENT_AFTER_US, so that at a hang of the scanner silence of everybody is seen before that of an anchor that sends at
+# least every 5 s; and with the 5 s between two health messages operators know within 10 s.
 QUIET_AFTER_US = 5_000_000
 NOT_MEASURED = frozenset({127, 0, -127})  # HCI's, a driver's and bleak's way to say that there is no RSSI
 WEAKEST_DBM, STRONGEST_DBM = -126, 20  # the range of HCI; anything else is garbage
@@ -55,7 +56,7 @@ class BeaconReading:
 
     heard: tuple[str, ...]
     best_rssi: int | None
-    stale: bool
+    stale: bool  # nothing is in range and nobody at all has been heard lately: silence means nothing
     advertisements: int  # of anybody, since the start
 
 
@@ -146,10 +147,12 @@ class BeaconTracker:
         """Say what is in range at `mono_us`, strongest first."""
         alive = [(id_, one) for id_, one in self._beacons.items() if mono_us - one.last_us <= SILENT_AFTER_US]
         alive.sort(key=lambda pair: -pair[1].median_dbm)
+        heard = tuple(self._anchors.get(id_, id_) for id_, one in alive if one.in_range)
+        quiet = self._last_us is None or mono_us - self._last_us > QUIET_AFTER_US
         return BeaconReading(
-            heard=tuple(self._anchors.get(id_, id_) for id_, one in alive if one.in_range),
+            heard=heard,
             best_rssi=round(alive[0][1].median_dbm) if alive else None,
-            stale=self._last_us is None or mono_us - self._last_us > STALE_AFTER_US,
+            stale=quiet and not heard,
             advertisements=self._advertisements,
         )
 
@@ -225,9 +228,9 @@ class BeaconSensor:
             return Part(state="failed", reason=state.reason)
         if state.state != "working":
             return state
-        if self.reading().stale:
-            return Part(state="degraded", reason="stale: The scanner runs and has heard nobody for 90 s.")
-        if heard_us is not None and time.monotonic_ns() // 1000 - heard_us > QUIET_AFTER_US:
+        if heard_us is None:
+            return Part(state="degraded", reason="stale: The scanner runs and has heard nobody yet.")
+        if time.monotonic_ns() // 1000 - heard_us > QUIET_AFTER_US:
             return Part(state="degraded", reason="stale: The scanner runs and hears nobody any more.")
         return state
 

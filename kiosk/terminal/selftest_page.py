@@ -1,4 +1,7 @@
-"""The self-test at 800×480: the live picture, and one line for each part. It replaces the worker's page."""
+"""The self-test at 800×480: the live picture, and one line for each part, on pages where they do not fit one.
+
+It replaces the worker's page. Nothing scrolls: a terminal has no wheel, and what hides below an edge is not read.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,15 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from kiosk.selftest_texts import HEADINGS, STATES
 from kiosk.terminal.pages import HOSTS, VIEWPORT
+from kiosk.terminal.selftest_layout import height_px, pages
 from kiosk.terminal.stream import PICTURE_PATH, picture_router
-from kiosk.terminal.widgets import block, label
+from kiosk.terminal.widgets import block, button, label
 
 if TYPE_CHECKING:
     from kiosk.selftest import Line, Selftest
     from kiosk.terminal.texts import Language
 
+TURN_S = 10.0  # a page turns by itself until somebody turns one
 LOOK_S = 1.0  # a look costs a face detection
 LANGUAGE_NAMES = {"zh": "English", "en": "中文"}
 
@@ -50,9 +55,16 @@ class _Page:
                         label("nothing", HEADINGS["no_picture"][language])
                         ui.element("img").props(f'src="{PICTURE_PATH}" alt=""')
                     self._hint = label("hint")
-                self._rows = block("rows")
+                with block("right"):
+                    self._rows = block("rows")
+                    with button("pager", self._next).props('data-act="next"') as self._pager:
+                        self._count = label("pager-count")
         self._shown: list[Line] = []
+        self._pages: list[ui.element] = []
+        self._page, self._turned = 0, False
+        self._pager.set_visibility(False)
         ui.timer(LOOK_S, self._look)
+        ui.timer(TURN_S, self._turn)
 
     async def _look(self) -> None:
         lines = await run.io_bound(self._test.lines)
@@ -65,13 +77,35 @@ class _Page:
         self._verdict.classes(replace=f"verdict verdict-{'failed' if failed else 'ok'}")
         self._rows.clear()
         with self._rows:
+            self._pages = [self._draw_page(one) for one in pages(lines, self._language)]
+        self._show(min(self._page, len(self._pages) - 1))
+        self._root.props(f'data-parts="{len(lines)}"')
+
+    def _draw_page(self, lines: list[Line]) -> ui.element:
+        with block("leaf") as leaf:
             for line in lines:
                 self._draw(line)
-        self._root.props(f'data-parts="{len(lines)}"')
+        return leaf
+
+    def _show(self, page: int) -> None:
+        self._page, count = page, len(self._pages)
+        for number, leaf in enumerate(self._pages):
+            leaf.set_visibility(number == page)
+        self._pager.set_visibility(count > 1)
+        self._count.set_text(HEADINGS["page"][self._language].format(page=page + 1, count=count))
+
+    def _next(self) -> None:
+        self._turned = True
+        self._show((self._page + 1) % max(1, len(self._pages)))
+
+    def _turn(self) -> None:
+        if not self._turned and len(self._pages) > 1:
+            self._show((self._page + 1) % len(self._pages))
 
     def _draw(self, line: Line) -> None:
         language = self._language
-        with block(f"row row-{line.state}").props(f'data-part="{line.part}" data-state="{line.state}"'):
+        row = block(f"row row-{line.state}").props(f'data-part="{line.part}" data-state="{line.state}"')
+        with row.style(f"height: {height_px(line, language)}px"):
             with block("what"):
                 label("part", line.name[language])
                 label("state", STATES[line.state][language])
@@ -102,9 +136,13 @@ html, body { margin: 0; height: 100%; overflow: hidden; background: #eef2f6; col
 .eye .nothing { position: absolute; inset: 0; display: flex; align-items: center; justify-content: center;
   color: #d5dfec; font-size: 16px; }
 .eye img { position: absolute; width: 100%; height: 100%; object-fit: cover; transform: scaleX(-1); }
-.rows { flex: 1 1 0; min-width: 0; display: flex; flex-direction: column; gap: 2px; overflow-y: auto; }
+.right { flex: 1 1 0; min-width: 0; display: flex; flex-direction: column; }
+.rows { flex: 1 1 0; min-height: 0; overflow: hidden; }
+.leaf { display: flex; flex-direction: column; gap: 2px; }
+.pager { height: 40px; flex: none; border: 0; border-radius: 6px; background: #1d3553; color: #fff; font-size: 17px;
+  font-weight: 700; font-family: inherit; }
 .row { display: flex; gap: 8px; background: #fff; border-left: 8px solid #c3cdd9; border-radius: 6px;
-  padding: 0 8px; min-height: 28px; flex: none; align-items: center; }
+  padding: 0 8px; flex: none; align-items: center; overflow: hidden; }
 .row-ok { border-color: #0a6b3d; } .row-doubt { border-color: #d08a00; } .row-failed { border-color: #a81e1e; }
 .what { flex: none; width: 164px; display: flex; gap: 6px; align-items: baseline; justify-content: space-between; }
 .part { font-size: 15px; font-weight: 700; } .state { font-size: 13px; color: #45546a; }
@@ -112,5 +150,6 @@ html, body { margin: 0; height: 100%; overflow: hidden; background: #eef2f6; col
 .words { flex: 1 1 0; min-width: 0; }
 .seen { font-size: 13px; overflow: hidden; display: -webkit-box; -webkit-line-clamp: 2; -webkit-box-orient: vertical;
   overflow-wrap: anywhere; }
-.do { font-size: 14px; font-weight: 700; color: #8a5200; } .row-failed .do { color: #a81e1e; }
+.do { font-size: 14px; font-weight: 700; color: #8a5200; overflow: hidden; display: -webkit-box; -webkit-line-clamp: 3;
+  -webkit-box-orient: vertical; overflow-wrap: anywhere; } .row-failed .do { color: #a81e1e; }
 """

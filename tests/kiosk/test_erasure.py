@@ -210,3 +210,12 @@ def cut(terminal: Terminal, part: str, name: str, time: int, moment: str) -> Non
         return result
 
     setattr(owner, name, call)
+
+
+def test_presence_is_forgotten_before_the_erasure_is_signed(terminal: Terminal) -> None:
+    signed_then: list[int] = []
+    forget = lambda worker: signed_then.append(len(terminal.statements()))  # noqa: E731
+    desk = ErasureDesk(terminal.gallery, terminal.owed, lambda: terminal.clock.stamp().time, "zh", forget=forget)
+    desk.erase("E-17")
+    assert signed_then == [0]
+    assert [event.kind for event in terminal.statements()] == [Kind.CONSENT_WITHDRAWN, Kind.WORKER_ERASED]

@@ -42,13 +42,19 @@ class Hands:
 class Run:
     """One process of the terminal, as far as presence goes."""
 
-    def __init__(self, folder: Path, hands: Hands, max_shift_us: int = 12 * HOUR_US) -> None:
+    def __init__(self, folder: Path, hands: Hands, max_shift_us: int = 12 * HOUR_US, erased: str = "") -> None:
         self.hands = hands
         self.journal = Journal(folder / "journal.db", KEY, "gate-1", "east", "Asia/Shanghai", SystemClock())
         self.worn = WornBadges(BADGES)
         presence = Presence(breaks=Breaks((), "Asia/Shanghai"), max_shift_us=max_shift_us)
         self.keeper = PresenceKeeper(
-            presence, self.worn, self.journal, SystemClock(), folder / "presence.json", max_shift_us=max_shift_us
+            presence,
+            self.worn,
+            self.journal,
+            SystemClock(),
+            folder / "presence.json",
+            max_shift_us=max_shift_us,
+            erased=lambda worker: worker == erased,
         )
         self.keeper.start()
 
@@ -258,6 +264,46 @@ def test_what_is_kept_is_for_nobody_elses_eyes(run: Callable[..., Run], tmp_path
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert json.loads(path.read_bytes())[0]["worker"] == "W-1"
     one.stop()
+
+
+def test_an_erased_workers_open_interval_goes_from_memory_and_disk_and_that_of_others_stays(
+    run: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal, file = run(), tmp_path / "presence.json"
+    terminal.punch(LogType.IN)
+    terminal.punch(LogType.IN, "W-2")
+    terminal.air(60)
+    terminal.air(60, "ibeacon:ab:1:1")
+
+    def full(*_: Any) -> None:
+        raise JournalFull("disk_full: no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(terminal.journal, "append", full)
+        terminal.air(1900)  # one interval waits for room, the next is open
+        terminal.keeper.tick()
+        terminal.keeper._keep()
+        assert b"W-1" in file.read_bytes() and b"W-2" in file.read_bytes()
+        terminal.keeper.forget("W-1")
+        assert b"W-1" not in file.read_bytes() and b"W-2" in file.read_bytes()
+    assert terminal.keeper.on_shift == ("W-2",)
+    terminal.keeper.stop()
+    assert {one.worker for one in terminal.intervals()} == {"W-2"}
+    terminal.journal.close()
+
+
+def test_who_was_erased_is_not_taken_up_again_after_a_crash(run: Callable[..., Run], tmp_path: Path) -> None:
+    first = run()
+    first.punch(LogType.IN)
+    first.air(60)
+    first.keeper._keep()
+    first.crash()
+    again = run(erased="W-1")  # the gallery was erased, and the power went before the file was
+    assert again.keeper.on_shift == ()
+    again.keeper.tick()
+    again.keeper._keep()
+    assert again.intervals() == []
+    assert b"W-1" not in (tmp_path / "presence.json").read_bytes()
 
 
 def test_a_fault_of_ours_ends_neither_the_scan_nor_a_punch_and_is_said(

@@ -50,7 +50,6 @@ def test_an_anchor_that_falls_silent_is_no_longer_heard_and_has_to_come_near_aga
     silent = tracker.reading(16 * SECOND)
     assert silent.heard == ()
     assert silent.best_rssi is None
-    assert not silent.stale
     assert track([-65] * 6, tracker, start_s=40).heard == ()
 
 
@@ -64,12 +63,48 @@ def test_an_rssi_that_was_not_measured_is_ignored_but_shows_a_living_scanner(not
     assert track([-50, nothing, nothing, -50, nothing], tracker, start_s=5).best_rssi == -50
 
 
-def test_ninety_seconds_without_anybody_is_stale_and_so_is_the_beginning() -> None:
+def test_a_few_seconds_without_anybody_are_stale_and_so_is_the_beginning() -> None:
     tracker = BeaconTracker([ANCHOR])
     assert tracker.reading(0).stale
     tracker.feed(Advertisement("AA", -80, SECOND, {6: b"some phone"}))
-    assert not tracker.reading(91 * SECOND).stale
-    assert tracker.reading(92 * SECOND).stale
+    assert not tracker.reading(6 * SECOND).stale
+    assert tracker.reading(6 * SECOND + 1).stale
+
+
+def test_an_anchor_that_vanishes_among_others_is_absent_and_not_stale() -> None:
+    tracker = BeaconTracker([ANCHOR])
+    track([-50] * 6, tracker)
+    for second in range(6, 60):
+        tracker.feed(Advertisement("AA", -80, second * SECOND, {6: b"some phone"}))
+        reading = tracker.reading(second * SECOND)
+        assert bool(reading.heard) == (second <= 15)
+        assert not reading.stale
+
+
+@given(
+    every_ms=st.integers(100, 5000),  # how often the anchor sends
+    others_ms=st.integers(50, 20_000),  # and somebody else
+    hang_ms=st.integers(10_000, 40_000),
+    after_ms=st.integers(0, 120_000),
+)
+def test_a_scanner_that_hangs_never_makes_an_anchor_absent(
+    every_ms: int, others_ms: int, hang_ms: int, after_ms: int
+) -> None:
+    """Whenever the reading is taken: the anchor is in range, or nothing is said of it."""
+    tracker = BeaconTracker([ANCHOR])
+    sent = [(ms, True) for ms in range(0, hang_ms, every_ms)] + [(ms, False) for ms in range(0, hang_ms, others_ms)]
+    for ms, anchor in sorted(sent):
+        one = heard(ms * 1000, -50) if anchor else Advertisement("AA", -80, ms * 1000, {6: b"some phone"})
+        tracker.feed(one)
+    reading = tracker.reading((hang_ms + after_ms) * 1000)
+    assert reading.heard or reading.stale
+
+
+def test_what_is_out_of_range_is_absent_only_while_somebody_is_heard() -> None:
+    tracker = BeaconTracker([ANCHOR])
+    reading = track([-90] * 6, tracker)
+    assert (reading.heard, reading.stale) == ((), False)
+    assert tracker.reading(11 * SECOND).stale
 
 
 def test_strangers_are_not_heard_and_do_not_set_the_level() -> None:
