@@ -206,6 +206,20 @@ def test_somebody_who_passes_behind_does_not_move_the_wall() -> None:
     assert all(way < LIMITS.wander for way in wander(film(picture)))
 
 
+def test_people_who_pass_each_other_behind_are_no_hand() -> None:
+    """All of what is behind moves, in three rows: right, left, right. No one plane does that."""
+
+    def picture(now_us: int) -> Image:
+        image = small("hopper", 4).picture(now_us)
+        step = 4 * int((now_us - 1_000_000) // LOOK_EVERY_US)
+        for side in (slice(0, 180), slice(460, 640)):
+            for top, way in ((0, step), (100, -step), (200, step)):
+                image[top : top + 100, side] = np.roll(image[top : top + 100, side], way, axis=1)
+        return image
+
+    assert all(way < LIMITS.wander for way in wander(film(picture)))
+
+
 def test_a_face_that_fills_the_picture_leaves_nothing_to_say() -> None:
     assert wander(film(Actor(person("astronaut"), 4, stance=Pose(scale=1.5)).picture)) == []
     assert wander([]) == []
