@@ -128,7 +128,8 @@ class FaceSession:
         if request.asks:
             self._challenge = Challenge(request.asks, request.delays_ms, rules, request.shown_us)
         self._continuity = Continuity()
-        self._signs: ScreenSigns | None = ScreenSigns(recent, bolted=settings.bolted)
+        # Under changing light a wall's shadows seem to move: then the flash itself tells a screen.
+        self._signs: ScreenSigns | None = ScreenSigns(recent, bolted=settings.bolted and not request.colours)
         self._flash = FlashMeter(request.colours) if request.colours else None
         self._flash_due: tuple[int, Colour] | None = None
         self._quality: quality.Quality | None = None

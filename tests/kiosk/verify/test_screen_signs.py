@@ -12,7 +12,7 @@ import pytest
 from evidence.events import Ask
 from kiosk.verify.landmarks import Landmarks
 from kiosk.verify.liveness import ScreenLimits, screen_check
-from kiosk.verify.moire import moire_peak
+from kiosk.verify.moire import BLOCK, moire_peak
 from kiosk.verify.recent_clips import REST_EVERY, Clip, HashSequence, RecentClips
 from kiosk.verify.screen_frame import framed
 from kiosk.verify.screen_signs import LOOK_EVERY_US, LOOKS, ScreenSigns
@@ -89,6 +89,18 @@ def test_blocks_of_compression_are_no_grid_of_pixels() -> None:
     assert ok
     image = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)
     peak = moire_peak(image, seen(image))
+    assert peak is not None
+    assert peak < LIMITS.moire
+
+
+@pytest.mark.parametrize("name", PORTRAITS)
+def test_seams_between_a_codecs_blocks_are_no_grid_of_pixels(name: str) -> None:
+    """Strong ones: without leaving out multiples of an eighth they peak at 14 and more."""
+    alive = person(name).render(Pose())
+    seamed = grainy(alive).astype(np.int16)
+    seamed[:, ::BLOCK] += 8
+    seamed[::BLOCK] += 8
+    peak = moire_peak(np.clip(seamed, 0, 255).astype(np.uint8), seen(alive))
     assert peak is not None
     assert peak < LIMITS.moire
 
@@ -189,6 +201,20 @@ def test_somebody_who_passes_behind_does_not_move_the_wall() -> None:
         image = small("hopper", 4).picture(now_us)
         looks = (now_us - 1_000_000) // LOOK_EVERY_US
         image[:260, 400:] = np.roll(image[:260, 400:], 12 * int(looks), axis=1)
+        return image
+
+    assert all(way < LIMITS.wander for way in wander(film(picture)))
+
+
+def test_people_who_pass_each_other_behind_are_no_hand() -> None:
+    """All of what is behind moves, in three rows: right, left, right. No one plane does that."""
+
+    def picture(now_us: int) -> Image:
+        image = small("hopper", 4).picture(now_us)
+        step = 4 * int((now_us - 1_000_000) // LOOK_EVERY_US)
+        for side in (slice(0, 180), slice(460, 640)):
+            for top, way in ((0, step), (100, -step), (200, step)):
+                image[top : top + 100, side] = np.roll(image[top : top + 100, side], way, axis=1)
         return image
 
     assert all(way < LIMITS.wander for way in wander(film(picture)))

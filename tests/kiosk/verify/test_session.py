@@ -17,7 +17,7 @@ from evidence.events import Ask, Check
 from kiosk.policy import Policy
 from kiosk.verify import planarity, quality
 from kiosk.verify.embedder import DlibEmbedder
-from kiosk.verify.flash import choose_colours
+from kiosk.verify.flash import Colour, choose_colours
 from kiosk.verify.gallery import Gallery
 from kiosk.verify.landmarks import LandmarkDetector, Landmarks
 from kiosk.verify.recent_clips import RecentClips
@@ -403,6 +403,16 @@ def test_a_camera_that_sets_its_own_exposure_draws_no_conviction_from_the_flash(
     held = Actor(FlatPrint(astronaut(), still_detector()), answers=lambda ask, share: Pose(), stance=Pose(scale=0.85))
     replay = Replay(clip, [(500, LEFT)], Device(PHONE, grid=0.0), held, on_prompt=True)
     assert lit(stage, replay, held=False) == "not_run exposure_free"
+
+
+@pytest.mark.parametrize("colours", [(), choose_colours(random.Random(3))])
+def test_what_is_behind_a_face_is_not_judged_under_changing_light(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, colours: tuple[Colour, ...]
+) -> None:
+    monkeypatch.setattr("kiosk.verify.screen_signs.wander", lambda kept: [9.0, 9.0])  # as if the wall swayed
+    session = stage.session(LEFT, colours=colours)
+    said = outcomes(stage.play(session, living_person(person(astronaut), seed=3)))["screen_signs"]
+    assert said == ("passed" if colours else "failed held")
 
 
 def test_a_page_that_does_not_say_when_it_painted_leaves_the_flash_not_run(stage: Stage) -> None:
