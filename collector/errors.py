@@ -57,6 +57,12 @@ class SchemaTooNew(SettingsError):
     code = "schema_too_new"
 
 
+class SchemaTooOld(SettingsError):
+    """The database waits for a migration that this process may not make by itself."""
+
+    code = "schema_too_old"
+
+
 class IngestRefusal(CollectorError):
     """A message cannot be admitted; it becomes a dead letter."""
 

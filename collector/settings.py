@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import tomllib
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -23,13 +24,26 @@ class Settings(BaseSettings):
         default_factory=lambda: Path.home() / ".local" / "share" / "zaigang" / "collector",
         description="Folder of the database and the keys.",
     )
+    database: SecretStr | None = Field(
+        None,
+        description="postgresql://user:password@host/name, for several collectors; a SQLite file in `data` otherwise.",
+    )
     host: str = Field("127.0.0.1", description="Address that the API and the console listen on.")
     port: int = Field(8080, ge=0, le=65535, description="Their TCP port.")
     console: bool = Field(default=True, description="Serve the console pages beside the API.")
 
     broker: str = Field("mqtt://127.0.0.1:1883", description="mqtt://host:port or mqtts://host:port.")
     mqtt_version: Literal["5", "3.1.1"] = Field("5", description="3.1.1 for brokers that speak nothing newer.")
-    mqtt_client_id: str = Field("zaigang-collector", max_length=64, description="Distinct for every replica.")
+    mqtt_client_id: str | None = Field(
+        None,
+        max_length=64,
+        description="Distinct for every collector; made of host name and port where it is not given.",
+    )
+    mqtt_share: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_-]{1,32}$",
+        description="Name of the shared subscription: the same for all collectors on one database.",
+    )
     mqtt_username: str | None = None
     mqtt_password: SecretStr | None = None
     mqtt_ca: Path | None = Field(None, description="CA certificate that signed the broker's.")
@@ -60,6 +74,22 @@ class Settings(BaseSettings):
         if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
             raise ValueError("write mqtt://host:port or mqtts://host:port")
         return value
+
+    @field_validator("database")
+    @classmethod
+    def _database_is_postgresql(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and urlsplit(value.get_secret_value()).scheme not in ("postgresql", "postgres"):
+            raise ValueError("write postgresql://user:password@host/name")
+        return value
+
+    @property
+    def mqtt_client(self) -> str:
+        """The MQTT client id: the same after a restart, another one for every collector of a shared subscription."""
+        if self.mqtt_client_id is not None:
+            return self.mqtt_client_id
+        if self.mqtt_share is None:
+            return "zaigang-collector"
+        return f"zaigang-{socket.gethostname()[:40]}-{self.port}"
 
     @property
     def database_path(self) -> Path:

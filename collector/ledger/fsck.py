@@ -23,6 +23,7 @@ from collector.ledger.fsck_tree import TreeCheck
 from collector.ledger.leaves import SALT_BYTES, leaf_data, leaf_hash, seal
 from collector.ledger.models import Chain, LedgerEntry
 from collector.ledger.projection import TABLES, project
+from collector.schema import HEAD, held_revision
 from evidence.chain import Head, follow
 from evidence.envelope import EVENT_TYPE, Envelope
 from evidence.errors import EvidenceError, InvalidBody
@@ -100,6 +101,7 @@ def check_ledger(database: Database, seal_key: bytes, log: VerifierKey) -> Ledge
             keys.setdefault(key.device, []).append(key)
         state = _State(session, seal_key, report, keys, TreeCheck(session, log, seal_key, _found))
         try:
+            _compare("alembic_version", "", {"version_num": HEAD}, {"version_num": held_revision(session.connection())})
             for page in _pages(session):
                 _check_page(state, page)
             state.tree.finish()

@@ -27,7 +27,8 @@ from collector.identity import CollectorKeys, load_or_create_keys
 from collector.ledger.fsck import check_ledger
 from collector.logs import configure as configure_logs
 from collector.people.service import NewWorker
-from collector.services import Services, build_services, open_database
+from collector.schema import HEAD, prepare
+from collector.services import Services, build_services, connect, open_database
 from collector.settings import Settings, load_settings
 from collector.sites.service import NewSite
 from zaigang.commands import collector_ledger
@@ -157,6 +158,21 @@ def fsck(config: ConfigOption = None, data: DataOption = None, as_json: JsonOpti
     else:
         Console().print(f"[red]changed[/]: {report.difference}", highlight=False, soft_wrap=True)
     raise typer.Exit(0 if report.difference is None else 1)
+
+
+@app.command()
+def migrate(config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
+    """Bring the database's tables to this version; with several collectors, stop the others first."""
+    with _plain_errors():
+        database = connect(load_settings(config, data=data))
+        try:
+            before = prepare(database, migrate=True)
+        finally:
+            database.close()
+    if as_json:
+        _print_json({"before": before, "now": HEAD})
+    else:
+        Console().print(f"schema {HEAD} (before: {before or 'no tables'})", highlight=False)
 
 
 @app.command()
