@@ -73,7 +73,7 @@ def build_services(settings: Settings, database: Database, keys: CollectorKeys) 
         clearances=Clearances(database, keys.command),
         ledger=Ledger(database),
         checkpoints=Checkpoints(database, signer, keys.seal, settings.keepsake_path),
-        proofs=Proofs(database),
+        proofs=Proofs(database, settings.witnesses_needed),
         punches=Punches(database),
         presence=PresenceIntervals(database),
         dead_letters=DeadLetters(database),

@@ -24,6 +24,7 @@ from collector.database import Database
 from collector.devices.service import DeviceView, NewDevice
 from collector.errors import CollectorError
 from collector.identity import CollectorKeys, load_or_create_keys
+from collector.ledger.anchors import load_roots
 from collector.ledger.fsck import check_ledger
 from collector.logs import configure as configure_logs
 from collector.people.service import NewWorker
@@ -147,13 +148,17 @@ def keys(config: ConfigOption = None, data: DataOption = None, as_json: JsonOpti
 def fsck(config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
     """Derive the whole ledger again and compare; exit 1 and name the first difference if something was changed."""
     with _opened(config, data) as held:
-        report = check_ledger(held.database, held.keys.seal, held.services.checkpoints.signer.public)
+        report = check_ledger(
+            held.database, held.keys.seal, held.services.checkpoints.signer.public, load_roots(held.settings.tsa_ca)
+        )
     if as_json:
         _print_json(report.as_json())
     elif report.difference is None:
         Console().print(
             f"[green]whole[/]: {report.entries} entries, {report.chains} chains, {report.rows} derived rows, "
-            f"{report.tiles} tiles, {report.checkpoints} checkpoints"
+            f"{report.tiles} tiles, {report.checkpoints} checkpoints, {report.cosignatures} cosignatures, "
+            f"{report.anchors} time-stamps"
+            + (f" ({report.anchors_not_run} not checked: set tsa_ca)" if report.anchors_not_run else "")
         )
     else:
         Console().print(f"[red]changed[/]: {report.difference}", highlight=False, soft_wrap=True)
