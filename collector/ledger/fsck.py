@@ -2,8 +2,8 @@
 
 Checked: contiguous places, decoding, signatures, chains, every derived column, leaf hashes, the seal over what the
 collector added, chain heads, derived rows, the Merkle tree's tiles and checkpoints. Not found: entries cut off at the
-end together with their chain heads and every checkpoint over them, by somebody who may write the database; receipts
-at the terminals, witnesses and the file `last-checkpoint` show those.
+end together with their chain heads and every checkpoint over them, by somebody who may write the database and the
+file `last-checkpoint`; receipts at the terminals and witnesses show those.
 """
 
 from __future__ import annotations
@@ -97,18 +97,28 @@ class _State:
 
 
 def check_ledger(
-    database: Database, seal_key: bytes, log: VerifierKey, anchor_roots: Sequence[x509.Certificate] = ()
+    database: Database,
+    seal_key: bytes,
+    log: VerifierKey,
+    anchor_roots: Sequence[x509.Certificate] = (),
+    keepsake: bytes | None = None,
 ) -> LedgerReport:
     """Check everything in one consistent view of the database; a running collector goes on meanwhile.
 
-    `log` is the key that checkpoints are signed with, `anchor_roots` are those of the time-stamp authority.
+    `log` is the key that checkpoints are signed with, `anchor_roots` are those of the time-stamp authority,
+    `keepsake` is the note in the file `last-checkpoint`.
     """
     report = LedgerReport()
     with database.read() as session:
         keys: dict[str, list[DeviceKey]] = {}
         for key in session.exec(select(DeviceKey)):
             keys.setdefault(key.device, []).append(key)
-        state = _State(session, seal_key, report, keys, TreeCheck(session, log, seal_key, _found, anchor_roots))
+        try:
+            tree = TreeCheck(session, log, seal_key, _found, anchor_roots, keepsake)
+        except _Found as found:
+            report.difference = found.difference
+            return report
+        state = _State(session, seal_key, report, keys, tree)
         try:
             _compare("alembic_version", "", {"version_num": HEAD}, {"version_num": held_revision(session.connection())})
             for page in _pages(session):

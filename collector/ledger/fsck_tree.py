@@ -38,10 +38,12 @@ class TreeCheck:
         seal_key: bytes,
         found: Report,
         anchor_roots: Sequence[x509.Certificate] = (),
+        keepsake: bytes | None = None,
     ) -> None:
         """`log` is the key that checkpoints must be signed with; `found` is told the first difference.
 
-        Without `anchor_roots` no time-stamp can be checked; `anchors_not_run` counts them.
+        Without `anchor_roots` no time-stamp can be checked; `anchors_not_run` counts them. `keepsake` is the note
+        that was signed last, kept outside of the database.
         """
         self._session = session
         self._log = log
@@ -52,6 +54,7 @@ class TreeCheck:
         self._filled: list[int] = [0]  # by level, the number of full tiles
         self._next = self._after(-BEYOND)
         self._anchor_roots = anchor_roots
+        self._kept = None if keepsake is None else self._read_keepsake(keepsake)
         self.checkpoints = 0
         self.cosignatures = 0
         self.anchors = 0
@@ -63,6 +66,11 @@ class TreeCheck:
         self._expect_above()
         self._tree.append(leaf)
         self._grow(0, leaf)
+        if self._kept is not None and self._kept.size == self._tree.size and self._kept.root != self._tree.root():
+            message = (
+                f"it was signed over {self._kept.size} other entries than the ledger has: history was written again"
+            )
+            self._found("last-checkpoint", self._kept.size, "file", message)
         if self._next is not None and self._next.size == self._tree.size:
             self._judge(self._next)
             self._next = self._after(self._tree.size)
@@ -73,6 +81,11 @@ class TreeCheck:
         if self._next is not None:
             message = f"it covers {self._next.size} entries, the ledger has {self._tree.size}: entries were cut off"
             self._found("checkpoints", self._next.size, "size", message)
+        if self._kept is not None and self._kept.size > self._tree.size:
+            message = (
+                f"it was signed over {self._kept.size} entries, the ledger has {self._tree.size}: some were cut off"
+            )
+            self._found("last-checkpoint", self._kept.size, "file", message)
         self._nothing_loose(Cosignature)
         self._nothing_loose(Anchor)
         query = select(LedgerTile.level, LedgerTile.number).order_by(col(LedgerTile.level), col(LedgerTile.number))
@@ -80,6 +93,12 @@ class TreeCheck:
             filled = self._filled[level] if 0 <= level < len(self._filled) else 0
             if not 0 <= number < filled:
                 self._found("ledger_tiles", f"{level}/{number}", "number", "the entries do not fill this tile")
+
+    def _read_keepsake(self, note: bytes) -> Checkpoint:
+        try:
+            return verify_checkpoint(note, self._log.name, self._log)
+        except EvidenceError as error:
+            self._found("last-checkpoint", 0, "file", f"{error.code}: {error}")
 
     def _expect_above(self) -> None:
         """A checkpoint of a size that was passed already, or of none."""

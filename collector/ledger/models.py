@@ -68,8 +68,9 @@ class LedgerTile(SQLModel, table=True):
 
     level: int = Field(primary_key=True)
     number: int = Field(primary_key=True)
+    # Before the 8 kB, so that it is read without them: of these 256, a hash of the level above.
+    root: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     hashes: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
-    root: bytes = Field(sa_column=Column(LargeBinary, nullable=False))  # of these 256: a hash of the level above
 
 
 class SignedCheckpoint(SQLModel, table=True):

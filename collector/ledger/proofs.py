@@ -11,7 +11,7 @@ from collector.database import Database
 from collector.errors import Invalid, NotCovered, NotFound
 from collector.ledger.checkpoints import newest_checkpoint
 from collector.ledger.models import Cosignature, SignedCheckpoint
-from collector.ledger.tree import Tree, ledger_size
+from collector.ledger.tree import Known, Tree, ledger_size
 from evidence.tiles import TILE_WIDTH, TileName, hashes_at
 from evidence.tlog_proof import TlogProof
 
@@ -36,6 +36,7 @@ class Proofs:
     def __init__(self, database: Database, witnesses_needed: int = 0) -> None:
         self._database = database
         self._needed = witnesses_needed
+        self._known = Known()
 
     def checkpoint(self, size: int | None = None) -> bytes:
         """Return the note of the newest checkpoint, or of the one of exactly this size, with its cosignatures.
@@ -68,7 +69,7 @@ class Proofs:
             newest = self._checkpoint(session, size) if size is not None else self._shown(session)
             if newest is None or leaf_index >= newest.size:
                 raise NotCovered(f"no checkpoint covers entry {leaf_index} yet; ask again in a few seconds")
-            path = Tree(session).inclusion(leaf_index, newest.size)
+            path = Tree(session, self._known).inclusion(leaf_index, newest.size)
             return TlogProof(leaf_index, path, _cosigned(session, newest))
 
     def growth(self, old: int, new: int | None = None) -> Growth:
@@ -83,7 +84,7 @@ class Proofs:
                 raise Invalid(f"a tree of {old} entries is not the beginning of one of {wanted}")
             if wanted > covered:
                 raise NotFound(f"the newest checkpoint covers {covered} entries, not {wanted}")
-            tree = Tree(session)
+            tree = Tree(session, self._known)
             return Growth(old, tree.root(old), wanted, tree.root(wanted), tree.consistency(old, wanted))
 
     def growth_between(self, old: int, new: int) -> tuple[bytes, ...]:

@@ -46,11 +46,31 @@ def write_full_tiles(session: Session, size: int) -> None:
         level += 1
 
 
+class Known:
+    """Hashes of complete subtrees derived before: those at the right edge and near the root serve many proofs."""
+
+    def __init__(self, most: int = 20_000) -> None:
+        self._most = most
+        self._hashes: dict[Subtree, bytes] = {}
+
+    def get(self, one: Subtree) -> bytes | None:
+        """Return the hash of a subtree, if it is known."""
+        return self._hashes.get(one)
+
+    def put(self, one: Subtree, hashed: bytes) -> None:
+        """Remember a hash; when there are too many all are forgotten, and the useful ones are soon back."""
+        if len(self._hashes) >= self._most:
+            self._hashes.clear()
+        self._hashes[one] = hashed
+
+
 class Tree:
     """The tree as one transaction sees it; keeps the tiles it has read."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, known: Known | None = None) -> None:
+        """`known` is only for what lies below a signed checkpoint, and so never changes."""
         self._session = session
+        self._known = known
         self._tiles: dict[tuple[int, int], list[bytes]] = {}
 
     def root(self, size: int) -> bytes:
@@ -83,6 +103,14 @@ class Tree:
         return [self._subtree(one) for one in wanted]
 
     def _subtree(self, one: Subtree) -> bytes:
+        found = None if self._known is None else self._known.get(one)
+        if found is None:
+            found = self._derived(one)
+            if self._known is not None:
+                self._known.put(one, found)
+        return found
+
+    def _derived(self, one: Subtree) -> bytes:
         level, inside = divmod(one.level, TILE_HEIGHT)
         number, first = divmod(one.index << inside, TILE_WIDTH)
         hashes = self._tile(level, number)[first : first + (1 << inside)]

@@ -16,8 +16,9 @@ from collector.errors import LedgerRewritten, SettingsError
 from collector.ledger.checkpoints import Checkpoints, log_signer
 from collector.ledger.fsck import LedgerReport, check_ledger
 from collector.services import build_services, open_database
-from evidence.checkpoint import Checkpoint, verify_checkpoint, verify_growth
+from evidence.checkpoint import Checkpoint, sign_checkpoint, verify_checkpoint, verify_growth
 from evidence.merkle import leaf_hash, root_of
+from evidence.note import NoteSigner
 from evidence.tlog_proof import TlogProof
 from tests.collector.conftest import Api, Bench
 from tests.collector.process import command
@@ -229,11 +230,11 @@ def test_the_ledgers_name_is_fixed_by_its_first_checkpoint(bench: Bench, termina
         ("UPDATE ledger_tiles SET level = 1", ("ledger_tiles", "0/0", "number")),
         ("DELETE FROM ledger_tiles", ("ledger_tiles", "0/0", "number")),
         (
-            "INSERT INTO ledger_tiles SELECT 0, 1, hashes, root FROM ledger_tiles",
+            "INSERT INTO ledger_tiles SELECT 0, 1, root, hashes FROM ledger_tiles",
             ("ledger_tiles", "0/1", "number"),
         ),
         (
-            "INSERT INTO ledger_tiles SELECT 5, 0, hashes, root FROM ledger_tiles",
+            "INSERT INTO ledger_tiles SELECT 5, 0, root, hashes FROM ledger_tiles",
             ("ledger_tiles", "5/0", "number"),
         ),
         ("DELETE FROM ledger_entries WHERE leaf_index = 299", ("checkpoints", "300", "size")),
@@ -261,6 +262,38 @@ def test_an_entry_replaced_with_everything_that_follows_from_it_is_found_by_the_
     found = fsck(bench).difference
     assert found is not None and (found.table, found.column) == ("checkpoints", "note")
     assert "bad_signature" in found.message
+
+
+def test_fsck_compares_with_what_was_signed_last_outside_of_the_database(bench: Bench, terminal: Terminal) -> None:
+    fill(bench, terminal, 9, 12)
+    note, other = bench.settings.keepsake_path.read_bytes(), bench.services.proofs.checkpoint(9)
+
+    def against(keepsake: bytes) -> LedgerReport:
+        signer = bench.services.checkpoints.signer.public
+        return check_ledger(bench.database, bench.keys.seal, signer, keepsake=keepsake)
+
+    assert against(note).difference is None and against(other).difference is None
+    for keepsake, code in ((b"x", "invalid_note"), (note.replace(b"\n12\n", b"\n11\n"), "bad_signature")):
+        found = against(keepsake).difference
+        assert found is not None and found.table == "last-checkpoint" and code in found.message
+    root = root_of([leaf_hash(b"x")] * 12)
+    rewritten = sign_checkpoint(Checkpoint(bench.services.checkpoints.signer.name, 12, root), _signer(bench)).encode()
+    found = against(rewritten).difference
+    assert found is not None and found.table == "last-checkpoint" and "written again" in found.message
+    # Entries, heads, rows and checkpoints cut off so that they fit: only what lies elsewhere can tell.
+    for table in ("ledger_entries", "punches"):
+        edit(bench, f"DELETE FROM {table} WHERE leaf_index >= 9")
+    edit(bench, "DELETE FROM checkpoints WHERE size > 9")
+    entry = bench.services.ledger.entry(8)
+    sql = "UPDATE chains SET head_seq = ?, head_hash = ?, head_boot = ?, head_mono_us = ?"
+    edit(bench, sql, entry.seq, entry.hash, entry.boot, entry.mono_us)
+    assert fsck(bench).difference is None
+    found = against(note).difference
+    assert found is not None and (found.table, found.row) == ("last-checkpoint", "12") and "cut off" in found.message
+
+
+def _signer(bench: Bench) -> NoteSigner:
+    return bench.services.checkpoints.signer
 
 
 # --- over HTTP

@@ -26,6 +26,7 @@ from collector.errors import CollectorError
 from collector.identity import CollectorKeys, load_or_create_keys
 from collector.ledger.anchors import load_roots
 from collector.ledger.fsck import check_ledger
+from collector.ledger.keepsake import read_keepsake
 from collector.logs import configure as configure_logs
 from collector.people.service import NewWorker
 from collector.schema import HEAD, prepare
@@ -149,7 +150,11 @@ def fsck(config: ConfigOption = None, data: DataOption = None, as_json: JsonOpti
     """Derive the whole ledger again and compare; exit 1 and name the first difference if something was changed."""
     with _opened(config, data) as held:
         report = check_ledger(
-            held.database, held.keys.seal, held.services.checkpoints.signer.public, load_roots(held.settings.tsa_ca)
+            held.database,
+            held.keys.seal,
+            held.services.checkpoints.signer.public,
+            load_roots(held.settings.tsa_ca),
+            read_keepsake(held.settings.keepsake_path),
         )
     if as_json:
         _print_json(report.as_json())
