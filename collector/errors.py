@@ -127,3 +127,35 @@ class LedgerConflict(CollectorError):
     """Another writer took a place in the ledger between reading and inserting; the batch is taken again."""
 
     code = "ledger_conflict"
+
+
+class LedgerDamaged(CollectorError):
+    """The stored tree has holes; `fsck` names them."""
+
+    code = "ledger_damaged"
+    status = 500
+
+
+class LedgerRewritten(CollectorError):
+    """The ledger no longer holds what an earlier checkpoint was signed over; nothing more is signed."""
+
+    code = "ledger_rewritten"
+    status = 500
+
+
+class NotCovered(NotFound):
+    """The entry is there, but no checkpoint covers it yet."""
+
+    code = "not_covered"
+
+
+class WitnessRefused(CollectorError):
+    """A witness did not cosign a checkpoint; the message says which one and why."""
+
+    code = "witness_refused"
+
+
+class AnchorRefused(CollectorError):
+    """A time-stamp authority gave no token that holds for a checkpoint."""
+
+    code = "anchor_refused"

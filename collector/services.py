@@ -15,6 +15,8 @@ from collector.devices.service import Devices
 from collector.errors import SettingsError
 from collector.identity import CollectorKeys
 from collector.ingest.dead_letters import DeadLetters
+from collector.ledger.checkpoints import Checkpoints, log_signer
+from collector.ledger.proofs import Proofs
 from collector.ledger.service import Ledger
 from collector.people.service import People
 from collector.postgresql import PostgresqlDatabase
@@ -37,6 +39,8 @@ class Services:
     clearances: Clearances
     joining: Joining
     ledger: Ledger
+    checkpoints: Checkpoints
+    proofs: Proofs
     punches: Punches
     presence: PresenceIntervals
     dead_letters: DeadLetters
@@ -62,7 +66,8 @@ def connect(settings: Settings) -> Database:
 
 
 def build_services(settings: Settings, database: Database, keys: CollectorKeys) -> Services:
-    """Build what routes, pages and commands ask."""
+    """Build what routes, pages and commands ask. Raises SettingsError."""
+    signer = log_signer(database, keys.checkpoint, settings.ledger_origin)
     return Services(
         api_keys=ApiKeys(database),
         sites=Sites(database),
@@ -76,6 +81,8 @@ def build_services(settings: Settings, database: Database, keys: CollectorKeys) 
             Reachable(settings.public_url, settings.public_brokers),
         ),
         ledger=Ledger(database),
+        checkpoints=Checkpoints(database, signer, keys.seal, settings.keepsake_path),
+        proofs=Proofs(database, settings.witnesses_needed),
         punches=Punches(database),
         presence=PresenceIntervals(database),
         dead_letters=DeadLetters(database),

@@ -8,10 +8,31 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from collector.errors import SettingsError
+from evidence.checkpoint import WitnessPolicy
+from evidence.errors import EvidenceError
+from evidence.note import VerifierKey
+
+
+class WitnessSetting(BaseModel):
+    """A witness that is asked to cosign."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key: str = Field(description="Its vkey, as `zaigang witness key` prints it.")
+    url: str = Field(pattern=r"^https?://", description="Where it listens.")
+
+    @field_validator("key")
+    @classmethod
+    def _key_is_a_witness(cls, value: str) -> str:
+        try:
+            WitnessPolicy((VerifierKey.parse(value),))
+        except EvidenceError as error:
+            raise ValueError(str(error)) from error
+        return value
 
 
 class Settings(BaseSettings):
@@ -65,6 +86,20 @@ class Settings(BaseSettings):
     )
     dead_letters_per_source: int = Field(500, ge=1, description="Dead letters kept of one device, then only counted.")
     dead_letters_kept: int = Field(10_000, ge=1, description="Dead letters kept in all, then only counted.")
+    ledger_origin: str | None = Field(
+        None, description="The ledger's name in its checkpoints, as example.org/ledger; fixed by the first one."
+    )
+    # What came after the newest checkpoint can still be changed unseen, so this is a matter of seconds.
+    checkpoint_every_s: float = Field(
+        2.0, ge=0.1, le=60, description="Seconds between checkpoints, while entries come."
+    )
+    witnesses: list[WitnessSetting] = Field(default_factory=list, description="Who cosigns the checkpoints.")
+    witnesses_needed: int = Field(
+        0, ge=0, le=16, description="Cosignatures that a checkpoint must have before it is shown to anybody."
+    )
+    tsa_url: str | None = Field(None, pattern=r"^https?://", description="RFC 3161 authority that stamps checkpoints.")
+    tsa_ca: Path | None = Field(None, description="Root certificates of that authority, PEM.")
+    anchor_every_s: float = Field(3600, ge=1, description="Seconds between time-stamps, while entries come.")
     inactivity_timeout_s: int = Field(600, ge=10, description="Silence after which a device counts as inactive.")
 
     @field_validator("broker")
@@ -110,6 +145,19 @@ class Settings(BaseSettings):
     def database_path(self) -> Path:
         """The SQLite file."""
         return self.data / "collector.sqlite"
+
+    @model_validator(mode="after")
+    def _attested_as_wanted(self) -> Settings:
+        if self.witnesses_needed > len({one.key for one in self.witnesses}):
+            raise ValueError("witnesses_needed is more than there are witnesses: nothing would ever be shown")
+        if (self.tsa_url is None) != (self.tsa_ca is None):
+            raise ValueError("tsa_url and tsa_ca go together: a time-stamp that nobody can check is worth nothing")
+        return self
+
+    @property
+    def keepsake_path(self) -> Path:
+        """The file that remembers the last checkpoint."""
+        return self.data / "last-checkpoint"
 
     @property
     def keys_path(self) -> Path:

@@ -36,10 +36,14 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 def root_of(leaf_hashes: Sequence[bytes]) -> bytes:
     """Return the root over these leaf hashes; without any, EMPTY_ROOT."""
-    tree = Frontier()
-    for one in leaf_hashes:
-        tree.append(one)
-    return tree.root()
+    row = list(leaf_hashes)
+    if not row:
+        return EMPTY_ROOT
+    hashed = hashlib.sha256
+    while len(row) > 1:  # pairs, level by level; a last one without a neighbour goes up as it is
+        above = [hashed(b"\x01" + row[at] + row[at + 1]).digest() for at in range(0, len(row) - 1, 2)]
+        row = above + row[len(row) & ~1 :]
+    return row[0]
 
 
 def inclusion_proof(index: int, size: int, leaf_hashes: Sequence[bytes]) -> tuple[bytes, ...]:

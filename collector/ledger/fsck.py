@@ -1,24 +1,27 @@
 """Derives the ledger again from its envelopes and keys, and names the first difference to what is stored.
 
 Checked: contiguous places, decoding, signatures, chains, every derived column, leaf hashes, the seal over what the
-collector added, chain heads, derived rows. Not found: entries cut off at the end together with their chain heads,
-by somebody who may write the database; receipts at the terminals and, later, checkpoints show those.
+collector added, chain heads, derived rows, the Merkle tree's tiles and checkpoints. Not found: entries cut off at the
+end together with their chain heads and every checkpoint over them, by somebody who may write the database and the
+file `last-checkpoint`; receipts at the terminals and witnesses show those.
 """
 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
+from cryptography import x509
 from sqlmodel import Session, SQLModel, col, select
 
 from collector.database import Database
 from collector.devices.keys import key_for
 from collector.devices.models import DeviceKey
 from collector.errors import UnknownKind
-from collector.ledger.leaves import SALT_BYTES, leaf_hash, seal
+from collector.ledger.fsck_tree import TreeCheck
+from collector.ledger.leaves import SALT_BYTES, leaf_data, leaf_hash, seal
 from collector.ledger.models import Chain, LedgerEntry
 from collector.ledger.projection import TABLES, project
 from collector.schema import HEAD, held_revision
@@ -26,6 +29,7 @@ from evidence.chain import Head, follow
 from evidence.envelope import Envelope
 from evidence.errors import EvidenceError, InvalidBody
 from evidence.events import Event, parse_event
+from evidence.note import VerifierKey
 from evidence.rotation import verify_event
 
 PAGE = 1000  # entries in memory at once: about 2 MB
@@ -51,6 +55,11 @@ class LedgerReport:
     entries: int = 0
     chains: int = 0
     rows: int = 0
+    tiles: int = 0
+    checkpoints: int = 0
+    cosignatures: int = 0
+    anchors: int = 0
+    anchors_not_run: int = 0  # time-stamps whose authority's root certificates were not given
     difference: Difference | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -61,6 +70,11 @@ class LedgerReport:
             "entries": self.entries,
             "chains": self.chains,
             "rows": self.rows,
+            "tiles": self.tiles,
+            "checkpoints": self.checkpoints,
+            "cosignatures": self.cosignatures,
+            "anchors": self.anchors,
+            "anchors_not_run": self.anchors_not_run,
             "difference": difference,
         }
 
@@ -79,25 +93,48 @@ class _State:
     seal_key: bytes
     report: LedgerReport
     keys: dict[str, list[DeviceKey]]
+    tree: TreeCheck
     heads: dict[tuple[str, str], Head] = field(default_factory=dict)
 
 
-def check_ledger(database: Database, seal_key: bytes) -> LedgerReport:
-    """Check everything in one consistent view of the database; a running collector goes on meanwhile."""
+def check_ledger(
+    database: Database,
+    seal_key: bytes,
+    log: VerifierKey,
+    anchor_roots: Sequence[x509.Certificate] = (),
+    keepsake: bytes | None = None,
+) -> LedgerReport:
+    """Check everything in one consistent view of the database; a running collector goes on meanwhile.
+
+    `log` is the key that checkpoints are signed with, `anchor_roots` are those of the time-stamp authority,
+    `keepsake` is the note in the file `last-checkpoint`.
+    """
     report = LedgerReport()
     with database.read() as session:
         keys: dict[str, list[DeviceKey]] = {}
         for key in session.exec(select(DeviceKey)):
             keys.setdefault(key.device, []).append(key)
-        state = _State(session, seal_key, report, keys)
+        try:
+            tree = TreeCheck(session, log, seal_key, _found, anchor_roots, keepsake)
+        except _Found as found:
+            report.difference = found.difference
+            return report
+        state = _State(session, seal_key, report, keys, tree)
         try:
             _compare("alembic_version", "", {"version_num": HEAD}, {"version_num": held_revision(session.connection())})
             for page in _pages(session):
                 _check_page(state, page)
+            state.tree.finish()
             _check_chains(state)
         except _Found as found:
             report.difference = found.difference
+        for name in ("tiles", "checkpoints", "cosignatures", "anchors", "anchors_not_run"):
+            setattr(report, name, getattr(state.tree, name))
     return report
+
+
+def _found(table: str, row: object, column: str, message: str) -> NoReturn:
+    raise _Found(table, row, column, message)
 
 
 def _pages(session: Session) -> Iterator[list[LedgerEntry]]:
@@ -152,6 +189,7 @@ def _check_entry(state: _State, entry: LedgerEntry) -> Event:
         )
     except EvidenceError as error:
         raise _Found("ledger_entries", place, "prev", f"{error.code}: {error}") from error
+    state.tree.feed(entry.leaf_hash)
     state.report.entries += 1
     return event
 
@@ -167,6 +205,8 @@ def _check_leaf(state: _State, entry: LedgerEntry, key_id: str) -> None:
         raise _Found("ledger_entries", place, "key_id", f"stored {entry.key_id[:16]}…, it was signed by {key_id[:16]}…")
     if len(entry.salt) != SALT_BYTES:
         raise _Found("ledger_entries", place, "salt", f"a salt has {SALT_BYTES} bytes, this one {len(entry.salt)}")
+    if entry.leaf_data != leaf_data(entry.salt, entry.envelope):
+        raise _Found("ledger_entries", place, "leaf_data", "it is not the hash of salt and envelope: one was changed")
     if entry.leaf_hash != leaf_hash(entry.salt, entry.envelope):
         raise _Found("ledger_entries", place, "leaf_hash", "it is not the hash of salt and envelope: one was changed")
     revoked = entry.after_revocation

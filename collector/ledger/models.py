@@ -56,5 +56,52 @@ class LedgerEntry(SQLModel, table=True):
     after_revocation: bool
     envelope: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     salt: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    leaf_data: bytes = Field(sa_column=Column(LargeBinary, nullable=False))  # SHA-256 of salt and envelope
     leaf_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     seal: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class LedgerTile(SQLModel, table=True):
+    """256 neighbouring hashes of one level of the Merkle tree (C2SP tlog-tiles), written once when it is full."""
+
+    __tablename__ = "ledger_tiles"
+
+    level: int = Field(primary_key=True)
+    number: int = Field(primary_key=True)
+    # Before the 8 kB, so that it is read without them: of these 256, a hash of the level above.
+    root: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    hashes: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class SignedCheckpoint(SQLModel, table=True):
+    """What the collector has signed about its tree: a C2SP checkpoint, never contradicted by a later one."""
+
+    __tablename__ = "checkpoints"
+
+    size: int = Field(primary_key=True)
+    root: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    note: bytes = Field(sa_column=Column(LargeBinary, nullable=False))  # with the log's signature alone
+    signed_at: str
+    seal: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class Cosignature(SQLModel, table=True):
+    """A witness's word for a checkpoint: the line that stands under its note (C2SP tlog-cosignature)."""
+
+    __tablename__ = "cosignatures"
+
+    size: int = Field(primary_key=True, foreign_key="checkpoints.size")
+    witness: str = Field(primary_key=True)  # its vkey
+    line: str
+    cosigned_at: str  # as the witness says
+
+
+class Anchor(SQLModel, table=True):
+    """A time-stamp authority's word that a checkpoint's note existed (RFC 3161)."""
+
+    __tablename__ = "anchors"
+
+    size: int = Field(primary_key=True, foreign_key="checkpoints.size")
+    authority: str = Field(primary_key=True)  # its URL
+    token: bytes = Field(sa_column=Column(LargeBinary, nullable=False))  # the whole TimeStampResp, DER
+    stamped_at: str  # as the token says

@@ -26,7 +26,7 @@ from tests.collector.terminal import Terminal
 
 CASES = 60 if os.environ.get("ZAIGANG_LONG") == "1" else 8
 pytestmark = pytest.mark.both_databases
-OPEN = {"/api/v1/healthz", "/docs", "/openapi.json"}
+OPEN = {"/api/v1/healthz", "/docs", "/openapi.json", "/checkpoint", "/tile/{level}/{rest:path}"}
 
 
 def routes(api: Api) -> list[tuple[str, str]]:

@@ -39,7 +39,7 @@ def test_a_signed_counter_of_53_bits_and_a_nul_in_a_text_enter_like_everything_e
     envelopes = [terminal.enrol(mono_us=2**53 - 9), terminal.append("command.done", answer, mono_us=2**53 - 8)]
     (receipt,) = bench.offer(terminal, *envelopes)
     assert receipt.upto == 1 and bench.dead() == []
-    assert check_ledger(bench.database, bench.keys.seal).difference is None
+    assert check_ledger(bench.database, bench.keys.seal, bench.services.checkpoints.signer.public).difference is None
 
 
 def test_a_reader_cannot_write(bench: Bench) -> None:
@@ -92,7 +92,7 @@ def test_two_intakes_on_one_database_share_one_contiguous_ledger(bench: Bench, p
         assert sorted(session.exec(select(LedgerEntry.leaf_index))) == list(range(4 * 31))
     for one in terminals:
         assert list(bench.services.ledger.envelopes(one.device, one.chain)) == chains[one.device]
-    assert check_ledger(bench.database, bench.keys.seal).difference is None
+    assert check_ledger(bench.database, bench.keys.seal, bench.services.checkpoints.signer.public).difference is None
 
 
 class TestServer:

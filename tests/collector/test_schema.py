@@ -15,9 +15,11 @@ from sqlmodel import SQLModel
 
 from collector.database import Database
 from collector.errors import SchemaTooNew, SchemaTooOld
+from collector.ledger.leaves import leaf_data
 from collector.postgresql import PostgresqlDatabase
 from collector.schema import HEAD, alembic_config, held_revision, prepare
 from collector.sqlite import SqliteDatabase
+from tests.collector.test_tree import COLUMNS
 from tests.support.postgresql import Postgresql
 
 
@@ -78,6 +80,19 @@ def test_a_database_from_before_the_migrations_is_taken_along_with_its_rows(empt
         assert held_revision(session.connection()) == HEAD
         assert session.connection().execute(text("SELECT title FROM sites")).scalar_one() == "East"
         assert "schema_version" not in inspect(session.connection()).get_table_names()
+
+
+def test_entries_of_before_the_tree_get_their_leaf_data(empty: Database) -> None:
+    as_of_version_0_1(empty)
+    row = COLUMNS | {"leaf_index": 0, "seq": 0, "hash": "0", "leaf_hash": b"", "salt": b"salt", "envelope": b"envelope"}
+    with empty.write() as session:
+        names = ", ".join(row)
+        into = f"INSERT INTO ledger_entries ({names}) VALUES ({', '.join(':' + name for name in row)})"
+        session.connection().execute(text(into), row)
+    prepare(empty, migrate=True)
+    with empty.read() as session:
+        held = session.connection().execute(text("SELECT leaf_data FROM ledger_entries")).scalar_one()
+    assert bytes(held) == leaf_data(b"salt", b"envelope")
 
 
 def test_one_that_later_versions_wrote_is_left_alone(empty: Database) -> None:

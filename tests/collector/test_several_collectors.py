@@ -84,7 +84,12 @@ class Site:
         for device, envelopes in self.sent.items():
             chain = next(w.terminal.chain for w in self.wires if w.terminal.device == device)
             assert list(self.bench.services.ledger.envelopes(device, chain)) == envelopes
-        assert check_ledger(self.bench.database, self.bench.keys.seal).difference is None
+        assert (
+            check_ledger(
+                self.bench.database, self.bench.keys.seal, self.bench.services.checkpoints.signer.public
+            ).difference
+            is None
+        )
         assert self.bench.dead() == []
 
 
