@@ -18,6 +18,7 @@ from collector.ingest.pump import Pump
 from collector.ingest.subscriber import Subscriber
 from collector.services import build_services, open_database
 from collector.settings import Settings
+from collector.statements.scribe import Scribe
 from collector.web import create_api
 
 
@@ -28,11 +29,13 @@ class Collector:
         self.settings = settings
         self.keys = load_or_create_keys(settings.keys_path)
         self.database = open_database(settings)
-        self.services = build_services(settings, self.database, self.keys)
+        scribe = Scribe(self.keys)
+        scribe.require_same_keys(self.database)
+        self.services = build_services(settings, self.database, self.keys, scribe)
         limits = Limits(
             settings.staged_per_device, Bounds(settings.dead_letters_per_source, settings.dead_letters_kept)
         )
-        intake = Intake(self.database, self.keys.receipt, self.keys.seal, limits)
+        intake = Intake(self.database, self.keys.receipt, self.keys.seal, limits, scribe=scribe)
         self.subscriber = Subscriber(settings, self._deliver)
         commands = self.services.commands
         self.pump = Pump(

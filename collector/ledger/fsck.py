@@ -15,17 +15,28 @@ from typing import Any
 from sqlmodel import Session, SQLModel, col, select
 
 from collector.database import Database
-from collector.devices.keys import key_for
+from collector.devices.keys import key_for, parse_key
 from collector.devices.models import DeviceKey
 from collector.errors import UnknownKind
 from collector.ledger.leaves import SALT_BYTES, leaf_hash, seal
 from collector.ledger.models import Chain, LedgerEntry
 from collector.ledger.projection import TABLES, project
 from collector.schema import HEAD, held_revision
+from collector.statements.gaps import bridged
+from collector.statements.models import CollectorKey, OwnChain
 from evidence.chain import Head, follow
-from evidence.envelope import EVENT_TYPE, Envelope
+from evidence.envelope import EVENT_TYPE, STATEMENT_TYPE, Envelope
 from evidence.errors import EvidenceError, InvalidBody
 from evidence.events import Event, parse_event
+from evidence.statements import (
+    COLLECTOR,
+    GapDeclaredBody,
+    StatementKey,
+    StatementKind,
+    continue_statements,
+    parse_statement,
+    statement_key,
+)
 
 PAGE = 1000  # entries in memory at once: about 2 MB
 
@@ -78,6 +89,7 @@ class _State:
     seal_key: bytes
     report: LedgerReport
     keys: dict[str, list[DeviceKey]]
+    signers: list[StatementKey]
     heads: dict[tuple[str, str], Head] = field(default_factory=dict)
 
 
@@ -88,7 +100,9 @@ def check_ledger(database: Database, seal_key: bytes) -> LedgerReport:
         keys: dict[str, list[DeviceKey]] = {}
         for key in session.exec(select(DeviceKey)):
             keys.setdefault(key.device, []).append(key)
-        state = _State(session, seal_key, report, keys)
+        stated = session.exec(select(CollectorKey).where(CollectorKey.purpose == "statement"))
+        signers = [StatementKey(parse_key(one.key), one.first_seq) for one in stated]
+        state = _State(session, seal_key, report, keys, signers)
         try:
             _compare("alembic_version", "", {"version_num": HEAD}, {"version_num": held_revision(session.connection())})
             for page in _pages(session):
@@ -140,19 +154,35 @@ def _check_entry(state: _State, entry: LedgerEntry) -> Event:
         raise _Found("ledger_entries", place, "envelope", f"{error.code}: {error}") from error
     _compare("ledger_entries", place, _derived(event, envelope), entry.model_dump())
     try:
-        key = key_for(state.keys.get(event.device, ()), event.chain, event.seq)
-        envelope.verify(key, EVENT_TYPE)
+        if event.device == COLLECTOR:
+            key = statement_key(state.signers, event.seq)
+            envelope.verify(key, STATEMENT_TYPE)
+        else:
+            key = key_for(state.keys.get(event.device, ()), event.chain, event.seq)
+            envelope.verify(key, EVENT_TYPE)
     except EvidenceError as error:
         raise _Found("ledger_entries", place, "envelope", f"{error.code}: {error}") from error
     _check_leaf(state, entry, key.id)
     try:
-        state.heads[event.device, event.chain] = follow(
+        go_on = continue_statements if event.device == COLLECTOR else follow
+        state.heads[event.device, event.chain] = go_on(
             state.heads.get((event.device, event.chain)), event, envelope.hash
         )
     except EvidenceError as error:
         raise _Found("ledger_entries", place, "prev", f"{error.code}: {error}") from error
+    if event.device == COLLECTOR:
+        _go_on_behind_a_gap(state, event)
     state.report.entries += 1
     return event
+
+
+def _go_on_behind_a_gap(state: _State, event: Event) -> None:
+    body = parse_statement(event) if event.kind == StatementKind.GAP_DECLARED else None
+    if isinstance(body, GapDeclaredBody):
+        head = state.heads.get((body.device, body.chain))
+        if head is None or head.seq + 1 != body.first:
+            raise _Found("declared_gaps", event.seq, "first", "the gap does not begin behind its chain's head")
+        state.heads[body.device, body.chain] = bridged(head, body.last, body.next_prev)
 
 
 def _derived(event: Event, envelope: Envelope) -> dict[str, Any]:
@@ -199,6 +229,12 @@ def _check_chains(state: _State) -> None:
         }
         _compare("chains", f"{chain.device}/{chain.chain}", derived, chain.model_dump())
         state.report.chains += 1
+    for own in state.session.exec(select(OwnChain)):
+        head = state.heads.pop((COLLECTOR, own.chain), None)
+        derived = (
+            {"head_seq": None, "head_hash": None} if head is None else {"head_seq": head.seq, "head_hash": head.hash}
+        )
+        _compare("own_chain", own.chain, derived, own.model_dump())
     for device, chain_id in state.heads:
         raise _Found("chains", f"{device}/{chain_id}", "chain", "the ledger holds entries of it, the row is missing")
 
