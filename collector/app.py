@@ -32,6 +32,7 @@ class Collector:
         scribe = Scribe(self.keys)
         scribe.require_same_keys(self.database)
         self.services = build_services(settings, self.database, self.keys, scribe)
+        self.services.erasures.settle()
         limits = Limits(
             settings.staged_per_device, Bounds(settings.dead_letters_per_source, settings.dead_letters_kept)
         )

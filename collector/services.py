@@ -11,6 +11,8 @@ from collector.database import Database
 from collector.devices.clearances import Clearances
 from collector.devices.service import Devices
 from collector.devices.statements import record_nothing
+from collector.erasure.keepsake import Keepsake
+from collector.erasure.service import Erasures
 from collector.errors import SettingsError
 from collector.identity import CollectorKeys
 from collector.ingest.dead_letters import DeadLetters
@@ -43,6 +45,7 @@ class Services:
     dead_letters: DeadLetters
     commands: Commands
     statements: Statements
+    erasures: Erasures
 
 
 def open_database(settings: Settings) -> Database:
@@ -68,6 +71,8 @@ def build_services(
 ) -> Services:
     """Build what routes, pages and commands ask. `scribe` states what administrators do; both programs give one."""
     database.auditor = None if scribe is None else Auditor(scribe)
+    commands = Commands(database, keys.command)
+    keepsake, retention = Keepsake(settings.erasures_path), timedelta(days=settings.retention_days)
     return Services(
         api_keys=ApiKeys(database),
         sites=Sites(database),
@@ -78,6 +83,7 @@ def build_services(
         punches=Punches(database),
         presence=PresenceIntervals(database),
         dead_letters=DeadLetters(database),
-        commands=Commands(database, keys.command),
+        commands=commands,
+        erasures=Erasures(database, scribe or Scribe(keys), keepsake, commands, retention),
         statements=Statements(database, scribe or Scribe(keys)),
     )

@@ -60,6 +60,10 @@ class Settings(BaseSettings):
     dead_letters_kept: int = Field(10_000, ge=1, description="Dead letters kept in all, then only counted.")
     inactivity_timeout_s: int = Field(600, ge=10, description="Silence after which a device counts as inactive.")
 
+    retention_days: int = Field(
+        730, ge=0, description="Days that ledger entries about a worker stay before an erasure takes them."
+    )
+
     @field_validator("broker")
     @classmethod
     def _broker_is_a_url(cls, value: str) -> str:
@@ -88,6 +92,11 @@ class Settings(BaseSettings):
     def database_path(self) -> Path:
         """The SQLite file."""
         return self.data / "collector.sqlite"
+
+    @property
+    def erasures_path(self) -> Path:
+        """What was erased, so that no restored backup brings it back: keep it with the newest backup, not in it."""
+        return self.data / "erasures.jsonl"
 
     @property
     def keys_path(self) -> Path:

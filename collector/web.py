@@ -19,6 +19,7 @@ from starlette.routing import compile_path
 
 import collector.commands.api
 import collector.devices.api
+import collector.erasure.api
 import collector.ingest.api
 import collector.people.api
 import collector.presence.api
@@ -66,6 +67,7 @@ def create_api(services: Services, health: Callable[[], Health]) -> FastAPI:
         collector.presence,
         collector.commands,
         collector.statements,
+        collector.erasure,
     ):
         v1.include_router(subject.api.router)
     v1.include_router(collector.ingest.api.router)

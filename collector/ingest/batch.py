@@ -17,6 +17,7 @@ from sqlmodel import Session
 from collector.database import insert_into
 from collector.devices.models import Device
 from collector.devices.reports import StatusUpdates
+from collector.erasure.tombs import bury_what_came_back
 from collector.errors import CollectorError, InDeclaredGap, KeyMismatch, RevokedDevice
 from collector.ingest.dead_letters import Bounds, DeadLetterBox
 from collector.ingest.message import Message
@@ -57,6 +58,7 @@ class Batch:
         self._reader = Reader(session)
         self._tips = Tips(session)
         self._ledger = Appender(session, seal_key)
+        self._first = self._ledger.tree_size
         self._staging = Staging(session, staged_per_device)
         self._contradictions: list[Equivocation] = []
         self._statuses = StatusUpdates()
@@ -109,6 +111,8 @@ class Batch:
                 failed.leaf_index,
             )
         self._tips.write()
+        if self._scribe is not None:
+            bury_what_came_back(self._session, self._scribe, self._first - 1)
         self._staging.write()
         self._statuses.write(self._session)
         self._dead.write(self._session)

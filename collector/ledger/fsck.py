@@ -10,13 +10,14 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from sqlmodel import Session, SQLModel, col, select
 
 from collector.database import Database
 from collector.devices.keys import key_for, parse_key
 from collector.devices.models import DeviceKey
+from collector.erasure.checking import Tombs
 from collector.errors import UnknownKind
 from collector.ledger.leaves import SALT_BYTES, leaf_hash, seal
 from collector.ledger.models import Chain, LedgerEntry
@@ -90,6 +91,7 @@ class _State:
     report: LedgerReport
     keys: dict[str, list[DeviceKey]]
     signers: list[StatementKey]
+    tombs: Tombs
     heads: dict[tuple[str, str], Head] = field(default_factory=dict)
 
 
@@ -102,15 +104,20 @@ def check_ledger(database: Database, seal_key: bytes) -> LedgerReport:
             keys.setdefault(key.device, []).append(key)
         stated = session.exec(select(CollectorKey).where(CollectorKey.purpose == "statement"))
         signers = [StatementKey(parse_key(one.key), one.first_seq) for one in stated]
-        state = _State(session, seal_key, report, keys, signers)
+        state = _State(session, seal_key, report, keys, signers, Tombs(session, _found))
         try:
             _compare("alembic_version", "", {"version_num": HEAD}, {"version_num": held_revision(session.connection())})
             for page in _pages(session):
                 _check_page(state, page)
             _check_chains(state)
+            state.tombs.finish()
         except _Found as found:
             report.difference = found.difference
     return report
+
+
+def _found(table: str, row: object, column: str, message: str) -> NoReturn:
+    raise _Found(table, row, column, message)
 
 
 def _pages(session: Session) -> Iterator[list[LedgerEntry]]:
@@ -131,6 +138,8 @@ def _check_page(state: _State, page: list[LedgerEntry]) -> None:
     expected: dict[type[SQLModel], dict[int, dict[str, Any]]] = {table: {} for table in TABLES}
     for entry in page:
         event = _check_entry(state, entry)
+        if event is None:
+            continue
         try:
             projected = project(event, entry.leaf_index, after_revocation=entry.after_revocation)
         except (InvalidBody, UnknownKind):
@@ -142,11 +151,14 @@ def _check_page(state: _State, page: list[LedgerEntry]) -> None:
         _check_rows(state, table, rows, low if low else -(2**62), high)
 
 
-def _check_entry(state: _State, entry: LedgerEntry) -> Event:
+def _check_entry(state: _State, entry: LedgerEntry) -> Event | None:
     place = entry.leaf_index
     if place != state.report.entries:
         message = f"the entry after {state.report.entries - 1} stands at {place}; places are contiguous from 0"
         raise _Found("ledger_entries", place, "leaf_index", message)
+    if entry.envelope == b"" and entry.salt == b"":
+        _check_tombstone(state, entry)
+        return None
     try:
         envelope = Envelope.decode(entry.envelope)
         event = parse_event(envelope.payload)
@@ -172,8 +184,24 @@ def _check_entry(state: _State, entry: LedgerEntry) -> Event:
         raise _Found("ledger_entries", place, "prev", f"{error.code}: {error}") from error
     if event.device == COLLECTOR:
         _go_on_behind_a_gap(state, event)
+        if event.kind == StatementKind.WORKER_ERASURE:
+            state.tombs.authorise(event)
     state.report.entries += 1
     return event
+
+
+def _check_tombstone(state: _State, entry: LedgerEntry) -> None:
+    """An erased entry: nothing to derive, but its seal, its place in the chain and its authorisation must stand."""
+    _check_seal(state, entry)
+    head = state.heads.get((entry.device, entry.chain))
+    expected = (-1, None) if head is None else (head.seq, head.hash)
+    if (entry.seq - 1, entry.prev) != expected:
+        raise _Found("ledger_entries", entry.leaf_index, "prev", "the tombstone does not continue its chain")
+    state.heads[entry.device, entry.chain] = Head(
+        entry.device, entry.chain, entry.seq, entry.hash, entry.boot, entry.mono_us
+    )
+    state.tombs.take(entry.leaf_index, entry.hash)
+    state.report.entries += 1
 
 
 def _go_on_behind_a_gap(state: _State, event: Event) -> None:
@@ -198,7 +226,11 @@ def _check_leaf(state: _State, entry: LedgerEntry, key_id: str) -> None:
         raise _Found("ledger_entries", place, "salt", f"a salt has {SALT_BYTES} bytes, this one {len(entry.salt)}")
     if entry.leaf_hash != leaf_hash(entry.salt, entry.envelope):
         raise _Found("ledger_entries", place, "leaf_hash", "it is not the hash of salt and envelope: one was changed")
-    revoked = entry.after_revocation
+    _check_seal(state, entry)
+
+
+def _check_seal(state: _State, entry: LedgerEntry) -> None:
+    place, key_id, revoked = entry.leaf_index, entry.key_id, entry.after_revocation
     wanted = seal(state.seal_key, place, entry.leaf_hash, entry.received_at, key_id, after_revocation=revoked)
     if not hmac.compare_digest(entry.seal, wanted):
         message = "the collector's seal does not fit: received_at, after_revocation, salt or the seal was changed"

@@ -125,7 +125,8 @@ class Statements:
                 rows: list[Any] = list(session.exec(query))
             for seq, envelope in rows:
                 after = seq
-                yield envelope
+                if envelope:  # an erased one is a hole
+                    yield envelope
             if len(rows) < PAGE:
                 return
 

@@ -24,7 +24,7 @@ from collector.schema import HEAD, prepare
 from collector.services import connect
 from collector.settings import load_settings
 from collector.sites.service import NewSite
-from zaigang.commands import collector_statements
+from zaigang.commands import collector_erasure, collector_statements
 from zaigang.commands.collector_opened import (
     ConfigOption,
     DataOption,
@@ -46,6 +46,7 @@ app.add_typer(site, name="site")
 app.add_typer(worker, name="worker")
 app.add_typer(apikey, name="apikey")
 collector_statements.add_to(app)
+collector_erasure.add_to(app)
 
 
 def _models_json(rows: Sequence[BaseModel], exclude: set[str] | None = None) -> None:
