@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 
 import structlog
 
-from evidence.command import SPOT_CHECK
+from evidence.command import ERASE_WORKER, SPOT_CHECK
 from evidence.events import (
     Ask,
     Check,
@@ -41,6 +41,7 @@ from kiosk.hearing import Hearing
 from kiosk.identity import FileKey
 from kiosk.journal import Journal
 from kiosk.operations import Enrolment, Operations
+from kiosk.ordered_erasure import OrderedErasure
 from kiosk.owed import Owed
 from kiosk.place import beacon_check, clock_check, gps_check, judged
 from kiosk.policy import PROFILES
@@ -144,6 +145,7 @@ class Kiosk:
             name_of=self._name_of, now_us=lambda: time.monotonic_ns() // 1000, answer=self.commands.answer
         )
         self.commands.handle(SPOT_CHECK, self._calls.order)
+        self.commands.handle(ERASE_WORKER, OrderedErasure(lambda: self.operations.erasures()))
         self.enclosure = Enclosure(
             GpioTamperLoop(loop, self._pins) if loop is not None else None,
             self.journal,

@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import delete, update
 from sqlmodel import Session, col, select
 
-from collector.commands.models import SentCommand
+from collector.commands.models import CommandAnswer, SentCommand
 from collector.commands.service import Commands
 from collector.database import Database
 from collector.devices.models import Device
@@ -149,9 +149,18 @@ class Erasures:
                 missing.setdefault(erasure, []).append(digest)
         for erasure, hashes in missing.items():
             self._keepsake.add(erasure, hashes)
+        self._empty_answered_orders()
         if back:
             log.critical("a restored backup had brought erased entries back; they are erased again", entries=back)
         return back
+
+    def _empty_answered_orders(self) -> None:
+        """An order to erase names the worker until the terminal has answered it, or nobody will any more."""
+        with self._database.write() as session:
+            answered = select(CommandAnswer.command).where(CommandAnswer.device == SentCommand.device)
+            over = (col(SentCommand.id).in_(answered)) | (col(SentCommand.expires) <= utc_now())
+            mine = update(core(SentCommand)).where(col(SentCommand.action) == ERASE_WORKER, over)
+            session.connection().execute(mine.values(body={}, envelope=b"", expires=SentCommand.issued))
 
     def tombstones(self) -> dict[int, str]:
         """Return the places that were erased: leaf index to erasure id."""

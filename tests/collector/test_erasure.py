@@ -175,6 +175,19 @@ def test_biometric_data_go_at_once_on_the_terminals_and_the_punches_stay(sworn: 
     assert command.command.body == {"worker": "E001", "scope": "face"} and whole(sworn)
 
 
+def test_an_order_that_was_answered_names_nobody_any_more(sworn: Bench, terminal: Terminal) -> None:
+    sworn.services.erasures.erase("E001", "biometric", "consent withdrawn")
+    (view,) = sworn.services.commands.page(ERASE_WORKER, None, None, 10)
+    sworn.services.erasures.settle()
+    assert len(sworn.services.commands.open()) == 1  # it waits for the terminal
+    same = {"command": view.command.id, "counter": view.command.counter, "action": ERASE_WORKER}
+    done = same | {"outcome": "done", "reason": "erased: gone", "result": {}}
+    sworn.offer(terminal, terminal.append("command.done", done))
+    sworn.services.erasures.settle()
+    (view,) = sworn.services.commands.page(ERASE_WORKER, None, None, 10)
+    assert view.command.body == {} and view.command.envelope == b"" and sworn.services.commands.open() == []
+
+
 def test_who_is_not_here_and_a_reason_that_names_somebody_are_refused(sworn: Bench) -> None:
     with pytest.raises(NotFound):
         sworn.services.erasures.erase("E999", "all", "asked for")
