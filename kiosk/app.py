@@ -25,6 +25,7 @@ from evidence.events import (
     SensorChangedBody,
     Verdict,
 )
+from evidence.keys import PublicKey
 from evidence.status import Part
 from kiosk.attendant import Attendant, Surroundings
 from kiosk.badge_codes import worker_of
@@ -133,7 +134,7 @@ class Kiosk:
         self._last = self.journal.last_stamp  # a step is seen although it happened while nothing ran here
         self._closing.callback(self.gallery.close)
         self._owed = Owed(self.gallery, self.journal)
-        self.uplink = Uplink(self.journal, settings, self.clock, on_command=self._receive_command)
+        self.uplink = Uplink(self.journal, settings, self.clock, on_command=self._receive_command, on_keys=self._trust)
         self.commands = CommandDesk(
             self.journal,
             site=settings.site,
@@ -252,6 +253,9 @@ class Kiosk:
             self._policy_applied = True
         except (JournalFailed, JournalFull) as error:
             log.error("policy_not_signed", reason=str(error))
+
+    def _trust(self, keys: Sequence[PublicKey]) -> None:
+        self.commands.trust(keys)
 
     def _receive_command(self, data: bytes) -> None:
         self.commands.receive(data)

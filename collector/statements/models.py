@@ -17,6 +17,7 @@ class CollectorKey(SQLModel, table=True):
     first_seq: int  # of the collector's chain, from which this key counts
     added_at: str
     retired_at: str | None = None
+    handover: bytes | None = None  # the document that the key before and this one have signed
 
 
 class OwnChain(SQLModel, table=True):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from collector.statements.rotation import rotate
 from zaigang.commands.collector_opened import ConfigOption, DataOption, JsonOption, opened, print_json, print_table
 
 gap = typer.Typer(no_args_is_help=True, help="Events that are missing for good.")
@@ -82,8 +84,29 @@ def audit(config: ConfigOption = None, data: DataOption = None, as_json: JsonOpt
             print_table(["time", "who", "action", "what", "columns"], rows)
 
 
+class RotatedKey(StrEnum):
+    """Which key; terminals pin these two."""
+
+    RECEIPT = "receipt"
+    COMMAND = "command"
+
+
+def rotate_key(
+    purpose: RotatedKey, config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False
+) -> None:
+    """Replace a key: the old one signs the new one in. Stop every collector first; copy the new file to each."""
+    with opened(config, data) as held:
+        new = rotate(held.database, held.keys, held.settings.keys_path, purpose.value)
+        if as_json:
+            print_json({purpose.value: new.public.text()})
+        else:
+            text = f"{purpose}: {new.public.text()}\nfingerprint {new.public.fingerprint}; terminals hear of it"
+            Console().print(text, highlight=False, soft_wrap=True)
+
+
 def add_to(app: typer.Typer) -> None:
     """Add these commands to `zaigang collector`."""
     app.add_typer(gap, name="gap")
     app.command("statements")(statements)
     app.command("audit")(audit)
+    app.command("rotate-key")(rotate_key)

@@ -23,6 +23,7 @@ def upgrade() -> None:
         sa.Column("first_seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("added_at", sa.String(), nullable=False),
         sa.Column("retired_at", sa.String(), nullable=True),
+        sa.Column("handover", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
     with op.batch_alter_table("collector_keys", schema=None) as batch_op:
