@@ -29,6 +29,8 @@ PUNCH_RECEIPT_TYPE = "application/vnd.zaigang.punch-receipt.v1"
 AUTHORISATION_TYPE = "application/vnd.zaigang.authorisation.v1+json"
 COMMAND_TYPE = "application/vnd.zaigang.command.v1+json"
 CLEARANCE_TYPE = "application/vnd.zaigang.clearance.v1+json"
+STATEMENT_TYPE = "application/vnd.zaigang.statement.v1+json"
+HANDOVER_TYPE = "application/vnd.zaigang.handover.v1+json"
 
 _TYPE = re.compile(r"[!#-\[\]-~]{1,128}")  # visible ASCII without quote and backslash: one way to write it
 _KEYID = re.compile(r"[0-9a-f]{64}")
