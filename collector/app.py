@@ -21,6 +21,8 @@ from collector.ledger.attesting import attesting
 from collector.rounds import Rounds
 from collector.services import build_services, open_database
 from collector.settings import Settings
+from collector.statements.rotation import Handovers, finish
+from collector.statements.scribe import Scribe
 from collector.web import create_api
 
 
@@ -29,19 +31,28 @@ class Collector:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.keys = load_or_create_keys(settings.keys_path)
         self.database = open_database(settings)
-        self.services = build_services(settings, self.database, self.keys)
+        if settings.keys_path.is_dir():
+            finish(self.database, settings.keys_path)
+        self.keys = load_or_create_keys(settings.keys_path)
+        scribe = Scribe(self.keys)
+        scribe.require_same_keys(self.database)
+        self.services = build_services(settings, self.database, self.keys, scribe)
+        self.services.erasures.settle()
         limits = Limits(
             settings.staged_per_device, Bounds(settings.dead_letters_per_source, settings.dead_letters_kept)
         )
-        intake = Intake(self.database, self.keys.receipt, self.keys.seal, limits)
+        intake = Intake(self.database, self.keys.receipt, self.keys.seal, limits, scribe=scribe)
         self.subscriber = Subscriber(settings, self._deliver)
         self.checkpointer = Rounds("checkpoints", settings.checkpoint_every_s, self.services.checkpoints.sign)
         self.rounds = [self.checkpointer, *attesting(settings, self.database)]
-        commands = self.services.commands
+        commands, handovers = self.services.commands, Handovers(self.database)
         self.pump = Pump(
-            intake, self.subscriber, settings.batch_messages, settings.batch_wait_ms / 1000, outbox=commands.due
+            intake,
+            self.subscriber,
+            settings.batch_messages,
+            settings.batch_wait_ms / 1000,
+            outbox=lambda: [*commands.due(), *handovers.due()],
         )
 
     def start(self) -> None:

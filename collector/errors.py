@@ -105,6 +105,12 @@ class RevokedDevice(IngestRefusal):
     code = "revoked_device"
 
 
+class InDeclaredGap(IngestRefusal):
+    """The event comes after an administrator gave its place up; it is kept here, and the chain has gone on."""
+
+    code = "in_declared_gap"
+
+
 class StagingFull(IngestRefusal):
     """Too many events of one device wait for a gap to close; the terminal keeps them and sends them again."""
 

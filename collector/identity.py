@@ -1,4 +1,4 @@
-"""The collector's own keys: receipt key, command key, and the secret that seals ledger rows; files of mode 0600."""
+"""The collector's own keys, one for each purpose, and the secrets that seal rows and sessions; files of mode 0600."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from collector.errors import SettingsError
 from evidence.errors import InvalidKey
-from evidence.keys import Ed25519Key
+from evidence.keys import Ed25519Key, PublicKey
 
 SECRET_BYTES = 32  # as strong as the MACs made with it
 
@@ -24,6 +24,13 @@ class CollectorKeys:
     seal: bytes  # MAC key over what the collector itself adds to a ledger row (received_at, flags, salt)
     session: bytes  # HMAC key of the console's session cookies
     checkpoint: Ed25519Key  # signs the ledger's checkpoints and nothing else
+    statement: Ed25519Key  # signs the collector's own events
+
+    def public(self) -> dict[str, PublicKey]:
+        """Return the public halves by purpose."""
+        signing = {"receipt": self.receipt, "command": self.command}
+        signing |= {"checkpoint": self.checkpoint, "statement": self.statement}
+        return {purpose: key.public for purpose, key in signing.items()}
 
 
 def load_or_create_keys(folder: Path) -> CollectorKeys:
@@ -36,6 +43,7 @@ def load_or_create_keys(folder: Path) -> CollectorKeys:
             seal=load_or_create(folder / "seal.key", _new_secret),
             session=load_or_create(folder / "session.key", _new_secret),
             checkpoint=Ed25519Key.from_pem(load_or_create(folder / "checkpoint.pem", _new_pem)),
+            statement=Ed25519Key.from_pem(load_or_create(folder / "statement.pem", _new_pem)),
         )
     except (OSError, InvalidKey) as error:
         raise SettingsError(f"the keys in {folder} cannot be used: {error}") from error

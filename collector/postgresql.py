@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+import psycopg
 from sqlalchemy import Engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlmodel import create_engine
@@ -20,6 +21,8 @@ from collector.errors import SettingsError
 WRITE_LOCK = int.from_bytes(hashlib.sha256(b"zaigang write lock").digest()[:8], "big", signed=True)
 POOL = 5  # connections each engine keeps; the API's threads read with at most POOL + OVERFLOW at once
 OVERFLOW = 10
+
+_HOLDING_ENVELOPES = ("ledger_entries", "staged_events", "equivocations", "dead_letters", "commands")
 
 _SESSION = (
     "SET lock_timeout = '15s'",  # a batch holds the lock for tens of milliseconds; then the pump tries again
@@ -49,6 +52,7 @@ class PostgresqlDatabase(Database):
             raise SettingsError(
                 "the database URL cannot be read; write postgresql://user:password@host/name"
             ) from error
+        self._conninfo = address.set(drivername="postgresql").render_as_string(hide_password=False)
         self.address = address.render_as_string(hide_password=True)
         super().__init__(writer=_engine(address, read_only=False), reader=_engine(address, read_only=True))
         try:
@@ -59,6 +63,12 @@ class PostgresqlDatabase(Database):
         except SettingsError:
             self.close()
             raise
+
+    def scrub(self) -> None:
+        """Have dead row versions removed. Archived WAL and base backups keep them until they are deleted."""
+        with psycopg.connect(self._conninfo, autocommit=True) as connection:
+            for table in _HOLDING_ENVELOPES:
+                connection.execute(f"VACUUM {table}")
 
     def _require_durable(self) -> None:
         """Refuse a server that forgets in a power cut: a receipt promises that it does not. Raises SettingsError."""

@@ -17,19 +17,21 @@ import collector.auth.models
 import collector.commands.models
 import collector.devices.join_models
 import collector.devices.models
+import collector.erasure.models
 import collector.ingest.models
 import collector.ledger.models
 import collector.people.models
 import collector.presence.models
 import collector.punches.models
-import collector.sites.models  # noqa: F401  the imports register the tables
+import collector.sites.models
+import collector.statements.models  # noqa: F401  the imports register the tables
 from collector.database import Database
 from collector.errors import SchemaTooNew, SchemaTooOld
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0002"  # the revision that this version of the program works with
+HEAD = "0004"  # the revision that this version of the program works with
 _VERSION_TABLE = "alembic_version"
 _BEFORE = "0.1"  # what a database from before Alembic has, marked by its table schema_version: revision 0001
 

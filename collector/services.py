@@ -12,6 +12,9 @@ from collector.devices.authority import load_or_create_authority
 from collector.devices.clearances import Clearances
 from collector.devices.joining import Joining, Reachable
 from collector.devices.service import Devices
+from collector.devices.statements import record_nothing
+from collector.erasure.keepsake import Keepsake
+from collector.erasure.service import Erasures
 from collector.errors import SettingsError
 from collector.identity import CollectorKeys
 from collector.ingest.dead_letters import DeadLetters
@@ -26,6 +29,9 @@ from collector.schema import prepare
 from collector.settings import Settings
 from collector.sites.service import Sites
 from collector.sqlite import SqliteDatabase
+from collector.statements.audit import Auditor
+from collector.statements.scribe import Scribe
+from collector.statements.service import Statements
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,8 @@ class Services:
     presence: PresenceIntervals
     dead_letters: DeadLetters
     commands: Commands
+    statements: Statements
+    erasures: Erasures
 
 
 def open_database(settings: Settings) -> Database:
@@ -65,14 +73,19 @@ def connect(settings: Settings) -> Database:
     return PostgresqlDatabase(settings.database.get_secret_value())
 
 
-def build_services(settings: Settings, database: Database, keys: CollectorKeys) -> Services:
-    """Build what routes, pages and commands ask. Raises SettingsError."""
+def build_services(
+    settings: Settings, database: Database, keys: CollectorKeys, scribe: Scribe | None = None
+) -> Services:
+    """Build what routes, pages and commands ask. `scribe` states what administrators do; both programs give one."""
     signer = log_signer(database, keys.checkpoint, settings.ledger_origin)
+    database.auditor = None if scribe is None else Auditor(scribe)
+    commands = Commands(database, keys.command)
+    keepsake, retention = Keepsake(settings.erasures_path), timedelta(days=settings.retention_days)
     return Services(
         api_keys=ApiKeys(database),
         sites=Sites(database),
         people=People(database, keys.command),
-        devices=Devices(database, timedelta(seconds=settings.inactivity_timeout_s)),
+        devices=Devices(database, timedelta(seconds=settings.inactivity_timeout_s), scribe or record_nothing),
         clearances=Clearances(database, keys.command),
         joining=Joining(
             database,
@@ -86,5 +99,7 @@ def build_services(settings: Settings, database: Database, keys: CollectorKeys) 
         punches=Punches(database),
         presence=PresenceIntervals(database),
         dead_letters=DeadLetters(database),
-        commands=Commands(database, keys.command),
+        commands=commands,
+        erasures=Erasures(database, scribe or Scribe(keys), keepsake, commands, retention),
+        statements=Statements(database, scribe or Scribe(keys)),
     )

@@ -102,6 +102,10 @@ class Settings(BaseSettings):
     anchor_every_s: float = Field(3600, ge=1, description="Seconds between time-stamps, while entries come.")
     inactivity_timeout_s: int = Field(600, ge=10, description="Silence after which a device counts as inactive.")
 
+    retention_days: int = Field(
+        730, ge=0, description="Days that ledger entries about a worker stay before an erasure takes them."
+    )
+
     @field_validator("broker")
     @classmethod
     def _broker_is_a_url(cls, value: str) -> str:
@@ -158,6 +162,11 @@ class Settings(BaseSettings):
     def keepsake_path(self) -> Path:
         """The file that remembers the last checkpoint."""
         return self.data / "last-checkpoint"
+
+    @property
+    def erasures_path(self) -> Path:
+        """What was erased, so that no restored backup brings it back: keep it with the newest backup, not in it."""
+        return self.data / "erasures.jsonl"
 
     @property
     def keys_path(self) -> Path:

@@ -10,6 +10,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+import structlog
 from sqlalchemy import Engine, event
 from sqlmodel import create_engine
 
@@ -19,6 +20,10 @@ BUSY_TIMEOUT_MS = 15_000  # a batch holds the write lock for tens of millisecond
 
 # A batch of 256 punches writes about 400 pages; SQLite's 1000 would copy the log back after every second or third one.
 CHECKPOINT_PAGES = 4000
+
+SCRUB_TRIES = 3  # each waits BUSY_TIMEOUT_MS for readers to end
+
+log = structlog.get_logger()
 
 
 class SqliteDatabase(Database):
@@ -31,6 +36,18 @@ class SqliteDatabase(Database):
         super().__init__(
             writer=_engine(path, "BEGIN IMMEDIATE", read_only=False), reader=_engine(path, "BEGIN", read_only=True)
         )
+
+    def scrub(self) -> None:
+        """Fold the write-ahead log into the file and cut it: it holds the pages as they were before."""
+        raw = self.writer.raw_connection()
+        try:
+            for _ in range(SCRUB_TRIES):
+                busy, *_ = raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                if not busy:
+                    return
+            log.warning("a reader keeps the write-ahead log; what was erased stays in it until the next checkpoint")
+        finally:
+            raw.close()
 
 
 def _engine(path: Path, begin: str, *, read_only: bool) -> Engine:

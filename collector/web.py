@@ -20,6 +20,7 @@ from starlette.routing import compile_path
 import collector.commands.api
 import collector.devices.api
 import collector.devices.join_api
+import collector.erasure.api
 import collector.ingest.api
 import collector.ledger.api
 import collector.ledger.tlog
@@ -27,11 +28,13 @@ import collector.people.api
 import collector.presence.api
 import collector.punches.api
 import collector.sites.api
+import collector.statements.api
 from collector.auth.api import may_read
 from collector.database import is_passing
 from collector.errors import CollectorError, NotFound
 from collector.healthz import Health
 from collector.services import Services
+from collector.statements.caller import NamesTheCaller
 
 log = structlog.get_logger()
 
@@ -57,6 +60,7 @@ def create_api(services: Services, health: Callable[[], Health]) -> FastAPI:
         strict_content_type=True,
     )
     app.state.services = services
+    app.add_middleware(NamesTheCaller)
     v1 = APIRouter(prefix=PREFIX)
     for subject in (
         collector.sites,
@@ -66,6 +70,8 @@ def create_api(services: Services, health: Callable[[], Health]) -> FastAPI:
         collector.presence,
         collector.commands,
         collector.ledger,
+        collector.statements,
+        collector.erasure,
     ):
         v1.include_router(subject.api.router)
     v1.include_router(collector.ingest.api.router)

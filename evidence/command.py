@@ -6,7 +6,7 @@ recorded command cannot be played again, and a lost one is not made up for behin
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, TypeAdapter, ValidationError
 
@@ -17,6 +17,7 @@ from evidence.events import Counter, Fact, Hex128, Name, Text, UtcTime, WorkerCo
 from evidence.keys import PublicKey, SigningKey
 
 SPOT_CHECK = "spot_check"
+ERASE_WORKER = "erase_worker"
 
 _utc_time: TypeAdapter[str] = TypeAdapter(UtcTime)
 
@@ -40,6 +41,13 @@ class SpotCheckOrder(Fact):
 
     worker: WorkerCode
     minutes: Annotated[int, Field(ge=1, le=60, strict=True)]
+
+
+class EraseWorkerOrder(Fact):
+    """Body of the action `erase_worker`: what lies on the terminal of this worker goes; `face`: the template alone."""
+
+    worker: WorkerCode
+    scope: Literal["face", "all"]
 
 
 def sign_command(command: Command, key: SigningKey) -> bytes:

@@ -33,6 +33,8 @@ JOIN_TYPE = "application/vnd.zaigang.join.v1+json"
 INQUIRY_TYPE = "application/vnd.zaigang.join-inquiry.v1+json"
 RENEWAL_TYPE = "application/vnd.zaigang.certificate-renewal.v1+json"
 JOIN_ANSWER_TYPE = "application/vnd.zaigang.join-answer.v1+json"
+STATEMENT_TYPE = "application/vnd.zaigang.statement.v1+json"
+HANDOVER_TYPE = "application/vnd.zaigang.handover.v1+json"
 
 _TYPE = re.compile(r"[!#-\[\]-~]{1,128}")  # visible ASCII without quote and backslash: one way to write it
 _KEYID = re.compile(r"[0-9a-f]{64}")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 
 import structlog
 
-from evidence.command import SPOT_CHECK
+from evidence.command import ERASE_WORKER, SPOT_CHECK
 from evidence.events import (
     Ask,
     Check,
@@ -25,6 +25,7 @@ from evidence.events import (
     SensorChangedBody,
     Verdict,
 )
+from evidence.keys import PublicKey
 from evidence.status import Part
 from kiosk.attendant import Attendant, Surroundings
 from kiosk.badge_codes import worker_of
@@ -42,6 +43,7 @@ from kiosk.health import clock_part, free_bytes, gather, state_of, troubles
 from kiosk.hearing import Hearing
 from kiosk.journal import Journal
 from kiosk.operations import Enrolment, Operations
+from kiosk.ordered_erasure import OrderedErasure
 from kiosk.owed import Owed
 from kiosk.place import beacon_check, clock_check, gps_check, judged
 from kiosk.policy import PROFILES
@@ -138,7 +140,7 @@ class Kiosk:
         self._last = self.journal.last_stamp  # a step is seen although it happened while nothing ran here
         self._closing.callback(self.gallery.close)
         self._owed = Owed(self.gallery, self.journal)
-        self.uplink = Uplink(self.journal, settings, self.clock, on_command=self._receive_command)
+        self.uplink = Uplink(self.journal, settings, self.clock, on_command=self._receive_command, on_keys=self._trust)
         self.commands = CommandDesk(
             self.journal,
             site=settings.site,
@@ -155,6 +157,7 @@ class Kiosk:
             forget_clip=self.clips.forget,
         )
         self.commands.handle(SPOT_CHECK, self._calls.order)
+        self.commands.handle(ERASE_WORKER, OrderedErasure(lambda: self.operations.erasures()))
         self.enclosure = Enclosure(
             GpioTamperLoop(loop, self._pins) if loop is not None else None,
             self.journal,
@@ -267,6 +270,9 @@ class Kiosk:
             self._policy_applied = True
         except (JournalFailed, JournalFull) as error:
             log.error("policy_not_signed", reason=str(error))
+
+    def _trust(self, keys: Sequence[PublicKey]) -> None:
+        self.commands.trust(keys)
 
     def _receive_command(self, data: bytes) -> None:
         self.commands.receive(data)

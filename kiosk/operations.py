@@ -120,19 +120,19 @@ class Operations:
 
     def erase(self, worker: str) -> dict[str, Any]:
         """Erase all that lies here of a worker. Raises an ErasureError or a GalleryError."""
-        return self._done(asdict(self._erasures().erase(worker)))
+        return self._done(asdict(self.erasures().erase(worker)))
 
     def withdraw(self, worker: str, scope: str) -> dict[str, Any]:
         """Take a consent back. Raises an ErasureError or a GalleryError."""
         if scope not in ("face", "transfer", "clip"):
             raise BadRequest("a consent has the scope face, transfer or clip")
-        return self._done(asdict(self._erasures().withdraw(worker, scope)))  # type: ignore[arg-type]  # just narrowed
+        return self._done(asdict(self.erasures().withdraw(worker, scope)))  # type: ignore[arg-type]  # just narrowed
 
     def agree(self, worker: str, scope: str, consent: Consent) -> dict[str, Any]:
         """Keep and sign a further consent. Raises an ErasureError or a GalleryError."""
         if scope not in ("transfer", "clip"):
             raise BadRequest("further consents are transfer and clip; a face is agreed to when it is enrolled")
-        desk = self._erasures()
+        desk = self.erasures()
         return self._done(asdict(desk.agree(worker, scope, consent.text_version, consent.language)))  # type: ignore[arg-type]  # just narrowed
 
     def release_clip(self, command: str, by: str, reason: str) -> dict[str, Any]:
@@ -166,7 +166,8 @@ class Operations:
             "confirmed": self.attendant.rate.confirmed,
         }
 
-    def _erasures(self) -> ErasureDesk:
+    def erasures(self) -> ErasureDesk:
+        """Return the desk that erases."""
         now = lambda: self.clock.stamp().time  # noqa: E731
         return ErasureDesk(self.gallery, self.owed, now, self.settings.language, self.clips, self.forget)
 

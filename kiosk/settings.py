@@ -33,6 +33,7 @@ from evidence.events import Name, WorkerCode
 from evidence.keys import PublicKey
 from kiosk.breaks import parse_break
 from kiosk.errors import SettingsError
+from kiosk.pinned_keys import believed_keys
 from kiosk.verify.embedder_choice import EmbedderChoice
 from kiosk.verify.model_limits import DLIB, MODEL_LIMITS, SFACE
 
@@ -301,8 +302,18 @@ class KioskSettings(BaseSettings):
 
     @property
     def pinned_keys(self) -> tuple[PublicKey, ...]:
-        """The collector's keys."""
+        """The collector's keys that count now."""
+        return believed_keys(self.provisioned_keys, self.handovers_file)
+
+    @property
+    def provisioned_keys(self) -> tuple[PublicKey, ...]:
+        """The collector's keys as they were when this terminal was set up."""
         return tuple(PublicKey.parse(text) for text in self.collector_keys)
+
+    @property
+    def handovers_file(self) -> Path:
+        """Where the collector's words about its later keys lie."""
+        return self.data_dir / "handovers.dsse"
 
     @property
     def title(self) -> str:

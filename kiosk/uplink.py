@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -25,6 +25,7 @@ from kiosk.clock import Clock
 from kiosk.errors import JournalError, UplinkError
 from kiosk.flow import Backoff, Window
 from kiosk.journal import Journal
+from kiosk.pinned_keys import take_handovers
 from kiosk.settings import KioskSettings
 
 TURN_S = 1.0  # keep-alive and resending are looked at this often when nothing else happens
@@ -48,6 +49,7 @@ class Uplink:
         window: Window | None = None,
         keepalive_s: int = 15,
         on_command: Callable[[bytes], None] | None = None,
+        on_keys: Callable[[Sequence[PublicKey]], None] | None = None,
     ) -> None:
         """`on_command` takes what comes on the command topic, on the uplink's thread: it returns soon."""
         self.counts: Counter[str] = Counter()  # connected, published, receipts, receipts_refused, errors, …
@@ -64,6 +66,7 @@ class Uplink:
             settings.broker_key,
         )
         self._on_command = on_command
+        self._on_keys = on_keys
         self._stopping = threading.Event()
         self._online = False
         self._offline_because = "offline: not connected yet"
@@ -192,6 +195,8 @@ class Uplink:
         if topic != self._topic(Leaf.RECEIPT):
             return
         try:
+            if self._take_handovers(payload):
+                return
             receipt = self._journal.release(payload, self._key_for(payload))
         except EvidenceError:  # counted, logged and shown by the journal; nothing was let go
             self.counts["receipts_refused"] += 1
@@ -204,6 +209,18 @@ class Uplink:
             self.counts["receipts"] += 1
             self._window.receipted(receipt.upto, time.monotonic())
             self._backoff.reset()
+
+    def _take_handovers(self, payload: bytes) -> bool:
+        """Believe the collector's next keys, where the message is about them. Raises an EvidenceError or OSError."""
+        settings = self._settings
+        counting = take_handovers(settings.provisioned_keys, settings.handovers_file, payload)
+        if counting is None:
+            return False
+        self._keys = {key.id: key for key in counting}
+        if self._on_keys is not None:
+            self._on_keys(counting)
+        self.counts["handovers"] += 1
+        return True
 
     def _key_for(self, payload: bytes) -> PublicKey:
         """Return the pinned key that the envelope names; any of them where it names none, so that it is refused."""

@@ -8,18 +8,22 @@ from typing import Annotated, Any
 
 import structlog
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import func
 from sqlmodel import Session, col, select, update
 
 from collector.database import Database
 from collector.devices.live import DeviceState, Facts, Trouble, state_of, troubles
 from collector.devices.models import Device, DeviceKey, DeviceStatus
+from collector.devices.statements import Statements, record_nothing
 from collector.errors import Conflict, Invalid, NotFound
-from collector.ledger.models import Chain, ChainState
+from collector.ledger.models import Chain, ChainState, LedgerEntry
 from collector.sites.models import Site
+from collector.statements.actor import acting
 from collector.timestamps import utc_now
 from evidence.errors import InvalidKey
 from evidence.events import Name
 from evidence.keys import PublicKey
+from evidence.statements import COLLECTOR
 
 log = structlog.get_logger()
 
@@ -61,13 +65,18 @@ class DeviceView:
 class Devices:
     """The terminals of one collector."""
 
-    def __init__(self, database: Database, inactivity_timeout: timedelta) -> None:
+    def __init__(
+        self, database: Database, inactivity_timeout: timedelta, statements: Statements = record_nothing
+    ) -> None:
         self._database = database
+        self._state = statements
         self._inactivity_timeout = inactivity_timeout
 
     def add(self, new: NewDevice) -> Device:
         """Register a device with its key. Raises Conflict, NotFound for its site, Invalid for its key."""
         key = _parse(new.key)
+        if new.name == COLLECTOR:
+            raise Invalid(f"{COLLECTOR} is the collector's own name in the ledger; a terminal has another")
         with self._database.write() as session:
             if session.get(Site, new.site) is None:
                 raise NotFound(f"there is no site {new.site}; add it first")
@@ -81,6 +90,9 @@ class Devices:
             session.add(device)
             session.flush()
             session.add(DeviceKey(device=new.name, key=key.text(), key_id=key.id, added_at=now))
+            self._state(
+                session, "device.approved", {"device": new.name, "chain": None, "key": key.text(), "by": acting()}
+            )
         log.info("device registered", device=new.name, key=key.fingerprint)
         return device
 
@@ -91,6 +103,8 @@ class Devices:
             if device.revoked_at is not None:
                 raise Conflict(f"{name} was revoked at {device.revoked_at}")
             device.revoked_at = utc_now()
+            size = session.exec(select(func.coalesce(func.max(LedgerEntry.leaf_index) + 1, 0))).one()
+            self._state(session, "device.revoked", {"device": name, "from_index": size, "by": acting()})
         log.warning("device revoked", device=name)
         return device
 
@@ -108,6 +122,8 @@ class Devices:
                 raise NotFound(f"no chain of {name} waits for approval")
             opened = update(Chain).where(col(Chain.device) == name, col(Chain.chain).in_(chains))
             session.exec(opened.values(state=ChainState.OPEN, approved_by=by))
+            for one in chains:
+                self._state(session, "device.approved", {"device": name, "chain": one, "by": by})
         log.warning("chains approved", device=name, chains=chains, by=by)
         return chains
 

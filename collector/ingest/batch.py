@@ -6,6 +6,7 @@ A body that cannot be read enters all the same; only its projection becomes a de
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
 
@@ -17,7 +18,8 @@ from collector.database import insert_into
 from collector.devices.keys import rotate
 from collector.devices.models import Device
 from collector.devices.reports import StatusUpdates
-from collector.errors import CollectorError, KeyMismatch, RevokedDevice
+from collector.erasure.tombs import bury_what_came_back
+from collector.errors import CollectorError, InDeclaredGap, KeyMismatch, RevokedDevice
 from collector.ingest.dead_letters import Bounds, DeadLetterBox
 from collector.ingest.message import Message
 from collector.ingest.models import Equivocation, StagedEvent
@@ -26,10 +28,12 @@ from collector.ingest.staging import Staging
 from collector.ingest.tips import Tip, Tips
 from collector.ledger.appending import Appender
 from collector.ledger.models import ChainState
+from collector.statements.scribe import Scribe
 from evidence.chain import Head, follow, same_place
 from evidence.envelope import Envelope
 from evidence.errors import BrokenLink, EvidenceError, Fork, MonotonicRegression, Replay, UnknownKey
 from evidence.events import DeviceEnrolledBody, parse_body, parse_event
+from evidence.statements import StatementKind
 from evidence.topics import Leaf, Topic
 
 log = structlog.get_logger()
@@ -47,11 +51,15 @@ _Out = TypeVar("_Out")
 class Batch:
     """Messages on their way into the ledger within one write transaction."""
 
-    def __init__(self, session: Session, seal_key: bytes, staged_per_device: int, bounds: Bounds) -> None:
+    def __init__(
+        self, session: Session, seal_key: bytes, staged_per_device: int, bounds: Bounds, scribe: Scribe | None = None
+    ) -> None:
         self._session = session
+        self._scribe = scribe
         self._reader = Reader(session)
         self._tips = Tips(session)
         self._ledger = Appender(session, seal_key)
+        self._first = self._ledger.tree_size
         self._staging = Staging(session, staged_per_device)
         self._contradictions: list[Equivocation] = []
         self._statuses = StatusUpdates()
@@ -90,6 +98,8 @@ class Batch:
     def write(self) -> None:
         """Write everything that the messages came to."""
         self._session.flush()
+        for contradiction in self._contradictions:
+            self._write_contradiction(contradiction)
         for failed in self._ledger.write():
             topic = str(Topic(failed.event.site, failed.event.device, Leaf.EVENT))
             self._dead.add(
@@ -102,8 +112,8 @@ class Batch:
                 failed.leaf_index,
             )
         self._tips.write()
-        for contradiction in self._contradictions:
-            self._write_contradiction(contradiction)
+        if self._scribe is not None:
+            bury_what_came_back(self._session, self._scribe, self._first - 1)
         self._staging.write()
         self._statuses.write(self._session)
         self._dead.write(self._session)
@@ -210,7 +220,11 @@ class Batch:
     def _compare(self, offered: Offered, tip: Tip) -> None:
         """A second event at a taken place: a replay is answered with a receipt again, a fork freezes the chain."""
         event = offered.event
-        held_hash = self._tips.admitted_hash(tip, event.seq)
+        try:
+            held_hash = self._tips.admitted_hash(tip, event.seq)
+        except InDeclaredGap:
+            self.answer_to[event.device, event.chain] = event.site  # the terminal may let it go
+            raise
         try:
             same_place(event.seq, held_hash, offered.hash)
         except Replay:
@@ -285,10 +299,18 @@ class Batch:
         done = self._session.connection().execute(keep, row)
         if done.rowcount:
             log.critical("equivocation", device=found.device, chain=found.chain, seq=found.seq, code=found.code)
+            if self._scribe is not None:
+                self._scribe.append(self._session, self._ledger, StatementKind.EQUIVOCATION_FOUND, _statement(found))
         device = self._session.get(Device, found.device)
         if device is not None and device.flagged_at is None:
             device.flagged_at = found.received_at
             self._session.add(device)
+
+
+def _statement(found: Equivocation) -> dict[str, object]:
+    same = found.model_dump(include={"device", "chain", "seq", "code"})
+    digest = hashlib.sha256(found.envelope).hexdigest()
+    return same | {"held": found.held_hash, "offered": found.offered_hash, "envelope_sha256": digest}
 
 
 def _is_after(device: Device, received_at: str) -> bool:

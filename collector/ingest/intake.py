@@ -14,6 +14,7 @@ from collector.database import Database
 from collector.ingest.batch import Batch
 from collector.ingest.dead_letters import Bounds, DeadLetterBox
 from collector.ingest.message import Answer, Message
+from collector.statements.scribe import Scribe
 from collector.timestamps import utc_now
 from evidence.chain import Head
 from evidence.keys import SigningKey
@@ -39,12 +40,14 @@ class Intake:
         seal_key: bytes,
         limits: Limits | None = None,
         now: Callable[[], str] = utc_now,
+        scribe: Scribe | None = None,
     ) -> None:
         self._database = database
         self._receipt_key = receipt_key
         self._seal_key = seal_key
         self._limits = limits or Limits()
         self._now = now
+        self._scribe = scribe
 
     def admit(self, messages: Sequence[Message]) -> list[Answer]:
         """Take the messages in one transaction; return the receipts that are due. Raises SQLAlchemyError."""
@@ -74,7 +77,7 @@ class Intake:
             box.write(session)
 
     def _batch(self, session: Session) -> Batch:
-        return Batch(session, self._seal_key, self._limits.staged_per_device, self._limits.dead_letters)
+        return Batch(session, self._seal_key, self._limits.staged_per_device, self._limits.dead_letters, self._scribe)
 
     def _answers(self, batch: Batch) -> list[Answer]:
         answers = []

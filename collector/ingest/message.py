@@ -24,3 +24,4 @@ class Answer:
 
     topic: str
     payload: bytes
+    retain: bool = False  # the broker keeps it for a terminal that is away

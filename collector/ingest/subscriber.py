@@ -86,7 +86,7 @@ class Subscriber:
 
     def publish(self, answer: Answer) -> None:
         """Send a receipt; paho keeps it while the connection is away."""
-        self._client.publish(answer.topic, answer.payload, qos=1)
+        self._client.publish(answer.topic, answer.payload, qos=1, retain=answer.retain)
 
     def _run(self) -> None:
         while not self._stopping.is_set():

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
+from collector.errors import InDeclaredGap
 from collector.ledger.models import Chain, ChainState, LedgerEntry
 from evidence.chain import Head
 
@@ -67,11 +68,13 @@ class Tips:
         return tip
 
     def admitted_hash(self, tip: Tip, seq: int) -> str:
-        """Return the hash of the event that the ledger holds at a seq up to the head."""
+        """Return the hash of the event that the ledger holds at a seq up to the head. Raises InDeclaredGap."""
         held = tip.hashes.get(seq)
         if held is None:
             place = (LedgerEntry.device == tip.row.device, LedgerEntry.chain == tip.row.chain, LedgerEntry.seq == seq)
-            held = self._session.exec(select(LedgerEntry.hash).where(*place)).one()
+            held = self._session.exec(select(LedgerEntry.hash).where(*place)).first()
+            if held is None:
+                raise InDeclaredGap(f"seq {seq} of {tip.row.device} was given up by a declared gap; it is kept here")
         return held
 
     def write(self) -> None:

@@ -17,20 +17,33 @@ from cryptography import x509
 from sqlmodel import Session, SQLModel, col, select
 
 from collector.database import Database
-from collector.devices.keys import key_for
+from collector.devices.keys import key_for, parse_key
 from collector.devices.models import DeviceKey
+from collector.erasure.checking import Tombs
 from collector.errors import UnknownKind
 from collector.ledger.fsck_tree import TreeCheck
 from collector.ledger.leaves import SALT_BYTES, leaf_data, leaf_hash, seal
 from collector.ledger.models import Chain, LedgerEntry
 from collector.ledger.projection import TABLES, project
 from collector.schema import HEAD, held_revision
+from collector.statements.gaps import bridged
+from collector.statements.models import CollectorKey, OwnChain
+from evidence import merkle
 from evidence.chain import Head, follow
-from evidence.envelope import Envelope
+from evidence.envelope import STATEMENT_TYPE, Envelope
 from evidence.errors import EvidenceError, InvalidBody
 from evidence.events import Event, parse_event
 from evidence.note import VerifierKey
 from evidence.rotation import verify_event
+from evidence.statements import (
+    COLLECTOR,
+    GapDeclaredBody,
+    StatementKey,
+    StatementKind,
+    continue_statements,
+    parse_statement,
+    statement_key,
+)
 
 PAGE = 1000  # entries in memory at once: about 2 MB
 
@@ -94,6 +107,8 @@ class _State:
     report: LedgerReport
     keys: dict[str, list[DeviceKey]]
     tree: TreeCheck
+    signers: list[StatementKey]
+    tombs: Tombs
     heads: dict[tuple[str, str], Head] = field(default_factory=dict)
 
 
@@ -119,13 +134,16 @@ def check_ledger(
         except _Found as found:
             report.difference = found.difference
             return report
-        state = _State(session, seal_key, report, keys, tree)
+        stated = session.exec(select(CollectorKey).where(CollectorKey.purpose == "statement"))
+        signers = [StatementKey(parse_key(one.key), one.first_seq) for one in stated]
+        state = _State(session, seal_key, report, keys, tree, signers, Tombs(session, _found))
         try:
             _compare("alembic_version", "", {"version_num": HEAD}, {"version_num": held_revision(session.connection())})
             for page in _pages(session):
                 _check_page(state, page)
             state.tree.finish()
             _check_chains(state)
+            state.tombs.finish()
         except _Found as found:
             report.difference = found.difference
         for name in ("tiles", "checkpoints", "cosignatures", "anchors", "anchors_not_run"):
@@ -155,6 +173,8 @@ def _check_page(state: _State, page: list[LedgerEntry]) -> None:
     expected: dict[type[SQLModel], dict[int, dict[str, Any]]] = {table: {} for table in TABLES}
     for entry in page:
         event = _check_entry(state, entry)
+        if event is None:
+            continue
         try:
             projected = project(event, entry.leaf_index, after_revocation=entry.after_revocation)
         except (InvalidBody, UnknownKind):
@@ -166,11 +186,15 @@ def _check_page(state: _State, page: list[LedgerEntry]) -> None:
         _check_rows(state, table, rows, low if low else -(2**62), high)
 
 
-def _check_entry(state: _State, entry: LedgerEntry) -> Event:
+def _check_entry(state: _State, entry: LedgerEntry) -> Event | None:
     place = entry.leaf_index
     if place != state.report.entries:
         message = f"the entry after {state.report.entries - 1} stands at {place}; places are contiguous from 0"
         raise _Found("ledger_entries", place, "leaf_index", message)
+    if entry.envelope == b"" and entry.salt == b"":
+        _check_tombstone(state, entry)
+        state.tree.feed(entry.leaf_hash)
+        return None
     try:
         envelope = Envelope.decode(entry.envelope)
         event = parse_event(envelope.payload)
@@ -178,20 +202,54 @@ def _check_entry(state: _State, entry: LedgerEntry) -> Event:
         raise _Found("ledger_entries", place, "envelope", f"{error.code}: {error}") from error
     _compare("ledger_entries", place, _derived(event, envelope), entry.model_dump())
     try:
-        key = key_for(state.keys.get(event.device, ()), event.chain, event.seq)
-        verify_event(envelope, event, key)
+        if event.device == COLLECTOR:
+            key = statement_key(state.signers, event.seq)
+            envelope.verify(key, STATEMENT_TYPE)
+        else:
+            key = key_for(state.keys.get(event.device, ()), event.chain, event.seq)
+            verify_event(envelope, event, key)
     except EvidenceError as error:
         raise _Found("ledger_entries", place, "envelope", f"{error.code}: {error}") from error
     _check_leaf(state, entry, key.id)
     try:
-        state.heads[event.device, event.chain] = follow(
+        go_on = continue_statements if event.device == COLLECTOR else follow
+        state.heads[event.device, event.chain] = go_on(
             state.heads.get((event.device, event.chain)), event, envelope.hash
         )
     except EvidenceError as error:
         raise _Found("ledger_entries", place, "prev", f"{error.code}: {error}") from error
     state.tree.feed(entry.leaf_hash)
+    if event.device == COLLECTOR:
+        _go_on_behind_a_gap(state, event)
+        if event.kind == StatementKind.WORKER_ERASURE:
+            state.tombs.authorise(event)
     state.report.entries += 1
     return event
+
+
+def _check_tombstone(state: _State, entry: LedgerEntry) -> None:
+    """An erased entry: nothing to derive, but its seal, its place in the chain and its authorisation must stand."""
+    if entry.leaf_hash != merkle.leaf_hash(entry.leaf_data):
+        raise _Found("ledger_entries", entry.leaf_index, "leaf_data", "the leaf hash is not the hash of it")
+    _check_seal(state, entry)
+    head = state.heads.get((entry.device, entry.chain))
+    expected = (-1, None) if head is None else (head.seq, head.hash)
+    if (entry.seq - 1, entry.prev) != expected:
+        raise _Found("ledger_entries", entry.leaf_index, "prev", "the tombstone does not continue its chain")
+    state.heads[entry.device, entry.chain] = Head(
+        entry.device, entry.chain, entry.seq, entry.hash, entry.boot, entry.mono_us
+    )
+    state.tombs.take(entry.leaf_index, entry.hash)
+    state.report.entries += 1
+
+
+def _go_on_behind_a_gap(state: _State, event: Event) -> None:
+    body = parse_statement(event) if event.kind == StatementKind.GAP_DECLARED else None
+    if isinstance(body, GapDeclaredBody):
+        head = state.heads.get((body.device, body.chain))
+        if head is None or head.seq + 1 != body.first:
+            raise _Found("declared_gaps", event.seq, "first", "the gap does not begin behind its chain's head")
+        state.heads[body.device, body.chain] = bridged(head, body.last, body.next_prev)
 
 
 def _derived(event: Event, envelope: Envelope) -> dict[str, Any]:
@@ -209,7 +267,11 @@ def _check_leaf(state: _State, entry: LedgerEntry, key_id: str) -> None:
         raise _Found("ledger_entries", place, "leaf_data", "it is not the hash of salt and envelope: one was changed")
     if entry.leaf_hash != leaf_hash(entry.salt, entry.envelope):
         raise _Found("ledger_entries", place, "leaf_hash", "it is not the hash of salt and envelope: one was changed")
-    revoked = entry.after_revocation
+    _check_seal(state, entry)
+
+
+def _check_seal(state: _State, entry: LedgerEntry) -> None:
+    place, key_id, revoked = entry.leaf_index, entry.key_id, entry.after_revocation
     wanted = seal(state.seal_key, place, entry.leaf_hash, entry.received_at, key_id, after_revocation=revoked)
     if not hmac.compare_digest(entry.seal, wanted):
         message = "the collector's seal does not fit: received_at, after_revocation, salt or the seal was changed"
@@ -240,6 +302,12 @@ def _check_chains(state: _State) -> None:
         }
         _compare("chains", f"{chain.device}/{chain.chain}", derived, chain.model_dump())
         state.report.chains += 1
+    for own in state.session.exec(select(OwnChain)):
+        head = state.heads.pop((COLLECTOR, own.chain), None)
+        derived = (
+            {"head_seq": None, "head_hash": None} if head is None else {"head_seq": head.seq, "head_hash": head.hash}
+        )
+        _compare("own_chain", own.chain, derived, own.model_dump())
     for device, chain_id in state.heads:
         raise _Found("chains", f"{device}/{chain_id}", "chain", "the ledger holds entries of it, the row is missing")
 

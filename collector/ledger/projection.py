@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from sqlmodel import SQLModel
+
 from collector.commands.models import CommandAnswer
 from collector.commands.projection import answer_row
 from collector.errors import UnknownKind
@@ -14,6 +16,8 @@ from collector.presence.models import PresenceInterval
 from collector.presence.projection import presence_row
 from collector.punches.models import Punch
 from collector.punches.projection import punch_row
+from collector.statements.models import AuditEntry, DeclaredGap
+from collector.statements.projection import statement_row
 from evidence.events import (
     CommandDoneBody,
     Event,
@@ -23,8 +27,9 @@ from evidence.events import (
     WorkerEnrolledBody,
     parse_body,
 )
+from evidence.statements import COLLECTOR
 
-TABLES = (Punch, Enrolment, CommandAnswer, PresenceInterval)
+TABLES: tuple[Any, ...] = (Punch, Enrolment, CommandAnswer, PresenceInterval, AuditEntry, DeclaredGap)
 _KNOWN = frozenset(Kind)
 
 
@@ -32,12 +37,15 @@ _KNOWN = frozenset(Kind)
 class Projected:
     """One derived row."""
 
-    table: type[Punch] | type[Enrolment] | type[CommandAnswer] | type[PresenceInterval]
+    table: type[SQLModel]
     row: dict[str, Any]
 
 
 def project(event: Event, leaf_index: int, *, after_revocation: bool) -> Projected | None:
     """Derive the row of an event; None for kinds that have none. Raises UnknownKind or evidence's InvalidBody."""
+    if event.device == COLLECTOR:
+        stated = statement_row(event, leaf_index)
+        return None if stated is None else Projected(stated[0], {k: _kept(v) for k, v in stated[1].items()})
     if event.kind not in _KNOWN:
         raise UnknownKind(f"this version does not know the kind {event.kind}; the event is kept and passed on")
     projected = _project(event, leaf_index, after_revocation=after_revocation)

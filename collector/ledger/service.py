@@ -61,7 +61,8 @@ class Ledger:
                 rows = list(session.exec(query))
             for seq, envelope in rows:
                 after = seq
-                yield envelope
+                if envelope:  # an erased one is a hole
+                    yield envelope
             if len(rows) < PAGE:
                 return
 

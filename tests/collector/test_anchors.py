@@ -144,8 +144,8 @@ def test_answers_that_are_no_time_stamp_are_refused(
             Anchors(bench.database, other.url, load_roots(authority.ca)).anchor()
         first = Anchors(bench.database, other.url, load_roots(other.ca)).anchor()
         assert first is not None
-        signed(bench, terminal)
-        other.garbage = first.token  # an old answer again: the nonce is another
+        edit(bench, "DELETE FROM anchors")
+        other.garbage = first.token  # an old answer to the same question: the nonce is another
         with pytest.raises(AnchorRefused):
             Anchors(bench.database, other.url, load_roots(other.ca)).anchor()
     finally:
@@ -153,7 +153,7 @@ def test_answers_that_are_no_time_stamp_are_refused(
     authority.stop()
     with pytest.raises(AnchorRefused, match="does not answer"):
         stamping.anchor()
-    assert [one.authority for one in kept(bench)] == [other.url]
+    assert kept(bench) == []
 
 
 def test_the_settings_say_what_belongs_together(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from witness.app import create_app
 from witness.errors import WitnessSettingsError
 from witness.keyfile import load_or_create
 from witness.memory import Memory
+from witness.request import AddCheckpoint
 from witness.witness import KnownLog, Witness
 
 ORIGIN = "example.com/ledger"
@@ -125,8 +127,15 @@ def test_what_cannot_be_read_is_a_bad_request(client: TestClient, data: bytes) -
     assert post(client, data).status_code == 400
 
 
-def test_of_two_at_once_one_is_cosigned(witness: Witness) -> None:
+def test_of_two_at_once_one_is_cosigned(witness: Witness, monkeypatch: pytest.MonkeyPatch) -> None:
     """The race of tlog-witness: a smaller checkpoint must not come after a larger one."""
+    check = Witness._check_growth
+
+    def slowly(self: Witness, asked: AddCheckpoint) -> None:
+        check(self, asked)
+        time.sleep(0.05)  # time enough for the others to look at the same state
+
+    monkeypatch.setattr(Witness, "_check_growth", slowly)
     with TestClient(create_app(witness)) as client:
         post(client, body(0, note(5)))
         answers: list[int] = []

@@ -4,36 +4,39 @@ from __future__ import annotations
 
 import base64
 import getpass
-import json
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from collector.auth.service import Scope
-from collector.database import Database
 from collector.devices.service import DeviceView, NewDevice
-from collector.errors import CollectorError
-from collector.identity import CollectorKeys, load_or_create_keys
+from collector.identity import load_or_create_keys
 from collector.ledger.anchors import load_roots
 from collector.ledger.fsck import check_ledger
 from collector.ledger.keepsake import read_keepsake
 from collector.logs import configure as configure_logs
 from collector.people.service import NewWorker
 from collector.schema import HEAD, prepare
-from collector.services import Services, build_services, connect, open_database
-from collector.settings import Settings, load_settings
+from collector.services import connect
+from collector.settings import load_settings
 from collector.sites.service import NewSite
-from zaigang.commands import collector_ledger
+from zaigang.commands import collector_erasure, collector_ledger, collector_statements
+from zaigang.commands.collector_opened import (
+    ConfigOption,
+    DataOption,
+    JsonOption,
+)
+from zaigang.commands.collector_opened import fail as _fail
+from zaigang.commands.collector_opened import opened as _opened
+from zaigang.commands.collector_opened import plain_errors as _plain_errors
+from zaigang.commands.collector_opened import print_json as _print_json
+from zaigang.commands.collector_opened import print_table as _table
 
 app = typer.Typer(no_args_is_help=True, help="The centre: keeps what terminals signed and answers HR.")
 device = typer.Typer(no_args_is_help=True, help="Terminals.")
@@ -44,61 +47,8 @@ app.add_typer(device, name="device")
 app.add_typer(site, name="site")
 app.add_typer(worker, name="worker")
 app.add_typer(apikey, name="apikey")
-
-ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings file (TOML).")]
-DataOption = Annotated[Path | None, typer.Option("--data", help="Folder of the database and the keys.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-
-@dataclass(frozen=True)
-class Opened:
-    """What a command works on; a running collector on the same folder goes on meanwhile."""
-
-    settings: Settings
-    keys: CollectorKeys
-    database: Database
-    services: Services
-
-
-@contextmanager
-def _opened(config: Path | None, data: Path | None) -> Iterator[Opened]:
-    configure_logs()
-    with _plain_errors():
-        settings = load_settings(config, data=data)
-        keys = load_or_create_keys(settings.keys_path)
-        database = open_database(settings)
-        try:
-            yield Opened(settings, keys, database, build_services(settings, database, keys))
-        finally:
-            database.close()
-
-
-@contextmanager
-def _plain_errors() -> Iterator[None]:
-    try:
-        yield
-    except CollectorError as error:
-        _fail(str(error))
-    except ValidationError as error:
-        _fail("; ".join(f"{'.'.join(map(str, one['loc'])) or 'input'}: {one['msg']}" for one in error.errors()))
-
-
-def _fail(message: str) -> None:
-    Console(stderr=True).print(f"[red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
-    raise typer.Exit(1)
-
-
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str | int | None]]) -> None:
-    table = Table(*columns, box=None, header_style="bold")
-    for row in rows:
-        table.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
-    # In a pipe there is no width to keep to, and a cell cut in two is of no use to the next program.
-    console = Console() if sys.stdout.isatty() else Console(width=10_000)
-    console.print(table)
+collector_statements.add_to(app)
+collector_erasure.add_to(app)
 
 
 def _models_json(rows: Sequence[BaseModel], exclude: set[str] | None = None) -> None:
@@ -137,7 +87,7 @@ def keys(config: ConfigOption = None, data: DataOption = None, as_json: JsonOpti
     """Print the collector's public keys, which terminals pin."""
     with _plain_errors():
         held = load_or_create_keys(load_settings(config, data=data).keys_path)
-    public = {"receipt": held.receipt.public, "command": held.command.public, "checkpoint": held.checkpoint.public}
+    public = held.public()
     if as_json:
         _print_json({name: key.text() for name, key in public.items()})
         return

@@ -11,7 +11,11 @@ import typer
 from rich.console import Console
 
 from collector.devices.broker_config import Listener, write_broker_config
-from zaigang.commands.collector import ConfigOption, DataOption, JsonOption, _opened, _print_json, _table, app, device
+from zaigang.commands.collector import app, device
+from zaigang.commands.collector_opened import ConfigOption, DataOption, JsonOption
+from zaigang.commands.collector_opened import opened as _opened
+from zaigang.commands.collector_opened import print_json as _print_json
+from zaigang.commands.collector_opened import print_table as _table
 
 By = Annotated[str, typer.Option(help="Who decides; your login otherwise.")]
 

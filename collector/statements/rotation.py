@@ -1,0 +1,108 @@
+"""Rotating one of the collector's keys: the old one signs the new one in, terminals follow when they are back.
+
+The other collectors must stand still meanwhile; they get the new key file before they start again.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import structlog
+from sqlmodel import col, select
+
+from collector.database import Database
+from collector.devices.models import Device
+from collector.errors import Conflict
+from collector.identity import CollectorKeys
+from collector.ingest.message import Answer
+from collector.statements.models import CollectorKey, OwnChain
+from collector.statements.scribe import Scribe, current_key
+from collector.timestamps import utc_now
+from evidence.handover import sign_handover
+from evidence.keys import Ed25519Key
+from evidence.statements import StatementKind
+from evidence.topics import Leaf, Topic
+
+TOLD_AGAIN_AFTER_S = 600.0  # a broker that lost its retained messages has them again within ten minutes
+
+Rotated = Literal["receipt", "command"]  # the keys that terminals pin
+
+log = structlog.get_logger()
+
+
+def rotate(database: Database, keys: CollectorKeys, folder: Path, purpose: Rotated) -> Ed25519Key:
+    """Make a new key, have the old one hand over, and put it in place of the old file. Return the new key.
+
+    The new key is on the disk before the database speaks of it. Raises Conflict before the first statement.
+    """
+    old = keys.receipt if purpose == "receipt" else keys.command
+    new = Ed25519Key.generate()
+    draft = folder / f"{purpose}.pem.new"
+    _write(draft, new.pem())
+    now = utc_now()
+    with database.write() as session:
+        held, own = current_key(session, purpose), session.get(OwnChain, 1)
+        if held is None or own is None:
+            raise Conflict("the collector has stated nothing yet, so nobody holds its keys; make new key files instead")
+        body = {"purpose": purpose, "old": old.public.text(), "new": new.public.text()}
+        Scribe(keys)(session, StatementKind.KEY_ROTATED, body)
+        held.retired_at = now
+        session.add(
+            CollectorKey(
+                purpose=purpose,
+                key=new.public.text(),
+                key_id=new.public.id,
+                first_seq=own.head_seq,
+                added_at=now,
+                handover=sign_handover(purpose, old, new, now),
+            )
+        )
+    finish(database, folder)
+    log.warning("collector key rotated", purpose=purpose, key=new.public.fingerprint)
+    return new
+
+
+def finish(database: Database, folder: Path) -> None:
+    """Put a new key in its place that a rotation had committed before the power went; drop one that it had not."""
+    for draft in sorted(folder.glob("*.pem.new")):
+        purpose = draft.name.removesuffix(".pem.new")
+        with database.read() as session:
+            held = current_key(session, purpose)
+        if held is not None and Ed25519Key.from_pem(draft.read_bytes()).public.id == held.key_id:
+            draft.replace(folder / f"{purpose}.pem")
+        else:
+            draft.unlink()
+
+
+class Handovers:
+    """What terminals must hear of rotated keys: one retained message each, under the topic of their receipts."""
+
+    def __init__(self, database: Database, clock_s: Callable[[], float] = time.monotonic) -> None:
+        self._database, self._clock_s = database, clock_s
+        self._told_s: dict[str, float] = {}
+
+    def due(self) -> list[Answer]:
+        """Return the messages for terminals that were not told for a while. One thread calls it."""
+        with self._database.read() as session:
+            query = select(CollectorKey.handover).where(col(CollectorKey.handover).is_not(None))
+            documents = [one for one in session.exec(query.order_by(col(CollectorKey.id))) if one is not None]
+            if not documents:
+                return []
+            devices = session.exec(select(Device.name, Device.site).where(col(Device.revoked_at).is_(None))).all()
+        now_s = self._clock_s()
+        late = [(n, s) for n, s in devices if now_s - self._told_s.get(n, -TOLD_AGAIN_AFTER_S) >= TOLD_AGAIN_AFTER_S]
+        self._told_s.update({name: now_s for name, _ in late})
+        message = b"\n".join(documents)
+        return [Answer(str(Topic(site, name, Leaf.RECEIPT)), message, retain=True) for name, site in late]
+
+
+def _write(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

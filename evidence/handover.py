@@ -1,0 +1,80 @@
+"""The collector hands over from one of its keys to another: a document signed by both, for who pins the first.
+
+Whoever was away follows the documents one after the other from the key that it has. A key that was handed over counts
+no more: what it signs from then on is a stranger's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from pydantic import ValidationError
+
+from evidence.canonical import canonical, parse_canonical
+from evidence.envelope import HANDOVER_TYPE, Envelope, sign
+from evidence.errors import EvidenceError, InvalidKey, ReceiptError, UnknownKey
+from evidence.events import Fact, UtcTime
+from evidence.keys import PublicKey, SigningKey
+from evidence.statements import Purpose
+
+
+class KeyHandover(Fact):
+    """From now on `new` signs what `old` signed."""
+
+    purpose: Purpose
+    old: str  # PublicKey.text()
+    new: str
+    time: UtcTime
+
+
+def sign_handover(purpose: Purpose, old: SigningKey, new: SigningKey, time: str) -> bytes:
+    """Return the encoded envelope with both signatures, the old key's first."""
+    handover = KeyHandover(purpose=purpose, old=old.public.text(), new=new.public.text(), time=time)
+    return sign(HANDOVER_TYPE, canonical(handover.model_dump(mode="json")), old, new).encode()
+
+
+def read_handover(data: bytes) -> tuple[PublicKey, PublicKey]:
+    """Return (old, new) of a document that both have signed. Whether `old` is trusted, the caller knows.
+
+    Raises an EncodingError, a SignatureError, ReceiptError or InvalidKey.
+    """
+    envelope = Envelope.decode(data)
+    try:
+        handover = KeyHandover.model_validate(parse_canonical(envelope.payload))
+    except ValidationError as error:
+        raise ReceiptError(f"the payload is not a handover: {error.error_count()} field(s) wrong") from error
+    old, new = PublicKey.parse(handover.old), PublicKey.parse(handover.new)
+    if old == new:
+        raise InvalidKey("a key is not handed over to itself")
+    envelope.verify_all([old, new], HANDOVER_TYPE)
+    return old, new
+
+
+def follow_handovers(pinned: Sequence[PublicKey], documents: Iterable[bytes]) -> tuple[PublicKey, ...]:
+    """Return the keys that count after these documents, in the order that they were written.
+
+    A document that begins at a key which does not count is passed over: it is older than the pins. One that cannot be
+    believed ends the reading with an EvidenceError. Raises UnknownKey for a key that comes back.
+    """
+    counting = list(pinned)
+    handed_over: set[str] = set()
+    for data in documents:
+        old, new = read_handover(data)
+        if old not in counting:
+            continue
+        if new.id in handed_over:
+            raise UnknownKey(f"key {new.fingerprint} was handed over before and does not come back")
+        handed_over.add(old.id)
+        counting[counting.index(old)] = new
+    return tuple(dict.fromkeys(counting))
+
+
+def split_handovers(message: bytes) -> list[bytes] | None:
+    """Return the documents of a message, one a line; None for a message of another kind."""
+    lines = message.split(b"\n")
+    try:
+        if all(Envelope.decode(line).payload_type == HANDOVER_TYPE for line in lines):
+            return lines
+    except EvidenceError:
+        pass
+    return None

@@ -1,0 +1,256 @@
+"""A person is erased: nothing of the payload stays anywhere, every other proof stands, and no backup brings it back."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlmodel import select
+
+from collector.erasure.keepsake import Keepsake
+from collector.erasure.models import Tombstone
+from collector.errors import Conflict, Invalid, NotFound
+from collector.ingest.intake import Intake
+from collector.ledger.fsck import check_ledger
+from collector.ledger.models import LedgerEntry
+from collector.people.service import NewWorker, WorkerBody
+from collector.punches.service import Filters, Order
+from collector.services import build_services, open_database
+from collector.statements.actor import acting_as
+from collector.statements.scribe import Scribe
+from evidence.command import ERASE_WORKER
+from evidence.events import Event
+from tests.collector.conftest import Api, Bench
+from tests.collector.terminal import Terminal
+
+pytestmark = pytest.mark.both_databases
+
+ENROLLED = {
+    "worker": "E001",
+    "model": "dlib",
+    "frames": 3,
+    "authorised_by": "boss",
+    "authorisation": "ab" * 16,
+    "template": "cd" * 32,
+}
+
+
+@pytest.fixture
+def sworn(bench: Bench, terminal: Terminal) -> Bench:
+    """Two workers with punches, an enrolment, a presence interval, an unknown kind; E001 confirmed one of E002's."""
+    scribe = Scribe(bench.keys)
+    bench.services = build_services(bench.settings, bench.database, bench.keys, scribe)
+    bench.intake = Intake(bench.database, bench.keys.receipt, bench.keys.seal, scribe=scribe)
+    with acting_as("cli:li"):
+        bench.services.people.add(NewWorker(code="E002", name="李四"))
+        bench.services.people.change("E001", WorkerBody(name="王小明"))
+        bench.services.people.change("E001", WorkerBody(name="王大明"))
+    supervised = terminal.punch_body("E002") | {"method": "supervisor", "verdict": "review", "confirmed_by": "E001"}
+    terminal.time_s = 100
+    bench.offer(
+        terminal,
+        terminal.enrol(),
+        terminal.append("worker.enrolled", ENROLLED),
+        terminal.punch("E001"),
+        terminal.punch("E002"),
+        terminal.presence("E001"),
+        terminal.append("vehicle.seen", {"trip": [{"worker": "E001"}]}),
+        terminal.append("punch.recorded", supervised),
+    )
+    return bench
+
+
+def entries(bench: Bench) -> list[LedgerEntry]:
+    with bench.database.read() as session:
+        return list(session.exec(select(LedgerEntry).order_by(LedgerEntry.leaf_index)))  # type: ignore[arg-type]
+
+
+def whole(bench: Bench) -> bool:
+    report = check_ledger(bench.database, bench.keys.seal, bench.services.checkpoints.signer.public)
+    assert report.difference is None, report.difference
+    return True
+
+
+def erase(bench: Bench, **how: Any) -> Any:
+    with acting_as("cli:li"):
+        return bench.services.erasures.erase("E001", "all", "asked for", ignore_retention=True, **how)
+
+
+def test_payload_and_salt_go_and_every_other_leaf_and_chain_stands(sworn: Bench, terminal: Terminal) -> None:
+    before = {one.leaf_index: one for one in entries(sworn)}
+    done = erase(sworn)
+    after = {one.leaf_index: one for one in entries(sworn)}
+    gone = {place for place, one in after.items() if not one.envelope}
+    about = {"worker.enrolled", "punch.recorded", "presence.interval", "vehicle.seen", "audit.entry"}
+    assert done.erased == len(gone) == 5 and {after[place].kind for place in gone} <= about
+    assert all(after[place].salt == b"" for place in gone)
+    for place, one in before.items():  # the tree over all leaves is the same
+        assert after[place].leaf_hash == one.leaf_hash and after[place].hash == one.hash
+        assert place in gone or after[place].envelope == one.envelope
+    punches = sworn.services.punches.page(Filters(), Order.ARRIVAL, None, 10).items
+    assert [one.punch.worker for one in punches] == ["E002", "E002"] and done.confirmed_others == 1
+    assert whole(sworn)
+    (receipt,) = sworn.offer(terminal, terminal.punch("E002"))
+    assert receipt.upto == 7 and whole(sworn)
+
+
+def test_nothing_of_it_is_left_in_the_files(sworn: Bench) -> None:
+    """The nonce of an erased event is in no file of the database."""
+    if sworn.settings.database is not None:
+        pytest.skip("PostgreSQL's files are the server's; VACUUM is asked for")
+    victim = next(one for one in entries(sworn) if one.kind == "presence.interval")
+    needle = json.loads(victim.envelope)["payload"][40:90].encode()
+    assert any(needle in path.read_bytes() for path in sworn.settings.data.glob("collector.sqlite*"))
+    erase(sworn)
+    assert not any(needle in path.read_bytes() for path in sworn.settings.data.rglob("*") if path.is_file())
+
+
+def test_the_statement_names_nobody_and_covers_exactly_what_went(sworn: Bench) -> None:
+    done = erase(sworn)
+    envelope = sworn.services.ledger.entry(done.leaf_index).envelope
+    event = Event.model_validate(json.loads(base64.b64decode(json.loads(envelope)["payload"])))
+    assert event.kind == "worker.erasure" and event.body["entries"] == 5 and event.body["by"] == "cli:li"
+    assert "E001" not in json.dumps(event.body)
+    for page in sworn.services.statements.page(None, None, 100):
+        assert b"E001" not in base64.b64decode(json.loads(page.envelope)["payload"]) if page.envelope else True
+    with pytest.raises(NotFound):
+        sworn.services.people.get("E001")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE ledger_entries SET envelope = '', salt = '' WHERE kind = 'device.enrolled'",
+        "DELETE FROM tombstones WHERE leaf_index = (SELECT min(leaf_index) FROM tombstones)",
+        "UPDATE tombstones SET erasure = 'x' WHERE leaf_index = (SELECT min(leaf_index) FROM tombstones)",
+        "UPDATE ledger_entries SET hash = prev WHERE leaf_index = (SELECT min(leaf_index) FROM tombstones)",
+        "UPDATE ledger_entries SET received_at = 'x' WHERE leaf_index = (SELECT min(leaf_index) FROM tombstones)",
+    ],
+)
+def test_a_hole_that_nobody_authorised_is_found(sworn: Bench, sql: str) -> None:
+    erase(sworn)
+    assert whole(sworn)
+    with sworn.database.write() as session:
+        nothing = "CAST('' AS BLOB)" if sworn.settings.database is None else "''::bytea"
+        assert session.connection().exec_driver_sql(sql.replace("''", nothing)).rowcount
+    assert (
+        check_ledger(sworn.database, sworn.keys.seal, sworn.services.checkpoints.signer.public).difference is not None
+    )
+
+
+def test_one_entry_more_under_the_name_of_a_real_erasure_is_found(sworn: Bench) -> None:
+    done = erase(sworn)
+    with sworn.database.write() as session:
+        (place,) = session.exec(select(LedgerEntry.leaf_index).where(LedgerEntry.kind == "device.enrolled"))
+        entry = session.get(LedgerEntry, place)
+        assert entry is not None
+        entry.envelope = entry.salt = b""
+        session.add(Tombstone(leaf_index=place, erasure=done.id))
+    found = check_ledger(sworn.database, sworn.keys.seal, sworn.services.checkpoints.signer.public).difference
+    assert found is not None and found.table == "tombstones" and "other entries" in found.message
+
+
+def test_a_legal_hold_blocks_until_it_is_lifted(sworn: Bench) -> None:
+    sworn.services.erasures.hold("E001", "case 2026-17")
+    with pytest.raises(Conflict, match="case 2026-17"):
+        erase(sworn)
+    with pytest.raises(Conflict):
+        sworn.services.erasures.hold("E001", "again")
+    sworn.services.erasures.lift("E001")
+    assert erase(sworn).erased == 5
+
+
+def test_what_retention_demands_stays_and_it_says_until_when(sworn: Bench) -> None:
+    done = sworn.services.erasures.erase("E001", "all", "asked for")
+    assert (done.erased, done.kept) == (0, 5) and done.kept_until is not None and done.kept_until > "2027"
+    assert sworn.services.people.get("E001").name == "王大明" and whole(sworn)
+
+
+def test_biometric_data_go_at_once_on_the_terminals_and_the_punches_stay(sworn: Bench, terminal: Terminal) -> None:
+    done = sworn.services.erasures.erase("E001", "biometric", "consent withdrawn")
+    assert (done.erased, done.terminals) == (0, (terminal.device,))
+    (command,) = sworn.services.commands.page(ERASE_WORKER, None, None, 10)
+    assert command.command.body == {"worker": "E001", "scope": "face"} and whole(sworn)
+
+
+def test_an_order_that_was_answered_names_nobody_any_more(sworn: Bench, terminal: Terminal) -> None:
+    sworn.services.erasures.erase("E001", "biometric", "consent withdrawn")
+    (view,) = sworn.services.commands.page(ERASE_WORKER, None, None, 10)
+    sworn.services.erasures.settle()
+    assert len(sworn.services.commands.open()) == 1  # it waits for the terminal
+    same = {"command": view.command.id, "counter": view.command.counter, "action": ERASE_WORKER}
+    done = same | {"outcome": "done", "reason": "erased: gone", "result": {}}
+    sworn.offer(terminal, terminal.append("command.done", done))
+    sworn.services.erasures.settle()
+    (view,) = sworn.services.commands.page(ERASE_WORKER, None, None, 10)
+    assert view.command.body == {} and view.command.envelope == b"" and sworn.services.commands.open() == []
+
+
+def test_who_is_not_here_and_a_reason_that_names_somebody_are_refused(sworn: Bench) -> None:
+    with pytest.raises(NotFound):
+        sworn.services.erasures.erase("E999", "all", "asked for")
+    with pytest.raises(Invalid, match="must not name"):
+        sworn.services.erasures.erase("E001", "all", "E001 asked for it")
+
+
+def test_what_waits_in_staging_goes_too_and_enters_as_a_tombstone(sworn: Bench, terminal: Terminal) -> None:
+    late, early = terminal.punch("E002"), terminal.punch("E001")
+    sworn.offer(terminal, early)
+    assert erase(sworn).erased == 5
+    assert sworn.offer(terminal, late)[0].upto == 7
+    (receipt,) = sworn.offer(terminal, early)  # the terminal has no receipt for it and sends it again
+    assert receipt.upto == 8 and whole(sworn)
+    assert early not in [one.envelope for one in entries(sworn)]
+
+
+def test_a_restored_backup_is_emptied_at_its_start(sworn: Bench, terminal: Terminal, tmp_path: Path) -> None:
+    if sworn.settings.database is not None:
+        pytest.skip("copying a file is SQLite's backup; the rule is the same")
+    with sworn.database.writer.connect() as connection:
+        connection.exec_driver_sql("SELECT 1")
+    sworn.database.scrub()
+    shutil.copy(sworn.settings.database_path, tmp_path / "backup.sqlite")
+    erase(sworn)
+    hashes = set(Keepsake(sworn.settings.erasures_path).read())
+    assert len(hashes) == 5
+    sworn.database.close()
+    for path in sworn.settings.data.glob("collector.sqlite*"):
+        path.unlink()
+    shutil.copy(tmp_path / "backup.sqlite", sworn.settings.database_path)
+    sworn.database = open_database(sworn.settings)
+    sworn.services = build_services(sworn.settings, sworn.database, sworn.keys, Scribe(sworn.keys))
+    assert all(one.envelope for one in entries(sworn))
+    assert sworn.services.erasures.settle() == 5
+    assert {one.hash for one in entries(sworn) if not one.envelope} == hashes and whole(sworn)
+    assert sworn.services.erasures.settle() == 0
+
+
+def test_a_new_process_completes_the_file_from_the_database(sworn: Bench) -> None:
+    erase(sworn)
+    sworn.settings.erasures_path.unlink()
+    sworn.services.erasures.settle()
+    with sworn.database.read() as session:
+        assert len(Keepsake(sworn.settings.erasures_path).read()) == len(session.exec(select(Tombstone)).all())
+
+
+def test_a_file_cut_in_the_middle_of_a_line_is_read_up_to_there_and_written_on(tmp_path: Path) -> None:
+    keepsake = Keepsake(tmp_path / "erasures.jsonl")
+    keepsake.add("one", ["a", "b"])
+    (tmp_path / "erasures.jsonl").write_bytes((tmp_path / "erasures.jsonl").read_bytes() + b'{"erasure": "tw')
+    keepsake.add("three", ["c"])
+    assert keepsake.read() == {"a": "one", "b": "one", "c": "three"}
+
+
+def test_erasing_over_http(sworn: Bench, api: Api) -> None:
+    body = {"scope": "all", "reason": "asked for", "ignore_retention": True}
+    path = "/api/v1/workers/E001"
+    assert api.client.post(f"{path}/erasure", json=body, headers=api.read).status_code == 403
+    assert api.client.post(f"{path}/legal-hold", json={"reason": "case"}, headers=api.write).status_code == 200
+    assert api.client.post(f"{path}/erasure", json=body, headers=api.write).status_code == 409
+    assert api.client.delete(f"{path}/legal-hold", headers=api.write).status_code == 200
+    answer = api.client.post(f"{path}/erasure", json=body, headers=api.write)
+    assert answer.status_code == 200 and answer.json()["erased"] == 5 and whole(sworn)
