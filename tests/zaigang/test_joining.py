@@ -206,7 +206,15 @@ def test_a_code_is_read_as_it_was_written_and_no_other_way(centre: Centre) -> No
     text = code.text()
     assert ClaimCode.parse(text) == code
     assert ClaimCode.parse(f"  {text[:60]}\n {text[60:]} \n") == code  # copied from two lines
-    for bad in ("", "zaigang-join-v1/", text[:-5], text.replace("v1", "v2", 1), text + "A", "x" * 5000):
+    for bad in (
+        "",
+        "zaigang-join-v1/",
+        text[:-5],
+        text.replace("v1", "v2", 1),
+        text + "A",
+        text.replace("gate-1", "gate-2"),
+        "x" * 5000,
+    ):
         with pytest.raises(JoinError, match="copy it whole"):
             ClaimCode.parse(bad)
     with pytest.raises(ValueError, match="https"):
