@@ -194,7 +194,7 @@ class Joining:
             device = session.get(Device, named.device)
             key = session.exec(
                 select(DeviceKey).where(
-                    DeviceKey.device == named.device, DeviceKey.key_id == key_id, col(DeviceKey.last_seq).is_(None)
+                    DeviceKey.device == named.device, DeviceKey.key_id == key_id, col(DeviceKey.chain).is_(None)
                 )
             ).first()
             if device is None or key is None or device.site != named.site:

@@ -166,6 +166,23 @@ def test_after_a_rotation_only_the_new_key_renews(centre: Centre, tmp_path: Path
         renew(membership(folder), folder, old, check_dates=True)
 
 
+def test_a_key_that_was_lost_renews_nothing_once_the_terminal_has_joined_again(centre: Centre, tmp_path: Path) -> None:
+    from collector.ingest.intake import Intake, Limits
+    from collector.ingest.message import Message
+    from collector.timestamps import utc_now
+    from tests.collector.terminal import Terminal
+
+    lost, new = Ed25519Key.generate(), Ed25519Key.generate()
+    joined(centre, tmp_path / "lost", lost)
+    terminal = Terminal("gate-1", "east", lost)
+    intake = Intake(centre.database, centre.keys.receipt, centre.keys.seal, Limits())
+    intake.admit([Message(terminal.event_topic, terminal.enrol(), utc_now())])  # it has a chain of its own
+    joined(centre, tmp_path / "new", new)
+    with pytest.raises(CollectorRefused, match="no terminal of this name, site and key"):
+        renew(membership(tmp_path / "lost"), tmp_path / "lost", lost, check_dates=True)
+    renew(membership(tmp_path / "new"), tmp_path / "new", new, check_dates=True)
+
+
 def test_a_keeper_renews_what_ends_soon_or_has_ended_and_not_too_often(centre: Centre, tmp_path: Path) -> None:
     folder = tmp_path / "terminal"
     joined(centre, folder)
