@@ -13,7 +13,7 @@ from collector.auth.service import Caller, Scope
 from collector.auth.sessions import Sessions
 from collector.console.elements import box, link, page, pill
 from collector.console.texts import Texts
-from collector.devices.joining import Waiting
+from collector.devices.join_requests import Waiting
 from collector.errors import CollectorError, Forbidden, Invalid, Unauthorised
 from collector.services import Services
 
