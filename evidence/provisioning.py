@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
 
@@ -16,12 +17,13 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from evidence.canonical import canonical, parse_canonical
 from evidence.envelope import INQUIRY_TYPE, JOIN_ANSWER_TYPE, JOIN_TYPE, RENEWAL_TYPE, Envelope, sign
-from evidence.errors import EvidenceError, InvalidKey, JoinError, JoinMismatch
+from evidence.errors import InvalidKey, JoinError, JoinMismatch
 from evidence.events import Fact, Hex128, HexDigest, Name, Text, UtcTime
-from evidence.keys import PublicKey, SigningKey
+from evidence.keys import Algorithm, PublicKey, SigningKey
 
 _PREFIX = "zaigang-join-v1/"
-MAX_CODE_CHARACTERS = 1200  # a version 25 QR code; a code with two keys has some 500
+MAX_CODE_CHARACTERS = 600  # a usual one has 220: a version 10 QR code, which a telephone reads from a screen
+_ED25519_SPKI = bytes.fromhex("302a300506032b6570032100")  # RFC 8410: what stands before the 32 bytes of the key
 _F = TypeVar("_F", bound=Fact)
 
 
@@ -46,6 +48,30 @@ KeyText = Annotated[str, Field(max_length=1000), AfterValidator(_a_key)]
 Request = Annotated[str, Field(max_length=6000, pattern=r"^[A-Za-z0-9+/]+=*$")]  # base64 of a DER PKCS #10
 
 
+def _b64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _unb64(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def _check(said: str) -> str:
+    """Four characters by which a code that was copied wrongly is told from one of another collector."""
+    return _b64(hashlib.sha256(said.encode()).digest()[:3])
+
+
+def _raw(key: str) -> str:
+    spki = PublicKey.parse(key).spki
+    if not spki.startswith(_ED25519_SPKI):
+        raise JoinError("a claim code holds Ed25519 keys of the collector")
+    return _b64(spki.removeprefix(_ED25519_SPKI))
+
+
+def _key_text(raw: str) -> str:
+    return PublicKey(Algorithm.ED25519, _ED25519_SPKI + _unb64(raw)).text()
+
+
 class ClaimCode(Fact):
     """What the QR code in the console says: where the collector is, how to know it, and a secret that works once."""
 
@@ -58,22 +84,44 @@ class ClaimCode(Fact):
     secret: Hex128
 
     def text(self) -> str:
-        """The code, one word without spaces."""
-        data = canonical(self.model_dump(mode="json"))
-        return _PREFIX + base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+        """The code, one word without spaces, short enough for a QR code that a telephone reads from a screen.
+
+        Raises JoinError for keys of another kind than Ed25519.
+        """
+        parts = (
+            self.site,
+            self.device,
+            _b64(bytes.fromhex(self.pin)),
+            _raw(self.receipt),
+            _raw(self.command),
+            _b64(bytes.fromhex(self.secret)),
+            self.url.removeprefix("https://").rstrip("/"),
+        )
+        said = _PREFIX + "/".join(parts)
+        return f"{said}/{_check(said)}"
 
     @classmethod
     def parse(cls, text: str) -> ClaimCode:
         """Read what `text` wrote; spaces and line breaks from copying do no harm. Raises JoinError."""
         word = "".join(text.split())
-        if not word.startswith(_PREFIX) or len(word) > MAX_CODE_CHARACTERS:
-            raise JoinError(f"a claim code begins with {_PREFIX}; copy it whole, or photograph the QR code again")
-        body = word.removeprefix(_PREFIX)
+        said, _, check = word.rpartition("/")
+        parts = said.removeprefix(_PREFIX).split("/")
+        damaged = JoinError(f"a claim code begins with {_PREFIX} and is damaged here; copy it whole, or photograph it")
+        if not said.startswith(_PREFIX) or len(word) > MAX_CODE_CHARACTERS or check != _check(said) or len(parts) != 7:
+            raise damaged
+        site, device, pin, receipt, command, secret, host = parts
         try:
-            data = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
-            return cls.model_validate(parse_canonical(data))
-        except (binascii.Error, ValueError, EvidenceError) as error:  # ValidationError is a ValueError
-            raise JoinError("the claim code is damaged; copy it whole, or photograph the QR code again") from error
+            return cls(
+                url=f"https://{host}",
+                pin=_unb64(pin).hex(),
+                receipt=_key_text(receipt),
+                command=_key_text(command),
+                site=site,
+                device=device,
+                secret=_unb64(secret).hex(),
+            )
+        except (binascii.Error, ValueError) as error:  # pydantic's ValidationError is a ValueError
+            raise damaged from error
 
 
 class Join(Fact):

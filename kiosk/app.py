@@ -41,12 +41,14 @@ from kiosk.errors import BadgeCodesUnreadable, ControlError, JournalError, Journ
 from kiosk.gallery_key import gallery_key, keys_part
 from kiosk.health import clock_part, free_bytes, gather, state_of, troubles
 from kiosk.hearing import Hearing
+from kiosk.joined import joined_of
 from kiosk.journal import Journal
 from kiosk.operations import Enrolment, Operations
 from kiosk.ordered_erasure import OrderedErasure
 from kiosk.owed import Owed
 from kiosk.place import beacon_check, clock_check, gps_check, judged
 from kiosk.policy import PROFILES
+from kiosk.renewal import CertificateKeeper
 from kiosk.scene_watch import SceneWatch
 from kiosk.sensors.badges import BadgeSource, RecordedBadges
 from kiosk.sensors.camera import Camera
@@ -141,6 +143,12 @@ class Kiosk:
         self._closing.callback(self.gallery.close)
         self._owed = Owed(self.gallery, self.journal)
         self.uplink = Uplink(self.journal, settings, self.clock, on_command=self._receive_command, on_keys=self._trust)
+        self._certificate = CertificateKeeper(
+            joined_of(settings),
+            settings.data_dir,
+            self.key,
+            clock_known=lambda: self.clock.stamp().clock.source != "none",
+        )
         self.commands = CommandDesk(
             self.journal,
             site=settings.site,
@@ -377,10 +385,17 @@ class Kiosk:
         """How each part is, now."""
         return {
             **self._local_parts(),
-            "network": self.uplink.state,
+            "network": self._network_part(),
             "clock": clock_part(self.clock.stamp()),
             "keys": keys_part(self._gallery_keeper, self.key),
         }
+
+    def _network_part(self) -> Part:
+        state, ended = self.uplink.state, self._certificate.trouble
+        return Part(state="failed", reason=ended) if state.state == "failed" and ended is not None else state
+
+    def _renew_certificate(self) -> None:
+        self._certificate.tick(time.monotonic(), online=self.uplink.online)
 
     def _local_parts(self) -> dict[str, Part]:
         return {
@@ -458,6 +473,7 @@ class Kiosk:
             try:
                 now = self.clock.stamp()
                 self._publish_health(now)
+                self._try(self._renew_certificate)
                 self._keep_home()
                 if self.eyes is not None and self.eyes.stuck:
                     self.failed.set()  # only a new process frees a hung driver; systemd starts one

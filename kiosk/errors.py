@@ -145,3 +145,45 @@ class BrokerLost(UplinkError):
     """The connection ended."""
 
     code = "broker_lost"
+
+
+class ProvisioningError(KioskError):
+    """This terminal did not join, or got no certificate."""
+
+    code = "provisioning"
+
+
+class WrongPin(ProvisioningError):
+    """Whoever answers is not the collector that the code is from."""
+
+    code = "wrong_pin"
+
+
+class CollectorUnreachable(ProvisioningError):
+    """Nobody answers at the collector's address."""
+
+    code = "collector_unreachable"
+
+
+class CollectorRefused(ProvisioningError):
+    """The collector said no; the message is its own."""
+
+    code = "collector_refused"
+
+
+class JoinDenied(ProvisioningError):
+    """An administrator refused this terminal."""
+
+    code = "join_denied"
+
+
+class JoinUnanswered(ProvisioningError):
+    """No administrator has decided yet."""
+
+    code = "join_unanswered"
+
+
+class QrUnreadable(ProvisioningError):
+    """No QR code can be read in the picture."""
+
+    code = "qr_unreadable"

@@ -33,6 +33,7 @@ from evidence.events import Name, WorkerCode
 from evidence.keys import PublicKey
 from kiosk.breaks import parse_break
 from kiosk.errors import SettingsError
+from kiosk.joined import read_joined
 from kiosk.pinned_keys import believed_keys
 from kiosk.verify.embedder_choice import EmbedderChoice
 from kiosk.verify.model_limits import DLIB, MODEL_LIMITS, SFACE
@@ -121,6 +122,8 @@ class KioskSettings(BaseSettings):
     broker_key: Path | None = None
     mqtt_version: Literal[5, 3] = 5  # 3 means 3.1.1
     collector_keys: Texts = ()  # PublicKey texts; what they did not sign is not believed
+    collector_url: str | None = None  # https://host:port, and its authority's pin: for a new certificate
+    collector_pin: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     window: int = Field(default=64, ge=1, le=1000)  # events under way without a receipt
 
     # What the terminal looks with
@@ -165,22 +168,35 @@ class KioskSettings(BaseSettings):
 
     @classmethod
     def load(cls, path: Path | None = None) -> Self:
-        """Read the TOML file at `path` (or none) and the environment over it.
+        """Read what joining wrote, the TOML file at `path` (or none) over it, and the environment over both.
 
         Raises SettingsError, whose message names every wrong key and, for an unknown one, the likely right one.
         """
         values = _read_toml(path)
+        environment = EnvSettingsSource(cls)
         known = set(cls.model_fields)
         unknown = [_guess(key, known) for key in values if key not in known]
         unknown += [_guess(key, known, ENV_PREFIX) for key in _foreign_variables(known)]
         if unknown:
             raise SettingsError(_problems(path, unknown))
         try:
-            return cls(**_over(values, EnvSettingsSource(cls)()))
+            given = _over(values, environment())
+            folder = Path(str(given.get("data_dir", cls.model_fields["data_dir"].default)))
+            return cls(**_over(read_joined(folder), given))
         except ValidationError as error:
             raise SettingsError(_problems(path, _named(error, known))) from error
         except PydanticSettingsError as error:  # a variable that should hold JSON and does not
             raise SettingsError(_problems(path, [str(error)])) from error
+
+    @classmethod
+    def before_joining(cls, path: Path | None) -> tuple[dict[str, Any], Path, str]:
+        """Return what the operator's file and environment say, the data folder and the TPM, of a terminal that may not
+        have joined yet. Raises SettingsError.
+        """
+        given = _over(_read_toml(path), EnvSettingsSource(cls)())
+        fields = cls.model_fields
+        folder = Path(str(given.get("data_dir", fields["data_dir"].default)))
+        return given, folder, str(given.get("tpm", fields["tpm"].default))
 
     @classmethod
     def settings_customise_sources(

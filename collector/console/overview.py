@@ -23,7 +23,9 @@ def draw_overview(services: Services, sessions: Sessions, cookie: str, texts: Te
         _sums(shown, texts)
         with box("zg-columns"):
             with box(tag="section"):
-                box(text=texts("terminals"), tag="h2")
+                with box(tag="h2"):
+                    box(text=texts("terminals"), tag="span")
+                    link("zg-button", "/joining", texts("add_terminal"))
                 _devices(shown.devices, texts)
             with box(tag="section"):
                 with box(tag="h2"):

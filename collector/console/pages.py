@@ -8,6 +8,7 @@ from nicegui import ui
 
 from collector.auth.service import Caller
 from collector.auth.sessions import COOKIE, Sessions
+from collector.console.joining import draw_joining
 from collector.console.login import language_of, routes
 from collector.console.overview import draw_overview
 from collector.console.punch import draw_punch
@@ -33,6 +34,15 @@ def attach(app: FastAPI, services: Services, sessions: Sessions) -> None:
         _head()
         cookie = request.cookies[COOKIE]
         draw_overview(services, sessions, cookie, language_of(request), caller.name)
+        return None
+
+    @ui.page("/joining", title="在岗 Zaigang", favicon=_ICON)
+    def joining(request: Request) -> Response | None:
+        caller = _caller(request, sessions)
+        if caller is None:
+            return RedirectResponse("/login")
+        _head()
+        draw_joining(services, sessions, request.cookies[COOKIE], language_of(request), caller)
         return None
 
     @ui.page("/punches/{leaf_index}", title="在岗 Zaigang", favicon=_ICON)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from collector.answers import Held, UtcText, errors
 from collector.auth.api import may_read, may_write
 from collector.auth.service import Caller
-from collector.devices.joining import Waiting
+from collector.devices.join_requests import Waiting
 from collector.errors import Invalid
 from evidence.envelope import MAX_ENVELOPE_BYTES
 from evidence.events import Name

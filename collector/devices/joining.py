@@ -23,10 +23,11 @@ from collector.devices.authority import Authority, read_request
 from collector.devices.broker_config import Revoked
 from collector.devices.certificates import issue, revoked_certificates
 from collector.devices.join_models import Claim, JoinRequest
+from collector.devices.join_requests import Waiting, require_free, require_own, shown, waiting_request
 from collector.devices.keys import reenrol
 from collector.devices.models import Device, DeviceKey
 from collector.devices.statements import Statements, record_nothing
-from collector.errors import ClaimRefused, Conflict, Invalid, NotFound, RenewalRefused
+from collector.errors import ClaimRefused, Invalid, NotFound, RenewalRefused
 from collector.identity import CollectorKeys
 from collector.sites.models import Site
 from collector.timestamps import utc_text
@@ -55,21 +56,6 @@ class Reachable:
 
     url: str | None  # https://host:port
     brokers: tuple[str, ...]  # mqtts://host:port
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A request as an administrator sees it."""
-
-    id: str
-    device: str
-    site: str
-    fingerprint: str
-    algorithm: str
-    software: str
-    state: str
-    asked_at: str
-    decided_by: str | None
 
 
 class Joining:
@@ -110,7 +96,7 @@ class Joining:
         with self._database.write() as session:
             if session.get(Site, site) is None:
                 raise NotFound(f"there is no site {site}; add it first")
-            _require_free(session, device, site)
+            require_free(session, device, site)
             session.add(
                 Claim(
                     secret_hash=_hash(code.secret),
@@ -148,8 +134,8 @@ class Joining:
             if held is None:
                 if utc_text(now) >= claim.expires:
                     raise ClaimRefused(f"this code ended at {claim.expires}; have a new one made")
-                _require_free(session, asked.device, asked.site)
-                _require_own(session, key, asked.device)
+                require_free(session, asked.device, asked.site)
+                require_own(session, key, asked.device)
                 held = JoinRequest(
                     id=secrets.token_hex(16),
                     site=asked.site,
@@ -194,7 +180,7 @@ class Joining:
             device = session.get(Device, named.device)
             key = session.exec(
                 select(DeviceKey).where(
-                    DeviceKey.device == named.device, DeviceKey.key_id == key_id, col(DeviceKey.last_seq).is_(None)
+                    DeviceKey.device == named.device, DeviceKey.key_id == key_id, col(DeviceKey.chain).is_(None)
                 )
             ).first()
             if device is None or key is None or device.site != named.site:
@@ -212,8 +198,8 @@ class Joining:
         """Return the requests, those that wait first, the newest first."""
         with self._database.read() as session:
             rows = session.exec(select(JoinRequest).order_by(col(JoinRequest.asked_at).desc())).all()
-        shown = [_shown(row) for row in rows]
-        return sorted(shown, key=lambda one: one.state != "waiting")
+        requests = [shown(row) for row in rows]
+        return sorted(requests, key=lambda one: one.state != "waiting")
 
     def approve(self, device: str, by: str) -> Waiting:
         """Register the terminal that waits under this name and give it its certificate.
@@ -223,10 +209,10 @@ class Joining:
         """
         now = self._now()
         with self._database.write() as session:
-            held = _waiting(session, device)
-            _require_free(session, device, held.site)
+            held = waiting_request(session, device)
+            require_free(session, device, held.site)
             key = PublicKey.parse(held.key)
-            _require_own(session, key, device)
+            require_own(session, key, device)
             row = session.get(Device, device)
             if row is None:
                 session.add(Device(name=device, site=held.site, added_at=utc_text(now)))
@@ -235,15 +221,15 @@ class Joining:
             issue(session, self.authority, device, _transport_key(held.csr), now)
             self._decide(session, held, "approved", by, now)
         log.warning("terminal approved", device=device, key=key.fingerprint, by=by, again=row is not None)
-        return _shown(held)
+        return shown(held)
 
     def deny(self, device: str, by: str) -> Waiting:
         """Refuse the terminal that waits under this name. Raises NotFound."""
         with self._database.write() as session:
-            held = _waiting(session, device)
+            held = waiting_request(session, device)
             self._decide(session, held, "denied", by, self._now())
         log.warning("terminal denied", device=device, by=by)
-        return _shown(held)
+        return shown(held)
 
     def revoked(self) -> list[Revoked]:
         """Return the revoked terminals with their certificates, as the broker's configuration wants them."""
@@ -310,46 +296,3 @@ def _transport_key(csr: str) -> ec.EllipticCurvePublicKey:
 
 def _hash(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
-
-
-def _require_free(session: Session, device: str, site: str) -> None:
-    held = session.get(Device, device)
-    if held is not None and held.revoked_at is not None:
-        raise Conflict(f"{device} was revoked at {held.revoked_at}; give the terminal another name")
-    if held is not None and held.site != site:
-        raise Conflict(f"{device} is registered at {held.site}; give the terminal another name")
-
-
-def _require_own(session: Session, key: PublicKey, device: str) -> None:
-    """Raise Conflict for a key of another terminal, or one that this terminal has handed on."""
-    rows = session.exec(select(DeviceKey).where(DeviceKey.key_id == key.id)).all()
-    if any(row.device != device for row in rows):
-        raise Conflict("this key is registered for another terminal; every terminal has a key of its own")
-    if rows and all(row.last_seq is not None or row.chain is not None for row in rows):
-        raise Conflict(f"{device} has handed this key on; a key that was rotated out does not come back")
-
-
-def _waiting(session: Session, device: str) -> JoinRequest:
-    query = select(JoinRequest).where(JoinRequest.device == device, JoinRequest.state == "waiting")
-    rows = session.exec(query.order_by(col(JoinRequest.asked_at).desc())).all()
-    if not rows:
-        raise NotFound(f"no terminal waits under the name {device}")
-    if len(rows) > 1:
-        prints = ", ".join(PublicKey.parse(row.key).fingerprint for row in rows)
-        raise Conflict(f"several terminals wait as {device} ({prints}); deny them and make one code for one terminal")
-    return rows[0]
-
-
-def _shown(row: JoinRequest) -> Waiting:
-    key = PublicKey.parse(row.key)
-    return Waiting(
-        row.id,
-        row.device,
-        row.site,
-        key.fingerprint,
-        key.algorithm,
-        row.software,
-        row.state,
-        row.asked_at,
-        row.decided_by,
-    )

@@ -344,3 +344,6 @@ def _print_lines(lines: Sequence[Line], language: Literal["zh", "en"]) -> None:
         state = f"[{colours[line.state]}]{STATES[line.state][language]}[/]"
         table.add_row(line.name[language], state, escape(line.seen[language]), escape(line.do[language]))
     Console().print(table)
+
+
+import zaigang.commands.kiosk_joining  # noqa: E402,F401  it adds a command to `app`
