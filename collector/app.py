@@ -12,6 +12,7 @@ from collector.auth.sessions import Sessions
 from collector.healthz import Health, health_of
 from collector.identity import load_or_create_keys
 from collector.ingest.dead_letters import Bounds
+from collector.ingest.gaps import Gaps
 from collector.ingest.intake import Intake, Limits
 from collector.ingest.message import Message
 from collector.ingest.pump import Pump
@@ -34,9 +35,13 @@ class Collector:
         )
         intake = Intake(self.database, self.keys.receipt, self.keys.seal, limits)
         self.subscriber = Subscriber(settings, self._deliver)
-        commands = self.services.commands
+        commands, gaps = self.services.commands, Gaps(self.database, self.keys.receipt)
         self.pump = Pump(
-            intake, self.subscriber, settings.batch_messages, settings.batch_wait_ms / 1000, outbox=commands.due
+            intake,
+            self.subscriber,
+            settings.batch_messages,
+            settings.batch_wait_ms / 1000,
+            outbox=lambda: [*gaps.due(), *commands.due()],
         )
 
     def start(self) -> None:

@@ -171,6 +171,18 @@ class Omitted(ReceiptError):
     code = "omitted"
 
 
+class GapRequestError(EvidenceError):
+    """A signed question for missing events cannot be answered."""
+
+    code = "gap_request"
+
+
+class GapRequestMismatch(GapRequestError):
+    """The question is for another terminal."""
+
+    code = "gap_request_mismatch"
+
+
 class AuthorisationError(EvidenceError):
     """A signed permission does not permit this."""
 
