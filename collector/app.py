@@ -11,13 +11,12 @@ from fastapi import FastAPI
 from collector.auth.sessions import Sessions
 from collector.healthz import Health, health_of
 from collector.identity import load_or_create_keys
-from collector.ingest.dead_letters import Bounds
 from collector.ingest.gaps import Gaps
-from collector.ingest.intake import Intake, Limits
+from collector.ingest.intake import Intake
 from collector.ingest.message import Message
 from collector.ingest.pump import Pump
 from collector.ingest.subscriber import Subscriber
-from collector.services import build_services, open_database
+from collector.services import build_services, limits_of, open_database
 from collector.settings import Settings
 from collector.web import create_api
 
@@ -30,10 +29,7 @@ class Collector:
         self.keys = load_or_create_keys(settings.keys_path)
         self.database = open_database(settings)
         self.services = build_services(settings, self.database, self.keys)
-        limits = Limits(
-            settings.staged_per_device, Bounds(settings.dead_letters_per_source, settings.dead_letters_kept)
-        )
-        intake = Intake(self.database, self.keys.receipt, self.keys.seal, limits)
+        intake = Intake(self.database, self.keys.receipt, self.keys.seal, limits_of(settings))
         self.subscriber = Subscriber(settings, self._deliver)
         commands, gaps = self.services.commands, Gaps(self.database, self.keys.receipt)
         self.pump = Pump(

@@ -45,6 +45,13 @@ class Forbidden(CollectorError):
     status = 403
 
 
+class BatchTooLarge(CollectorError):
+    """A request carries more than one answer can."""
+
+    code = "too_large"
+    status = 413
+
+
 class SettingsError(CollectorError):
     """The settings or files that the collector starts from cannot be used."""
 

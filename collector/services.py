@@ -11,7 +11,9 @@ from collector.database import Database
 from collector.devices.clearances import Clearances
 from collector.devices.service import Devices
 from collector.identity import CollectorKeys
-from collector.ingest.dead_letters import DeadLetters
+from collector.ingest.dead_letters import Bounds, DeadLetters
+from collector.ingest.deliveries import Deliveries
+from collector.ingest.intake import Intake, Limits
 from collector.ledger.service import Ledger
 from collector.people.service import People
 from collector.presence.service import PresenceIntervals
@@ -35,6 +37,7 @@ class Services:
     presence: PresenceIntervals
     dead_letters: DeadLetters
     commands: Commands
+    deliveries: Deliveries
 
 
 def open_database(settings: Settings) -> Database:
@@ -57,4 +60,10 @@ def build_services(settings: Settings, database: Database, keys: CollectorKeys) 
         presence=PresenceIntervals(database),
         dead_letters=DeadLetters(database),
         commands=Commands(database, keys.command),
+        deliveries=Deliveries(Intake(database, keys.receipt, keys.seal, limits_of(settings))),
     )
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Return what an intake keeps of what it cannot admit."""
+    return Limits(settings.staged_per_device, Bounds(settings.dead_letters_per_source, settings.dead_letters_kept))

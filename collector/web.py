@@ -64,6 +64,7 @@ def create_api(services: Services, health: Callable[[], Health]) -> FastAPI:
     ):
         v1.include_router(subject.api.router)
     v1.include_router(collector.ingest.api.router)
+    v1.include_router(collector.ingest.api.events)
     _add_health(v1, health)
     app.include_router(v1)
     _add_docs(app)

@@ -24,3 +24,4 @@ class Answer:
 
     topic: str
     payload: bytes
+    chain: str = ""  # which it speaks of, for a receipt

@@ -30,6 +30,7 @@ from collector.people.service import NewWorker
 from collector.services import Services, build_services, open_database
 from collector.settings import Settings, load_settings
 from collector.sites.service import NewSite
+from zaigang.commands.collector_import import FilesArgument, ReceiptsOption, import_files
 
 app = typer.Typer(no_args_is_help=True, help="The centre: keeps what terminals signed and answers HR.")
 device = typer.Typer(no_args_is_help=True, help="Terminals.")
@@ -177,6 +178,25 @@ def export(
         else:
             with out.open("wb") as file:
                 file.writelines(lines)
+
+
+@app.command("import")
+def import_command(
+    files: FilesArgument,
+    receipts: ReceiptsOption = None,
+    config: ConfigOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take signed events from files, as from the broker; again is harmless. Exit 1 if a line was refused."""
+    with _opened(config, data) as held:
+        rows = import_files(held.services.deliveries, files, receipts)
+    if as_json:
+        _print_json(rows)
+    else:
+        names = ("file", "lines", "admitted", "known", "waiting", "contradicting", "refused", "receipts", "error")
+        _table(names, [[row[name] for name in names] for row in rows])
+    raise typer.Exit(1 if any(row["error"] or row["refused"] or row["contradicting"] for row in rows) else 0)
 
 
 # --- devices

@@ -14,11 +14,14 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from zaigang.commands.kiosk_stick import add_to as add_stick_commands
+
 if TYPE_CHECKING:
     from kiosk.selftest import Line
     from kiosk.settings import KioskSettings
 
 app = typer.Typer(help="The punch terminal.", no_args_is_help=True)
+add_stick_commands(app)
 Config = Annotated[
     Path | None, typer.Option("--config", help="Settings (TOML); ZAIGANG_KIOSK_… variables stand over it.")
 ]
