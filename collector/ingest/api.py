@@ -97,7 +97,7 @@ class DeliveryAnswer(BaseModel):
     openapi_extra={
         "requestBody": {
             "required": True,
-            "content": {"application/jsonl": {"schema": {"type": "string", "description": "One envelope a line."}}},
+            "content": {"text/plain": {"schema": {"type": "string", "description": "One envelope a line."}}},
         }
     },
 )
