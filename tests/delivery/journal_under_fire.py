@@ -35,7 +35,7 @@ def live(folder: Path) -> None:
         try:
             done = journal.append_once(f"token-{number}", "test.noted", {"filler": "x" * 3000})
             if done is not None:
-                say(f"shown {done.event.chain} {done.seq} {done.hash}")
+                say(f"shown {done.event.chain} {done.seq} {done.hash} {number}")
             if number == 3 and done is not None:
                 receipt = Receipt(
                     device="gate-1",
