@@ -13,7 +13,7 @@ from collector.ingest.intake import Intake
 from collector.ingest.message import Answer, Message
 from collector.timestamps import utc_now
 from evidence.envelope import MAX_ENVELOPE_BYTES, Envelope
-from evidence.errors import EvidenceError, TooLarge
+from evidence.errors import EvidenceError
 from evidence.events import parse_event
 from evidence.topics import Leaf, Topic
 
@@ -65,8 +65,6 @@ class Deliveries:
     def _addressed(self, line: bytes, where: str, done: Delivered) -> Message | None:
         """Find whose event it is. One that cannot say becomes a dead letter at once."""
         try:
-            if len(line) > MAX_ENVELOPE_BYTES:
-                raise TooLarge(f"an envelope has at most {MAX_ENVELOPE_BYTES} bytes, this line has more")
             event = parse_event(Envelope.decode(line).payload)
         except EvidenceError as error:
             self._intake.refuse(Message(where, line, utc_now()), error.code, str(error))
