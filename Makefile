@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 DEMO_READY := $(VENV)/.demo-ready
 DEV_READY := $(VENV)/.dev-ready
 
-.PHONY: help demo test test-long check bench format lock pictures clean
+.PHONY: help demo test test-long check bench fuzz format lock pictures clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -31,6 +31,12 @@ check: $(DEV_READY) ## format, lint, types, import contracts
 
 bench: $(DEV_READY) ## measure ratios against the limits of this machine
 	@$(BIN)/zaigang bench
+
+fuzz: $(DEV_READY) ## fuzz every parser for FUZZ_SECONDS each (600); what is found is kept in fuzz/cases/
+	@$(BIN)/python -c "import atheris" 2>/dev/null || $(BIN)/pip install 'atheris>=3.0,<4'
+	@$(BIN)/python -m fuzz.seed
+	@for target in $$($(BIN)/python -c "from fuzz.targets import TARGETS; print(*TARGETS)"); do \
+	  $(BIN)/python -m fuzz.fuzz $$target $${FUZZ_SECONDS:-600} || exit 1; done
 
 format: $(DEV_READY) ## put the code in form
 	@$(BIN)/ruff format .

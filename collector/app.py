@@ -12,14 +12,14 @@ from collector.auth.sessions import Sessions
 from collector.devices.server_tls import server_tls
 from collector.healthz import Health, health_of
 from collector.identity import load_or_create_keys
-from collector.ingest.dead_letters import Bounds
-from collector.ingest.intake import Intake, Limits
+from collector.ingest.gaps import Gaps
+from collector.ingest.intake import Intake
 from collector.ingest.message import Message
 from collector.ingest.pump import Pump
 from collector.ingest.subscriber import Subscriber
 from collector.ledger.attesting import attesting
 from collector.rounds import Rounds
-from collector.services import build_services, open_database
+from collector.services import build_services, limits_of, open_database
 from collector.settings import Settings
 from collector.statements.rotation import Handovers, finish
 from collector.statements.scribe import Scribe
@@ -39,20 +39,18 @@ class Collector:
         scribe.require_same_keys(self.database)
         self.services = build_services(settings, self.database, self.keys, scribe)
         self.services.erasures.settle()
-        limits = Limits(
-            settings.staged_per_device, Bounds(settings.dead_letters_per_source, settings.dead_letters_kept)
-        )
-        intake = Intake(self.database, self.keys.receipt, self.keys.seal, limits, scribe=scribe)
+        intake = Intake(self.database, self.keys.receipt, self.keys.seal, limits_of(settings), scribe=scribe)
         self.subscriber = Subscriber(settings, self._deliver)
         self.checkpointer = Rounds("checkpoints", settings.checkpoint_every_s, self.services.checkpoints.sign)
         self.rounds = [self.checkpointer, *attesting(settings, self.database)]
         commands, handovers = self.services.commands, Handovers(self.database)
+        gaps = Gaps(self.database, self.keys.receipt)
         self.pump = Pump(
             intake,
             self.subscriber,
             settings.batch_messages,
             settings.batch_wait_ms / 1000,
-            outbox=lambda: [*commands.due(), *handovers.due()],
+            outbox=lambda: [*gaps.due(), *commands.due(), *handovers.due()],
         )
 
     def start(self) -> None:

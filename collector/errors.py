@@ -57,6 +57,13 @@ class RenewalRefused(Forbidden):
     code = "renewal_refused"
 
 
+class BatchTooLarge(CollectorError):
+    """A request carries more than one answer can."""
+
+    code = "too_large"
+    status = 413
+
+
 class SettingsError(CollectorError):
     """The settings or files that the collector starts from cannot be used."""
 

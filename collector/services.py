@@ -17,7 +17,9 @@ from collector.erasure.keepsake import Keepsake
 from collector.erasure.service import Erasures
 from collector.errors import SettingsError
 from collector.identity import CollectorKeys
-from collector.ingest.dead_letters import DeadLetters
+from collector.ingest.dead_letters import Bounds, DeadLetters
+from collector.ingest.deliveries import Deliveries
+from collector.ingest.intake import Intake, Limits
 from collector.ledger.checkpoints import Checkpoints, log_signer
 from collector.ledger.proofs import Proofs
 from collector.ledger.service import Ledger
@@ -53,6 +55,7 @@ class Services:
     commands: Commands
     statements: Statements
     erasures: Erasures
+    deliveries: Deliveries
 
 
 def open_database(settings: Settings) -> Database:
@@ -102,4 +105,10 @@ def build_services(
         commands=commands,
         erasures=Erasures(database, scribe or Scribe(keys), keepsake, commands, retention),
         statements=Statements(database, scribe or Scribe(keys)),
+        deliveries=Deliveries(Intake(database, keys.receipt, keys.seal, limits_of(settings), scribe=scribe)),
     )
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Return what an intake keeps of what it cannot admit."""
+    return Limits(settings.staged_per_device, Bounds(settings.dead_letters_per_source, settings.dead_letters_kept))

@@ -77,6 +77,7 @@ def create_api(services: Services, health: Callable[[], Health]) -> FastAPI:
     v1.include_router(collector.ingest.api.router)
     v1.include_router(collector.devices.join_api.router)
     v1.include_router(collector.devices.join_api.terminals)
+    v1.include_router(collector.ingest.api.events)
     _add_health(v1, health)
     app.include_router(v1)
     app.include_router(collector.ledger.tlog.router)

@@ -25,6 +25,7 @@ from evidence.keys import PublicKey, SigningKey
 
 EVENT_TYPE = "application/vnd.zaigang.event.v1+json"
 RECEIPT_TYPE = "application/vnd.zaigang.receipt.v1+json"
+GAP_REQUEST_TYPE = "application/vnd.zaigang.gap-request.v1+json"
 PUNCH_RECEIPT_TYPE = "application/vnd.zaigang.punch-receipt.v1"
 AUTHORISATION_TYPE = "application/vnd.zaigang.authorisation.v1+json"
 COMMAND_TYPE = "application/vnd.zaigang.command.v1+json"

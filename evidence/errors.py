@@ -285,6 +285,18 @@ class TimestampError(BundleError):
     code = "timestamp"
 
 
+class GapRequestError(EvidenceError):
+    """A signed question for missing events cannot be answered."""
+
+    code = "gap_request"
+
+
+class GapRequestMismatch(GapRequestError):
+    """The question is for another terminal."""
+
+    code = "gap_request_mismatch"
+
+
 class AuthorisationError(EvidenceError):
     """A signed permission does not permit this."""
 

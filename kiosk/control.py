@@ -7,6 +7,7 @@ runs, else the command itself; never both.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -30,7 +31,7 @@ from kiosk.verify.errors import VerifyError
 log = structlog.get_logger(__name__)
 
 SOCKET_NAME = "control.sock"
-MAX_REQUEST_BYTES = 65_536  # an authorisation has about 1 kB
+MAX_REQUEST_BYTES = 262_144  # an authorisation has about 1 kB; a stick brings one receipt a chain
 REQUEST_TIMEOUT_S = 10.0  # for the one line of a request; a command that hangs must not hold a thread for ever
 CONNECT_TIMEOUT_S = 2.0
 MAX_CONNECTIONS = 8  # an operator needs one
@@ -155,6 +156,8 @@ def _answer(operations: Operations, request: dict[str, Any], say: Callable[[str]
             return operations.release_clip(str(request["command"]), str(request["by"]), str(request["reason"]))
         case "erase_clip":
             return operations.erase_clip(str(request["command"]), str(request["by"]), str(request["reason"]))
+        case "take_receipts":
+            return operations.take_receipts([base64.b64decode(str(one)) for one in request["receipts"]])
         case unknown:
             raise BadRequest(f"this version cannot do {unknown!r}; update zaigang")
 

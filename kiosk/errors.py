@@ -81,6 +81,12 @@ class JournalBusy(JournalFailed):
     code = "journal_busy"
 
 
+class StickError(KioskError):
+    """Events could not be written to a file; the message says why."""
+
+    code = "stick"
+
+
 class OpeningStands(JournalError):
     """An opened enclosure was not cleared: nothing verified is signed. Nothing was written."""
 

@@ -199,16 +199,21 @@ class Journal:
         log.critical("journal_not_continued", why=why)
         with self._lock:
             self._store.close()
-            remains = read_remains(self.path, self.device, {self._signer.public, *(key for _, key in self._keys)})
+            before, self._head, self._opening = self._head, None, None
             try:
+                known = {self._signer.public, *(key for _, key in self._keys)}
+                remains = read_remains(self.path, self.device, known)
                 now = self._clock.stamp().time
                 mark = read_mark(self.path)
                 set_aside(self.path, remains, why, now, mark=mark, covered=covered, max_pages=self._max_pages)
-                self._head, self._opening, self._store.corrupt = None, None, False
-                self._store.trouble = None
+                self._store.corrupt, self._store.trouble = False, None
                 self._load()
-            except (sqlite3.Error, OSError) as error:
-                raise self._store.refused(error) from error
+            except BaseException as error:  # the file stays closed, nothing is signed; a new start tries again
+                self._head, self._store.corrupt = before, True
+                self._store.close()
+                if isinstance(error, sqlite3.Error | OSError):
+                    raise self._store.refused(error) from error
+                raise
 
     def append(self, kind: str, body: Fact | dict[str, Any], token: str | None = None) -> Recorded:
         """Sign the next event of the chain, commit it, with `token` in one transaction, and only then return it.
@@ -383,8 +388,12 @@ class Journal:
     @property
     def head(self) -> Head:
         """The last committed event."""
-        assert self._head is not None  # set before the constructor returns
-        return self._head
+        head = self._head
+        if head is None:  # a new chain begins at this moment, under the lock
+            with self._lock:
+                head = self._head
+        assert head is not None
+        return head
 
     @property
     def opening(self) -> int | None:

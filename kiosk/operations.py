@@ -7,7 +7,7 @@ Whatever looks through the camera runs on the attendant's thread, while no worke
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -37,6 +37,7 @@ from kiosk.journal import Journal
 from kiosk.owed import Owed
 from kiosk.sensors.newest_frame import NewestFrame
 from kiosk.settings import KioskSettings
+from kiosk.stick import take_receipts
 from kiosk.verify.attempts import ENROLMENTS, Moment
 from kiosk.verify.face import EnrolmentView, Face
 from kiosk.verify.gallery import Gallery
@@ -165,6 +166,12 @@ class Operations:
             "punches": self.attendant.rate.punches,
             "confirmed": self.attendant.rate.confirmed,
         }
+
+    def take_receipts(self, receipts: Sequence[bytes]) -> dict[str, Any]:
+        """Take the collector's receipts from a file. Raises a JournalError."""
+        taken = take_receipts(self.journal, self.settings.pinned_keys, receipts)
+        self.wake()
+        return {"receipts": taken.receipts, "refused": list(taken.refused), "unsent": self.journal.depth}
 
     def erasures(self) -> ErasureDesk:
         """Return the desk that erases."""

@@ -1,22 +1,25 @@
 """Journal to broker, receipts back: one thread that delivers every event in order until a receipt covers it.
 
 A PUBACK is no delivery, so nothing is let go for one: events are published in a bounded window from the first one
-without a receipt, and again when no receipt comes or the connection was lost. The journal judges the receipts.
+without a receipt, and again when no receipt comes or the connection was lost. The journal judges the receipts. What
+earlier chains of this terminal left behind goes the same way, and what the collector asks for again goes once more.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import socket
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 
 import structlog
 
-from evidence.envelope import Envelope
+from evidence.envelope import GAP_REQUEST_TYPE, Envelope
 from evidence.errors import EvidenceError, UnknownKey
+from evidence.gap import GapRequest, read_gap_request
 from evidence.keys import PublicKey
 from evidence.status import Health, Part, Status
 from evidence.topics import Leaf, Topic
@@ -31,6 +34,7 @@ from kiosk.settings import KioskSettings
 TURN_S = 1.0  # keep-alive and resending are looked at this often when nothing else happens
 STEADY_AFTER_S = 5.0  # two terminals of one name throw each other out at once: that is no success
 BATCH = 16  # rows read from the journal at a time: under 1 MiB even at the largest envelope
+GAP_QUESTIONS = 16  # kept at a time; a collector that lacks more asks again
 UNANSWERED_RESENDS = 2  # so often in vain, and the state says that the collector does not answer
 
 log = structlog.get_logger(__name__)
@@ -57,6 +61,9 @@ class Uplink:
         self._keys = {key.id: key for key in settings.pinned_keys}
         self._backoff = backoff or Backoff()
         self._window = window or Window(settings.window)
+        self._chain = ""  # that the window speaks of
+        self._old: dict[str, Window] = {}  # by earlier chain
+        self._asked: deque[GapRequest] = deque(maxlen=GAP_QUESTIONS)
         self._options = BrokerOptions(
             settings.device,
             settings.mqtt_version,
@@ -163,30 +170,67 @@ class Uplink:
             connection.abort()
 
     def _greet(self, connection: BrokerConnection) -> None:
-        self._window.restart(self._journal.released)
+        self._restart()
         connection.publish(self._topic(Leaf.STATUS), self._status("online"), retain=True)
         self.counts["connected"] += 1
         self._online = True
         log.info("uplink_online", unsent=self._journal.depth)
 
+    def _restart(self) -> None:
+        """Begin with the first event without a receipt, on a new connection or in a new chain."""
+        self._chain = self._journal.head.chain
+        self._window.restart(self._journal.released)
+        self._old.clear()
+
     def _deliver(self, connection: BrokerConnection) -> None:
         """Publish what the window has room for, and the newest health."""
         if not self._online:
             return
+        if self._chain != self._journal.head.chain:
+            self._restart()
         if self._window.rewind_if_due(time.monotonic()):
             self.counts["resent"] += 1
             log.info("no_receipt", resent=self._window.resent, unsent=self._journal.depth)
-        while (limit := min(BATCH, self._window.room, connection.room)) > 0:
-            rows = self._journal.unsent(self._window.sent, limit)
-            for seq, envelope in rows:
-                connection.publish(self._topic(Leaf.EVENT), envelope)
-                self._window.published(seq, time.monotonic())
-                self.counts["published"] += 1
-            if len(rows) < limit:
-                break
+        self._send_asked(connection)
+        self._send(connection, self._window, self._journal.unsent)
+        for chain in self._journal.leftover_chains():
+            self._send_leftovers(connection, chain)
         health, self._health = self._health, None
         if health is not None:
             connection.publish(self._topic(Leaf.HEALTH), health.model_dump_json().encode(), qos=0)
+
+    def _send(
+        self, connection: BrokerConnection, window: Window, rows_after: Callable[[int, int], list[tuple[int, bytes]]]
+    ) -> None:
+        while (limit := min(BATCH, window.room, connection.room)) > 0:
+            rows = rows_after(window.sent, limit)
+            for seq, envelope in rows:
+                connection.publish(self._topic(Leaf.EVENT), envelope)
+                window.published(seq, time.monotonic())
+                self.counts["published"] += 1
+            if len(rows) < limit:
+                break
+
+    def _send_leftovers(self, connection: BrokerConnection, chain: str) -> None:
+        window = self._old.get(chain)
+        if window is None:
+            window = self._old[chain] = Window(self._window.size, self._window.resend_after_s)
+            (first, _), *_ = self._journal.leftovers(chain, -1, 1) or [(0, b"")]
+            window.restart(first - 1)
+        sent = window.sent
+        if window.rewind_if_due(time.monotonic()):
+            self._journal.release_beyond(chain, sent)
+        self._send(connection, window, functools.partial(self._journal.leftovers, chain))
+
+    def _send_asked(self, connection: BrokerConnection) -> None:
+        """Send once more what the collector lacks, receipted or not; what is too much now, it asks for again."""
+        while self._asked and connection.room > 0:
+            one = self._asked.popleft()
+            rows = self._journal.range(one.first, one.last, connection.room) if one.chain == self._chain else []
+            for _, envelope in rows:
+                connection.publish(self._topic(Leaf.EVENT), envelope)
+            self.counts["sent_again"] += len(rows)
+            log.info("gap_answered", first=one.first, last=one.last, sent=len(rows))
 
     def _on_message(self, topic: str, payload: bytes) -> None:
         if topic == self._topic(Leaf.COMMAND) and self._on_command is not None:
@@ -196,6 +240,10 @@ class Uplink:
             return
         try:
             if self._take_handovers(payload):
+                return
+            if self._is_question(payload):
+                self._asked.append(read_gap_request(payload, self._key_for(payload), self._settings.device))
+                self.counts["asked"] += 1
                 return
             receipt = self._journal.release(payload, self._key_for(payload))
         except EvidenceError:  # counted, logged and shown by the journal; nothing was let go
@@ -207,7 +255,12 @@ class Uplink:
             log.exception("receipt_not_handled", bytes=len(payload), count=self.counts["errors"])
         else:
             self.counts["receipts"] += 1
-            self._window.receipted(receipt.upto, time.monotonic())
+            if receipt.chain == self._chain:
+                self._window.receipted(receipt.upto, time.monotonic())
+            elif (old := self._old.get(receipt.chain)) is not None:
+                waiting = self._journal.leftovers(receipt.chain, -1, 1)
+                if not waiting or waiting[0][0] > receipt.upto:  # else it proved nothing of ours (release_beyond)
+                    old.receipted(receipt.upto, time.monotonic())
             self._backoff.reset()
 
     def _take_handovers(self, payload: bytes) -> bool:
@@ -221,6 +274,13 @@ class Uplink:
             self._on_keys(counting)
         self.counts["handovers"] += 1
         return True
+
+    @staticmethod
+    def _is_question(payload: bytes) -> bool:
+        try:
+            return Envelope.decode(payload).payload_type == GAP_REQUEST_TYPE
+        except EvidenceError:
+            return False
 
     def _key_for(self, payload: bytes) -> PublicKey:
         """Return the pinned key that the envelope names; any of them where it names none, so that it is refused."""

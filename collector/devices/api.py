@@ -21,7 +21,7 @@ router = APIRouter(prefix="/devices", tags=["devices"])
 class TroubleAnswer(BaseModel):
     """One thing to look after."""
 
-    code: Annotated[str, Field(description="revoked, flagged, chain_frozen, chain_pending, or part.")]
+    code: Annotated[str, Field(description="revoked, flagged, chain_frozen, chain_pending, gap, or part.")]
     part: Annotated[str | None, Field(description="The part, where it is one.")]
     state: str | None
     reason: str

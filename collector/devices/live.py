@@ -51,6 +51,7 @@ class Facts:
     flagged: bool
     chain_pending: bool
     chain_frozen: bool
+    gap: str = ""  # which events are missing although later ones came
 
 
 def troubles(facts: Facts) -> tuple[Trouble, ...]:
@@ -64,6 +65,8 @@ def troubles(facts: Facts) -> tuple[Trouble, ...]:
     ):
         if present:
             found.append(Trouble(code, None, None, ""))
+    if facts.gap:
+        found.append(Trouble("gap", None, None, facts.gap))
     parts = (facts.health or {}).get("parts", {})
     order = {"failed": 0, "degraded": 1}
     for name, part in sorted(parts.items(), key=lambda item: order.get(item[1]["state"], 9)):

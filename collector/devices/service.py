@@ -16,6 +16,7 @@ from collector.devices.live import DeviceState, Facts, Trouble, state_of, troubl
 from collector.devices.models import Device, DeviceKey, DeviceStatus
 from collector.devices.statements import Statements, record_nothing
 from collector.errors import Conflict, Invalid, NotFound
+from collector.ingest.gaps import SHOW_AFTER, find_gaps
 from collector.ledger.models import Chain, ChainState, LedgerEntry
 from collector.sites.models import Site
 from collector.statements.actor import acting
@@ -156,12 +157,24 @@ class Devices:
         if name is not None:
             query = query.where(Device.name == name)
         now = datetime.now(UTC)
+        gaps = {
+            gap.device: f"seq {gap.first} to {gap.last} of chain {gap.chain[:8]}… are missing since {gap.since}"
+            for gap in find_gaps(session, SHOW_AFTER, now)
+        }
         return [
-            self._view(device, status or DeviceStatus(device=device.name), tuple(chains.get(device.name, ())), now)
+            self._view(
+                device,
+                status or DeviceStatus(device=device.name),
+                tuple(chains.get(device.name, ())),
+                now,
+                gaps.get(device.name, ""),
+            )
             for device, status in session.exec(query)
         ]
 
-    def _view(self, device: Device, status: DeviceStatus, chains: tuple[Chain, ...], now: datetime) -> DeviceView:
+    def _view(
+        self, device: Device, status: DeviceStatus, chains: tuple[Chain, ...], now: datetime, gap: str
+    ) -> DeviceView:
         facts = Facts(
             online=status.online,
             last_activity=status.last_activity,
@@ -170,6 +183,7 @@ class Devices:
             flagged=device.flagged_at is not None,
             chain_pending=any(chain.state == ChainState.PENDING for chain in chains),
             chain_frozen=any(chain.state == ChainState.FROZEN for chain in chains),
+            gap=gap,
         )
         return DeviceView(
             name=device.name,

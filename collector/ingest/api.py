@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import base64
+import io
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, Field
 
 from collector.answers import Held, Limit, UtcText, errors
-from collector.auth.api import may_read
+from collector.auth.api import may_read, may_write
+from collector.errors import BatchTooLarge
+from collector.ingest.deliveries import read_lines
 from collector.ingest.models import DeadLetter
 from collector.paging import read_cursor, write_cursor
 
 router = APIRouter(prefix="/dead-letters", tags=["dead letters"])
+events = APIRouter(prefix="/events", tags=["events"])
+MAX_BATCH_BYTES = 4 << 20  # two hundred of the largest envelopes, six hundred punches
 
 
 class DeadLetterAnswer(BaseModel):
@@ -70,3 +76,42 @@ def _answer(letter: DeadLetter) -> DeadLetterAnswer:
     kept = letter.model_dump(exclude={"source", "content"})
     content = base64.b64encode(letter.content).decode()
     return DeadLetterAnswer(device_id=letter.source or None, content=content, **kept)
+
+
+class DeliveryAnswer(BaseModel):
+    """What came of a batch of envelopes, by outcome."""
+
+    lines: int
+    outcomes: Annotated[
+        dict[str, int], Field(description="admitted, known, waiting (for a gap or an approval), contradicting, refused")
+    ]
+    refusals: Annotated[dict[str, int], Field(description="Codes of the dead letters.")]
+    receipts: Annotated[list[str], Field(description="Signed receipts, an envelope each, the newest of each chain.")]
+
+
+@events.post(
+    "",
+    dependencies=[Depends(may_write)],
+    responses=errors(403, 413),
+    summary="Deliver signed events without a broker",
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"text/plain": {"schema": {"type": "string", "description": "One envelope a line."}}},
+        }
+    },
+)
+async def deliver(held: Held, request: Request) -> DeliveryAnswer:
+    """Take envelopes, one a line, at most 4 MiB: the same rules as from the broker, so again is harmless."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BATCH_BYTES:
+            raise BatchTooLarge(f"a batch has at most {MAX_BATCH_BYTES} bytes; send it in parts")
+    done = await run_in_threadpool(held.deliveries.take, read_lines(io.BytesIO(bytes(body))), "https")
+    return DeliveryAnswer(
+        lines=done.lines,
+        outcomes=dict(done.outcomes),
+        refusals=dict(done.refusals),
+        receipts=[answer.payload.decode() for answer in done.receipts.values()],
+    )

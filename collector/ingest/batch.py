@@ -7,6 +7,7 @@ A body that cannot be read enters all the same; only its projection becomes a de
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
 
@@ -64,6 +65,8 @@ class Batch:
         self._contradictions: list[Equivocation] = []
         self._statuses = StatusUpdates()
         self._dead = DeadLetterBox(bounds)
+        self.outcomes: Counter[str] = Counter()  # of events: admitted, known, waiting, contradicting, refused
+        self.refusals: Counter[str] = Counter()  # codes of the dead letters
         self.answer_to: dict[tuple[str, str], str] = {}  # chains that a receipt is due for: (device, chain) to site
 
     @property
@@ -149,6 +152,8 @@ class Batch:
         else:
             log.error("a message could not be handled", topic=message.topic, exc_info=error)
             code, text = "internal", f"{type(error).__name__}: {error}"
+        self.outcomes["refused"] += 1
+        self.refusals[code] += 1
         self._dead.add(source, message.topic, message.payload, code, text, message.received_at)
 
     def _take_report(self, addressed: Addressed) -> None:
@@ -199,6 +204,7 @@ class Batch:
                 offered.received_at,
             )
             log.warning("key rotated", device=event.device, seq=event.seq, key=offered.rotated_to.fingerprint)
+        self.outcomes["admitted"] += 1
         self.answer_to[event.device, event.chain] = event.site
         return True
 
@@ -228,6 +234,7 @@ class Batch:
         try:
             same_place(event.seq, held_hash, offered.hash)
         except Replay:
+            self.outcomes["known"] += 1
             self.answer_to[event.device, event.chain] = event.site
         except Fork as error:
             self._contradict(offered, tip, error, held_hash)
@@ -238,7 +245,9 @@ class Batch:
         event = offered.event
         waiting = self._staging.held(event.device, event.chain, event.seq)
         if waiting is not None:
-            if waiting.hash != offered.hash:
+            if waiting.hash == offered.hash:
+                self.outcomes["waiting"] += 1
+            else:
                 error = Fork(f"two different events claim seq {event.seq} before the chain has reached it")
                 self._contradict(offered, tip, error, waiting.hash)
             return
@@ -252,6 +261,7 @@ class Batch:
                 envelope=offered.data,
             )
         )
+        self.outcomes["waiting"] += 1
 
     def _drain(self, registered: Registered, tip: Tip) -> None:
         """Admit the staged events that continue the chain, as far as they follow without a gap."""
@@ -277,6 +287,7 @@ class Batch:
     def _contradict(self, offered: Offered, tip: Tip | None, error: EvidenceError, held_hash: str | None) -> None:
         """Keep the event as evidence against its device, freeze the chain, raise the alarm."""
         event = offered.event
+        self.outcomes["contradicting"] += 1
         if tip is not None:
             tip.freeze()
         self._contradictions.append(

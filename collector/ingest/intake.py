@@ -5,6 +5,7 @@ A receipt is signed only after the commit, so it never promises what a power cut
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -51,11 +52,22 @@ class Intake:
 
     def admit(self, messages: Sequence[Message]) -> list[Answer]:
         """Take the messages in one transaction; return the receipts that are due. Raises SQLAlchemyError."""
+        return self.admit_counted(messages)[0]
+
+    def admit_counted(self, messages: Sequence[Message]) -> tuple[list[Answer], Counter[str], Counter[str]]:
+        """As `admit`, with how many events had which outcome, and the codes of what was refused."""
         with self._database.write() as session:
             batch = self._batch(session)
             batch.take(messages)
             batch.write()
-        return self._answers(batch)
+        return self._answers(batch), batch.outcomes, batch.refusals
+
+    def refuse(self, message: Message, code: str, why: str) -> None:
+        """Make a dead letter of bytes that do not even say whose they are. Raises SQLAlchemyError."""
+        box = DeadLetterBox(self._limits.dead_letters)
+        box.add("", message.topic, message.payload, code, why, message.received_at)
+        with self._database.write() as session:
+            box.write(session)
 
     def admit_ready(self) -> list[Answer]:
         """Take what an approval has freed from staging. Raises SQLAlchemyError."""
@@ -91,4 +103,5 @@ class Intake:
         receipt = Receipt(
             device=head.device, chain=head.chain, upto=head.seq, head=head.hash, tree_size=tree_size, time=self._now()
         )
-        return Answer(str(Topic(site, head.device, Leaf.RECEIPT)), sign_receipt(receipt, self._receipt_key))
+        topic = str(Topic(site, head.device, Leaf.RECEIPT))
+        return Answer(topic, sign_receipt(receipt, self._receipt_key), chain=head.chain)

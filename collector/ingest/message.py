@@ -25,3 +25,4 @@ class Answer:
     topic: str
     payload: bytes
     retain: bool = False  # the broker keeps it for a terminal that is away
+    chain: str = ""  # which it speaks of, for a receipt

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from evidence.chain import Head, follow, read_event, verify_chain
-from evidence.envelope import Envelope
+from evidence.envelope import EVENT_TYPE, Envelope, sign
 from evidence.errors import ReceiptMismatch
 from evidence.events import DeviceEnrolledBody, Kind, parse_body, parse_event
 from evidence.keys import Ed25519Key
@@ -108,6 +108,20 @@ def test_a_changed_journal_begins_a_new_chain_that_names_the_one_before(tmp_path
     again = open_journal(tmp_path)  # and it is no new chain every morning
     assert again.head.seq == 1
     again.close()
+
+
+def test_a_row_of_our_own_that_the_next_one_does_not_follow_is_found(tmp_path: Path) -> None:
+    """Such as from two copies of one folder, put together from backups."""
+    before = written(tmp_path)
+    event = parse_event(Envelope.decode(before[6]).payload)
+    other = sign(EVENT_TYPE, event.model_copy(update={"nonce": "f" * 32}).payload(), KEY)
+    with sqlite3.connect(tmp_path / "journal.db") as database:
+        database.execute("UPDATE events SET envelope = ?, hash = ? WHERE seq = 6", (other.encode(), other.hash))
+    database.close()
+    journal = open_journal(tmp_path)
+    assert journal.head.chain != event.chain
+    assert "row 7 does not follow row 6" in journal.state.reason
+    journal.close()
 
 
 def test_leftovers_are_let_go_by_their_own_receipts_alone(tmp_path: Path) -> None:

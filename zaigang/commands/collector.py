@@ -27,6 +27,7 @@ from collector.services import connect
 from collector.settings import load_settings
 from collector.sites.service import NewSite
 from zaigang.commands import collector_erasure, collector_ledger, collector_statements
+from zaigang.commands.collector_import import FilesArgument, ReceiptsOption, import_files
 from zaigang.commands.collector_opened import (
     ConfigOption,
     DataOption,
@@ -158,6 +159,25 @@ def export(
 
 
 collector_ledger.attach(app, _opened)
+
+
+@app.command("import")
+def import_command(
+    files: FilesArgument,
+    receipts: ReceiptsOption = None,
+    config: ConfigOption = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take signed events from files, as from the broker; again is harmless. Exit 1 if a line was refused."""
+    with _opened(config, data) as held:
+        rows = import_files(held.services.deliveries, files, receipts)
+    if as_json:
+        _print_json(rows)
+    else:
+        names = ("file", "lines", "admitted", "known", "waiting", "contradicting", "refused", "receipts", "error")
+        _table(names, [[row[name] for name in names] for row in rows])
+    raise typer.Exit(1 if any(row["error"] or row["refused"] or row["contradicting"] for row in rows) else 0)
 
 
 # --- devices

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from zaigang.commands import kiosk_clip
+from zaigang.commands.kiosk_stick import add_to as add_stick_commands
 
 if TYPE_CHECKING:
     from kiosk.selftest import Line
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="The punch terminal.", no_args_is_help=True)
 app.add_typer(kiosk_clip.app, name="clip")
+add_stick_commands(app)
 Config = Annotated[
     Path | None, typer.Option("--config", help="Settings (TOML); ZAIGANG_KIOSK_… variables stand over it.")
 ]
