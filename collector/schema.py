@@ -30,7 +30,7 @@ from collector.errors import SchemaTooNew, SchemaTooOld
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0003"  # the revision that this version of the program works with
+HEAD = "0004"  # the revision that this version of the program works with
 _VERSION_TABLE = "alembic_version"
 _BEFORE = "0.1"  # what a database from before Alembic has, marked by its table schema_version: revision 0001
 
