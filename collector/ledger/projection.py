@@ -10,8 +10,8 @@ from sqlmodel import SQLModel
 from collector.commands.models import CommandAnswer
 from collector.commands.projection import answer_row
 from collector.errors import UnknownKind
-from collector.people.models import Enrolment
-from collector.people.projection import enrolment_row
+from collector.people.models import Enrolment, TemplateErasure
+from collector.people.projection import enrolment_row, template_erasure_row
 from collector.presence.models import PresenceInterval
 from collector.presence.projection import presence_row
 from collector.punches.models import Punch
@@ -25,11 +25,12 @@ from evidence.events import (
     PresenceIntervalBody,
     PunchBody,
     WorkerEnrolledBody,
+    WorkerErasedBody,
     parse_body,
 )
 from evidence.statements import COLLECTOR
 
-TABLES: tuple[Any, ...] = (Punch, Enrolment, CommandAnswer, PresenceInterval, AuditEntry, DeclaredGap)
+TABLES: tuple[Any, ...] = (Punch, Enrolment, CommandAnswer, PresenceInterval, AuditEntry, DeclaredGap, TemplateErasure)
 _KNOWN = frozenset(Kind)
 
 
@@ -63,6 +64,8 @@ def _project(event: Event, leaf_index: int, *, after_revocation: bool) -> Projec
         return Projected(Punch, punch_row(event, body, leaf_index, after_revocation=after_revocation))
     if isinstance(body, WorkerEnrolledBody):
         return Projected(Enrolment, enrolment_row(event, body, leaf_index))
+    if isinstance(body, WorkerErasedBody):
+        return Projected(TemplateErasure, template_erasure_row(event, body, leaf_index))
     if isinstance(body, CommandDoneBody):
         return Projected(CommandAnswer, answer_row(event, body, leaf_index))
     if isinstance(body, PresenceIntervalBody):

@@ -34,6 +34,9 @@ class EnrolmentAnswer(BaseModel):
     frames: int
     authorised_by: str
     authorisation: str
+    erased_at: Annotated[
+        UtcText | None, Field(description="When the terminal signed that the face, or all of it, is gone; null: never.")
+    ]
     leaf_index: int
 
 
@@ -65,7 +68,12 @@ def list_workers(
 def get_worker(held: Held, code: str) -> WorkerDetail:
     """Return one worker and at which terminals the face was enrolled."""
     worker = _answer(held.people.get(code))
-    enrolments = [EnrolmentAnswer(device_id=e.device, **e.model_dump()) for e in held.people.enrolments(code)]
+    found = held.people.enrolments(code)
+    gone = held.people.erased_at(found)
+    enrolments = [
+        EnrolmentAnswer(device_id=one.device, erased_at=gone.get(one.authorisation), **one.model_dump())
+        for one in found
+    ]
     return WorkerDetail(**worker.model_dump(), enrolments=enrolments)
 
 

@@ -42,3 +42,16 @@ class Enrolment(SQLModel, table=True):
     frames: int
     authorised_by: str
     authorisation: str
+
+
+class TemplateErasure(SQLModel, table=True):
+    """Derived from worker.erased: what an enrolment left on a terminal is gone from it. It names no worker."""
+
+    __tablename__ = "template_erasures"
+
+    leaf_index: int = Field(primary_key=True, foreign_key="ledger_entries.leaf_index")
+    device: str
+    enrolment: str | None = Field(index=True)  # `authorisation` of the enrolment; null: older than this was kept
+    scope: str  # face, all
+    reason: str
+    time: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -12,7 +13,7 @@ from sqlmodel import col, select
 from collector.database import Database
 from collector.devices.models import Device
 from collector.errors import Conflict, Invalid, NotFound
-from collector.people.models import Authorisation, Enrolment, Worker
+from collector.people.models import Authorisation, Enrolment, TemplateErasure, Worker
 from collector.timestamps import utc_now, utc_text
 from evidence.authorisation import EnrolmentAuthorisation, sign_authorisation
 from evidence.events import Role, WorkerCode
@@ -88,6 +89,17 @@ class People:
         with self._database.read() as session:
             query = select(Enrolment).where(Enrolment.worker == code).order_by(col(Enrolment.leaf_index))
             return list(session.exec(query))
+
+    def erased_at(self, enrolments: Sequence[Enrolment]) -> dict[str, str]:
+        """Return when terminals proved that these enrolments are gone from them: by authorisation, event time."""
+        by_id = {one.authorisation: one.device for one in enrolments}
+        query = select(TemplateErasure).where(col(TemplateErasure.enrolment).in_(by_id))
+        found: dict[str, str] = {}
+        with self._database.read() as session:
+            for one in session.exec(query.order_by(col(TemplateErasure.leaf_index))):
+                if one.enrolment is not None and by_id[one.enrolment] == one.device:  # another has nothing to say of it
+                    found.setdefault(one.enrolment, one.time)
+        return found
 
     def authorise(
         self, code: str, device: str, by: str, hours: float, role: Role = "worker"

@@ -254,3 +254,19 @@ def test_erasing_over_http(sworn: Bench, api: Api) -> None:
     assert api.client.delete(f"{path}/legal-hold", headers=api.write).status_code == 200
     answer = api.client.post(f"{path}/erasure", json=body, headers=api.write)
     assert answer.status_code == 200 and answer.json()["erased"] == 5 and whole(sworn)
+
+
+def test_an_enrolment_is_marked_once_its_own_terminal_has_signed_that_it_is_gone(
+    sworn: Bench, terminal: Terminal, api: Api
+) -> None:
+    other = Terminal("gate-2")
+    sworn.register(other)
+    gone = {"scope": "face", "enrolment": "ab" * 16, "template": "cd" * 32, "reason": "erased"}
+
+    def marked() -> Any:
+        return api.client.get("/api/v1/workers/E001", headers=api.read).json()["enrolments"][0]["erased_at"]
+
+    sworn.offer(other, other.enrol(), other.append("worker.erased", gone))
+    assert marked() is None
+    sworn.offer(terminal, terminal.append("worker.erased", gone))
+    assert marked() is not None and whole(sworn)
