@@ -109,3 +109,23 @@ class LedgerConflict(CollectorError):
     """Another writer took a place in the ledger between reading and inserting; the batch is taken again."""
 
     code = "ledger_conflict"
+
+
+class LedgerDamaged(CollectorError):
+    """The stored tree has holes; `fsck` names them."""
+
+    code = "ledger_damaged"
+    status = 500
+
+
+class LedgerRewritten(CollectorError):
+    """The ledger no longer holds what an earlier checkpoint was signed over; nothing more is signed."""
+
+    code = "ledger_rewritten"
+    status = 500
+
+
+class NotCovered(NotFound):
+    """The entry is there, but no checkpoint covers it yet."""
+
+    code = "not_covered"

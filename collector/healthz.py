@@ -29,11 +29,13 @@ class Health(BaseModel):
     intake: PartHealth
     database: PartHealth
     broker: PartHealth
+    checkpoints: PartHealth = PartHealth(state="ok")
 
 
-def health_of(intake: PumpState, broker: BrokerState, database: Database) -> Health:
-    """Judge the parts."""
+def health_of(intake: PumpState, broker: BrokerState, database: Database, unsigned: str | None = None) -> Health:
+    """Judge the parts; `unsigned` is why no checkpoint could be signed."""
     parts = {"intake": _intake(intake), "broker": _broker(broker), "database": _database(database)}
+    parts["checkpoints"] = _checkpoints(unsigned)
     whole: Literal["ok", "failed"] = "ok" if all(part.state == "ok" for part in parts.values()) else "failed"
     return Health(status=whole, **parts)
 
@@ -52,6 +54,12 @@ def _broker(state: BrokerState) -> PartHealth:
     if not state.alive:
         return PartHealth(state="failed", reason="the network thread has ended; restart the collector")
     return PartHealth(state="ok") if state.connected else PartHealth(state="failed", reason=state.reason)
+
+
+def _checkpoints(unsigned: str | None) -> PartHealth:
+    if unsigned is None:
+        return PartHealth(state="ok")
+    return PartHealth(state="failed", reason="no checkpoint can be signed over the ledger; the log says why")
 
 
 def _database(database: Database) -> PartHealth:

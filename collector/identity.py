@@ -23,6 +23,7 @@ class CollectorKeys:
     command: Ed25519Key
     seal: bytes  # MAC key over what the collector itself adds to a ledger row (received_at, flags, salt)
     session: bytes  # HMAC key of the console's session cookies
+    checkpoint: Ed25519Key  # signs the ledger's checkpoints and nothing else
 
 
 def load_or_create_keys(folder: Path) -> CollectorKeys:
@@ -34,6 +35,7 @@ def load_or_create_keys(folder: Path) -> CollectorKeys:
             command=Ed25519Key.from_pem(_load_or_create(folder / "command.pem", _new_pem)),
             seal=_load_or_create(folder / "seal.key", _new_secret),
             session=_load_or_create(folder / "session.key", _new_secret),
+            checkpoint=Ed25519Key.from_pem(_load_or_create(folder / "checkpoint.pem", _new_pem)),
         )
     except (OSError, InvalidKey) as error:
         raise SettingsError(f"the keys in {folder} cannot be used: {error}") from error

@@ -12,6 +12,8 @@ from collector.devices.clearances import Clearances
 from collector.devices.service import Devices
 from collector.identity import CollectorKeys
 from collector.ingest.dead_letters import DeadLetters
+from collector.ledger.checkpoints import Checkpoints, log_signer
+from collector.ledger.proofs import Proofs
 from collector.ledger.service import Ledger
 from collector.people.service import People
 from collector.presence.service import PresenceIntervals
@@ -31,6 +33,8 @@ class Services:
     devices: Devices
     clearances: Clearances
     ledger: Ledger
+    checkpoints: Checkpoints
+    proofs: Proofs
     punches: Punches
     presence: PresenceIntervals
     dead_letters: DeadLetters
@@ -45,7 +49,8 @@ def open_database(settings: Settings) -> Database:
 
 
 def build_services(settings: Settings, database: Database, keys: CollectorKeys) -> Services:
-    """Build what routes, pages and commands ask."""
+    """Build what routes, pages and commands ask. Raises SettingsError."""
+    signer = log_signer(database, keys.checkpoint, settings.ledger_origin)
     return Services(
         api_keys=ApiKeys(database),
         sites=Sites(database),
@@ -53,6 +58,8 @@ def build_services(settings: Settings, database: Database, keys: CollectorKeys) 
         devices=Devices(database, timedelta(seconds=settings.inactivity_timeout_s)),
         clearances=Clearances(database, keys.command),
         ledger=Ledger(database),
+        checkpoints=Checkpoints(database, signer, keys.seal, settings.keepsake_path),
+        proofs=Proofs(database),
         punches=Punches(database),
         presence=PresenceIntervals(database),
         dead_letters=DeadLetters(database),

@@ -44,6 +44,13 @@ class Settings(BaseSettings):
     )
     dead_letters_per_source: int = Field(500, ge=1, description="Dead letters kept of one device, then only counted.")
     dead_letters_kept: int = Field(10_000, ge=1, description="Dead letters kept in all, then only counted.")
+    ledger_origin: str | None = Field(
+        None, description="The ledger's name in its checkpoints, as example.org/ledger; fixed by the first one."
+    )
+    # What came after the newest checkpoint can still be changed unseen, so this is a matter of seconds.
+    checkpoint_every_s: float = Field(
+        2.0, ge=0.1, le=60, description="Seconds between checkpoints, while entries come."
+    )
     inactivity_timeout_s: int = Field(600, ge=10, description="Silence after which a device counts as inactive.")
 
     @field_validator("broker")
@@ -58,6 +65,11 @@ class Settings(BaseSettings):
     def database_path(self) -> Path:
         """The SQLite file."""
         return self.data / "collector.sqlite"
+
+    @property
+    def keepsake_path(self) -> Path:
+        """The file that remembers the last checkpoint."""
+        return self.data / "last-checkpoint"
 
     @property
     def keys_path(self) -> Path:

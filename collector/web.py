@@ -20,6 +20,8 @@ from starlette.routing import compile_path
 import collector.commands.api
 import collector.devices.api
 import collector.ingest.api
+import collector.ledger.api
+import collector.ledger.tlog
 import collector.people.api
 import collector.presence.api
 import collector.punches.api
@@ -61,11 +63,13 @@ def create_api(services: Services, health: Callable[[], Health]) -> FastAPI:
         collector.punches,
         collector.presence,
         collector.commands,
+        collector.ledger,
     ):
         v1.include_router(subject.api.router)
     v1.include_router(collector.ingest.api.router)
     _add_health(v1, health)
     app.include_router(v1)
+    app.include_router(collector.ledger.tlog.router)
     _add_docs(app)
     guard = [Depends(may_read)]
     app.add_api_route("/api/{rest:path}", _nothing_here, methods=_METHODS, include_in_schema=False, dependencies=guard)

@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from sqlalchemy import func
 from sqlalchemy.dialects.sqlite import insert
-from sqlmodel import Session, select
+from sqlmodel import Session
 
 from collector.database import insert_many
 from collector.errors import LedgerConflict, UnknownKind
-from collector.ledger.leaves import SALT_BYTES, leaf_hash, seal
+from collector.ledger.leaves import SALT_BYTES, leaf_data, seal
 from collector.ledger.models import LedgerEntry
 from collector.ledger.projection import project
+from collector.ledger.tree import ledger_size, write_full_tiles
 from evidence.errors import EvidenceError
 from evidence.events import Event
+from evidence.merkle import leaf_hash
+from evidence.tiles import TILE_WIDTH
 
 log = structlog.get_logger()
 
@@ -43,15 +45,15 @@ class Appender:
         self._rows: list[dict[str, Any]] = []
         self._events: list[Event] = []
         self._salts: list[bytes] = []
-        last: int | None = session.exec(select(func.max(LedgerEntry.leaf_index))).one()
-        self.tree_size = 0 if last is None else last + 1
+        self.tree_size = ledger_size(session)
 
     def append(
         self, event: Event, digest: str, envelope: bytes, key_id: str, received_at: str, *, after_revocation: bool
     ) -> None:
         """Give the event the next place. `digest` is its hash, `envelope` its bytes as they came."""
         leaf_index, salt = self.tree_size, self._salt()
-        leaf = leaf_hash(salt, envelope)
+        content = leaf_data(salt, envelope)
+        leaf = leaf_hash(content)
         self._events.append(event)
         self._rows.append(
             {
@@ -73,6 +75,7 @@ class Appender:
                 "after_revocation": after_revocation,
                 "envelope": envelope,
                 "salt": salt,
+                "leaf_data": content,
                 "leaf_hash": leaf,
                 "seal": seal(self._seal_key, leaf_index, leaf, received_at, key_id, after_revocation=after_revocation),
             }
@@ -87,12 +90,17 @@ class Appender:
         return self._salts.pop()
 
     def write(self) -> list[Unprojected]:
-        """Insert entries and derived rows; return the entries without one. Raises LedgerConflict."""
+        """Insert entries, the tiles that they fill, and derived rows; return the entries without one.
+
+        Raises LedgerConflict, LedgerDamaged.
+        """
         if not self._rows:
             return []
         entries = insert(LedgerEntry).on_conflict_do_nothing()
         if insert_many(self._session, entries, self._rows) != len(self._rows):
             raise LedgerConflict("another writer holds a place that this batch was to take")
+        if self.tree_size // TILE_WIDTH > (self.tree_size - len(self._rows)) // TILE_WIDTH:
+            write_full_tiles(self._session, self.tree_size)
         projected: dict[Any, list[dict[str, Any]]] = {}
         failed = []
         for event, row in zip(self._events, self._rows, strict=True):

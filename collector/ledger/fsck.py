@@ -1,8 +1,9 @@
 """Derives the ledger again from its envelopes and keys, and names the first difference to what is stored.
 
 Checked: contiguous places, decoding, signatures, chains, every derived column, leaf hashes, the seal over what the
-collector added, chain heads, derived rows. Not found: entries cut off at the end together with their chain heads,
-by somebody who may write the database; receipts at the terminals and, later, checkpoints show those.
+collector added, chain heads, derived rows, the Merkle tree's tiles and checkpoints. Not found: entries cut off at the
+end together with their chain heads and every checkpoint over them, by somebody who may write the database; receipts
+at the terminals, witnesses and the file `last-checkpoint` show those.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from sqlmodel import Session, SQLModel, col, select
 
@@ -18,13 +19,15 @@ from collector.database import Database
 from collector.devices.keys import key_for
 from collector.devices.models import DeviceKey
 from collector.errors import UnknownKind
-from collector.ledger.leaves import SALT_BYTES, leaf_hash, seal
+from collector.ledger.fsck_tree import TreeCheck
+from collector.ledger.leaves import SALT_BYTES, leaf_data, leaf_hash, seal
 from collector.ledger.models import Chain, LedgerEntry
 from collector.ledger.projection import TABLES, project
 from evidence.chain import Head, follow
 from evidence.envelope import EVENT_TYPE, Envelope
 from evidence.errors import EvidenceError, InvalidBody
 from evidence.events import Event, parse_event
+from evidence.note import VerifierKey
 
 PAGE = 1000  # entries in memory at once: about 2 MB
 
@@ -49,6 +52,8 @@ class LedgerReport:
     entries: int = 0
     chains: int = 0
     rows: int = 0
+    tiles: int = 0
+    checkpoints: int = 0
     difference: Difference | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -59,6 +64,8 @@ class LedgerReport:
             "entries": self.entries,
             "chains": self.chains,
             "rows": self.rows,
+            "tiles": self.tiles,
+            "checkpoints": self.checkpoints,
             "difference": difference,
         }
 
@@ -77,24 +84,34 @@ class _State:
     seal_key: bytes
     report: LedgerReport
     keys: dict[str, list[DeviceKey]]
+    tree: TreeCheck
     heads: dict[tuple[str, str], Head] = field(default_factory=dict)
 
 
-def check_ledger(database: Database, seal_key: bytes) -> LedgerReport:
-    """Check everything in one consistent view of the database; a running collector goes on meanwhile."""
+def check_ledger(database: Database, seal_key: bytes, log: VerifierKey) -> LedgerReport:
+    """Check everything in one consistent view of the database; a running collector goes on meanwhile.
+
+    `log` is the key that checkpoints are signed with.
+    """
     report = LedgerReport()
     with database.read() as session:
         keys: dict[str, list[DeviceKey]] = {}
         for key in session.exec(select(DeviceKey)):
             keys.setdefault(key.device, []).append(key)
-        state = _State(session, seal_key, report, keys)
+        state = _State(session, seal_key, report, keys, TreeCheck(session, log, seal_key, _found))
         try:
             for page in _pages(session):
                 _check_page(state, page)
+            state.tree.finish()
             _check_chains(state)
         except _Found as found:
             report.difference = found.difference
+        report.tiles, report.checkpoints = state.tree.tiles, state.tree.checkpoints
     return report
+
+
+def _found(table: str, row: object, column: str, message: str) -> NoReturn:
+    raise _Found(table, row, column, message)
 
 
 def _pages(session: Session) -> Iterator[list[LedgerEntry]]:
@@ -149,6 +166,7 @@ def _check_entry(state: _State, entry: LedgerEntry) -> Event:
         )
     except EvidenceError as error:
         raise _Found("ledger_entries", place, "prev", f"{error.code}: {error}") from error
+    state.tree.feed(entry.leaf_hash)
     state.report.entries += 1
     return event
 
@@ -164,6 +182,8 @@ def _check_leaf(state: _State, entry: LedgerEntry, key_id: str) -> None:
         raise _Found("ledger_entries", place, "key_id", f"stored {entry.key_id[:16]}…, it was signed by {key_id[:16]}…")
     if len(entry.salt) != SALT_BYTES:
         raise _Found("ledger_entries", place, "salt", f"a salt has {SALT_BYTES} bytes, this one {len(entry.salt)}")
+    if entry.leaf_data != leaf_data(entry.salt, entry.envelope):
+        raise _Found("ledger_entries", place, "leaf_data", "it is not the hash of salt and envelope: one was changed")
     if entry.leaf_hash != leaf_hash(entry.salt, entry.envelope):
         raise _Found("ledger_entries", place, "leaf_hash", "it is not the hash of salt and envelope: one was changed")
     revoked = entry.after_revocation

@@ -7,13 +7,20 @@ from __future__ import annotations
 
 import hashlib
 
+from evidence import merkle
+
 SEAL_BYTES = 32
 SALT_BYTES = 16  # 128 bits, so that a leaf hash confirms no guess of an envelope
 
 
+def leaf_data(salt: bytes, envelope: bytes) -> bytes:
+    """Return the 32 bytes that stand for an entry in the tree, and stay when salt and envelope are erased."""
+    return hashlib.sha256(salt + envelope).digest()
+
+
 def leaf_hash(salt: bytes, envelope: bytes) -> bytes:
     """Return the 32-byte RFC 6962 leaf hash of an entry."""
-    return hashlib.sha256(b"\x00" + hashlib.sha256(salt + envelope).digest()).digest()
+    return merkle.leaf_hash(leaf_data(salt, envelope))
 
 
 def seal(key: bytes, leaf_index: int, leaf: bytes, received_at: str, key_id: str, *, after_revocation: bool) -> bytes:
@@ -23,3 +30,9 @@ def seal(key: bytes, leaf_index: int, leaf: bytes, received_at: str, key_id: str
     """
     statement = f"{leaf_index}\n{leaf.hex()}\n{received_at}\n{key_id}\n{int(after_revocation)}"
     return hashlib.blake2b(statement.encode(), key=key, digest_size=SEAL_BYTES, person=b"zaigang-seal").digest()
+
+
+def checkpoint_seal(key: bytes, size: int, note: bytes, signed_at: str) -> bytes:
+    """Return a MAC over what the signature of a checkpoint does not say: when it was signed."""
+    statement = f"{size}\n{hashlib.sha256(note).hexdigest()}\n{signed_at}"
+    return hashlib.blake2b(statement.encode(), key=key, digest_size=SEAL_BYTES, person=b"zaigang-check").digest()

@@ -56,5 +56,29 @@ class LedgerEntry(SQLModel, table=True):
     after_revocation: bool
     envelope: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     salt: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    leaf_data: bytes = Field(sa_column=Column(LargeBinary, nullable=False))  # SHA-256 of salt and envelope
     leaf_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    seal: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class LedgerTile(SQLModel, table=True):
+    """256 neighbouring hashes of one level of the Merkle tree (C2SP tlog-tiles), written once when it is full."""
+
+    __tablename__ = "ledger_tiles"
+
+    level: int = Field(primary_key=True)
+    number: int = Field(primary_key=True)
+    hashes: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    root: bytes = Field(sa_column=Column(LargeBinary, nullable=False))  # of these 256: a hash of the level above
+
+
+class SignedCheckpoint(SQLModel, table=True):
+    """What the collector has signed about its tree: a C2SP checkpoint, never contradicted by a later one."""
+
+    __tablename__ = "checkpoints"
+
+    size: int = Field(primary_key=True)
+    root: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    note: bytes = Field(sa_column=Column(LargeBinary, nullable=False))  # with the log's signature alone
+    signed_at: str
     seal: bytes = Field(sa_column=Column(LargeBinary, nullable=False))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sqlalchemy import func
 from sqlmodel import col, select
 
 from collector.database import Database
 from collector.errors import NotFound
 from collector.ingest.models import Equivocation
 from collector.ledger.models import Chain, LedgerEntry
+from collector.ledger.tree import ledger_size
 
 PAGE = 500  # envelopes in memory at once while a chain streams: about 1 MB
 
@@ -32,8 +32,7 @@ class Ledger:
     def size(self) -> int:
         """Return the number of entries."""
         with self._database.read() as session:
-            last: int | None = session.exec(select(func.max(LedgerEntry.leaf_index))).one()
-        return 0 if last is None else last + 1
+            return ledger_size(session)
 
     def chains_named(self, chain: str) -> list[Chain]:
         """Return the chains with this id; two devices may have picked the same."""

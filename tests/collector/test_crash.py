@@ -65,7 +65,7 @@ def test_killed_between_commit_and_receipt_a_replay_gets_its_receipt_and_nothing
         assert terminal.head is not None and receipt.head == terminal.head.hash
         assert collector.stop() == 0
     assert list(services.ledger.envelopes(terminal.device, terminal.chain)) == envelopes
-    assert check_ledger(database, keys.seal).difference is None
+    assert check_ledger(database, keys.seal, services.checkpoints.signer.public).difference is None
     database.close()
 
 
@@ -93,5 +93,5 @@ def test_killed_at_random_moments_it_ends_with_every_event_once(
         wire.receipt_upto(len(envelopes) - 1, keys.receipt.public, 60)
         assert collector.stop() == 0
     assert list(services.ledger.envelopes(terminal.device, terminal.chain)) == envelopes
-    assert check_ledger(database, keys.seal).difference is None
+    assert check_ledger(database, keys.seal, services.checkpoints.signer.public).difference is None
     database.close()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from collector.ledger.fsck import LedgerReport, check_ledger
+from collector.ledger.leaves import leaf_data, leaf_hash
 from collector.ledger.models import LedgerEntry
 from collector.people.models import Enrolment
 from collector.presence.models import PresenceInterval
@@ -17,7 +18,7 @@ from tests.collector.terminal import Terminal
 
 
 def check(bench: Bench) -> LedgerReport:
-    return check_ledger(bench.database, bench.keys.seal)
+    return check_ledger(bench.database, bench.keys.seal, bench.services.checkpoints.signer.public)
 
 
 @pytest.fixture
@@ -139,14 +140,13 @@ def test_missing_rows_and_exchanged_keys_are_found(filled: Bench, sql: str, tabl
 
 
 def test_a_salt_changed_together_with_its_leaf_hash_is_found_by_the_seal(filled: Bench) -> None:
-    from collector.ledger.leaves import leaf_hash
-
     entry = filled.services.ledger.entry(2)
     salt = bytes(16)
     edit(
         filled,
-        "UPDATE ledger_entries SET salt = ?, leaf_hash = ? WHERE leaf_index = 2",
+        "UPDATE ledger_entries SET salt = ?, leaf_data = ?, leaf_hash = ? WHERE leaf_index = 2",
         salt,
+        leaf_data(salt, entry.envelope),
         leaf_hash(salt, entry.envelope),
     )
     found = check(filled).difference

@@ -76,7 +76,7 @@ def test_a_second_answer_is_kept_and_changes_nothing(bench: Bench, terminal: Ter
     bench.offer(terminal, terminal.enrol(), *[terminal.append(Kind.COMMAND_DONE, one) for one in answers])
     view = bench.services.commands.get(command.id)
     assert view.answer is not None and view.answer.outcome == "failed"
-    assert check_ledger(bench.database, bench.keys.seal).rows == 2
+    assert check_ledger(bench.database, bench.keys.seal, bench.services.checkpoints.signer.public).rows == 2
 
 
 def test_another_terminal_cannot_answer(bench: Bench, terminal: Terminal) -> None:

@@ -30,6 +30,7 @@ from collector.people.service import NewWorker
 from collector.services import Services, build_services, open_database
 from collector.settings import Settings, load_settings
 from collector.sites.service import NewSite
+from zaigang.commands import collector_ledger
 
 app = typer.Typer(no_args_is_help=True, help="The centre: keeps what terminals signed and answers HR.")
 device = typer.Typer(no_args_is_help=True, help="Terminals.")
@@ -133,24 +134,25 @@ def keys(config: ConfigOption = None, data: DataOption = None, as_json: JsonOpti
     """Print the collector's public keys, which terminals pin."""
     with _plain_errors():
         held = load_or_create_keys(load_settings(config, data=data).keys_path)
-    public = {"receipt": held.receipt.public, "command": held.command.public}
+    public = {"receipt": held.receipt.public, "command": held.command.public, "checkpoint": held.checkpoint.public}
     if as_json:
         _print_json({name: key.text() for name, key in public.items()})
         return
     for name, key in public.items():  # a line each, so that a narrow window does not cut the key to copy
-        sys.stdout.write(f"{name:8} {key.text()}\n{'':8} fingerprint {key.fingerprint}\n")
+        sys.stdout.write(f"{name:10} {key.text()}\n{'':10} fingerprint {key.fingerprint}\n")
 
 
 @app.command()
 def fsck(config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
     """Derive the whole ledger again and compare; exit 1 and name the first difference if something was changed."""
     with _opened(config, data) as held:
-        report = check_ledger(held.database, held.keys.seal)
+        report = check_ledger(held.database, held.keys.seal, held.services.checkpoints.signer.public)
     if as_json:
         _print_json(report.as_json())
     elif report.difference is None:
         Console().print(
-            f"[green]whole[/]: {report.entries} entries, {report.chains} chains, {report.rows} derived rows"
+            f"[green]whole[/]: {report.entries} entries, {report.chains} chains, {report.rows} derived rows, "
+            f"{report.tiles} tiles, {report.checkpoints} checkpoints"
         )
     else:
         Console().print(f"[red]changed[/]: {report.difference}", highlight=False, soft_wrap=True)
@@ -177,6 +179,9 @@ def export(
         else:
             with out.open("wb") as file:
                 file.writelines(lines)
+
+
+collector_ledger.attach(app, _opened)
 
 
 # --- devices

@@ -1,0 +1,120 @@
+"""Derives tiles and checkpoints again, entry by entry, and names the first that is not as it must be.
+
+A checkpoint is judged by its signature: whoever may write the database, but has no key, can neither change one nor
+shorten the ledger below one.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from typing import NoReturn
+
+from sqlmodel import Session, col, select
+
+from collector.ledger.leaves import checkpoint_seal
+from collector.ledger.models import LedgerTile, SignedCheckpoint
+from evidence.checkpoint import Checkpoint, verify_checkpoint
+from evidence.errors import EvidenceError
+from evidence.merkle import HASH_BYTES, Frontier, root_of
+from evidence.note import VerifierKey
+from evidence.tiles import TILE_WIDTH
+
+Report = Callable[[str, object, str, str], NoReturn]  # table, row, column, what is wrong
+BEYOND = 2**62
+
+
+class TreeCheck:
+    """The tree as it grows from the leaf hashes that were derived from the entries."""
+
+    def __init__(self, session: Session, log: VerifierKey, seal_key: bytes, found: Report) -> None:
+        """`log` is the key that checkpoints must be signed with; `found` is told the first difference."""
+        self._session = session
+        self._log = log
+        self._seal_key = seal_key
+        self._found = found
+        self._tree = Frontier()
+        self._open: list[list[bytes]] = [[]]  # by level, the hashes of the tile that is not full yet
+        self._filled: list[int] = [0]  # by level, the number of full tiles
+        self._next = self._after(-BEYOND)
+        self.checkpoints = 0
+        self.tiles = 0
+
+    def feed(self, leaf: bytes) -> None:
+        """Take the next leaf hash and judge what ends with it."""
+        self._expect_above()
+        self._tree.append(leaf)
+        self._grow(0, leaf)
+        if self._next is not None and self._next.size == self._tree.size:
+            self._judge(self._next)
+            self._next = self._after(self._tree.size)
+
+    def finish(self) -> None:
+        """Judge what lies beyond the last entry."""
+        self._expect_above()
+        if self._next is not None:
+            message = f"it covers {self._next.size} entries, the ledger has {self._tree.size}: entries were cut off"
+            self._found("checkpoints", self._next.size, "size", message)
+        query = select(LedgerTile.level, LedgerTile.number).order_by(col(LedgerTile.level), col(LedgerTile.number))
+        for level, number in self._session.exec(query):
+            filled = self._filled[level] if 0 <= level < len(self._filled) else 0
+            if not 0 <= number < filled:
+                self._found("ledger_tiles", f"{level}/{number}", "number", "the entries do not fill this tile")
+
+    def _expect_above(self) -> None:
+        """A checkpoint of a size that was passed already, or of none."""
+        if self._next is not None and self._next.size <= self._tree.size:
+            self._found("checkpoints", self._next.size, "size", "a checkpoint covers at least one entry")
+
+    def _after(self, size: int) -> SignedCheckpoint | None:
+        query = select(SignedCheckpoint).where(col(SignedCheckpoint.size) > size).order_by(col(SignedCheckpoint.size))
+        return self._session.exec(query.limit(1)).first()
+
+    def _judge(self, row: SignedCheckpoint) -> None:
+        for column in ("root", "note", "seal"):
+            if not isinstance(getattr(row, column), bytes):  # SQLite keeps whatever it is given
+                self._found("checkpoints", row.size, column, "it is not even bytes")
+        try:
+            signed = verify_checkpoint(row.note, self._log.name, self._log)
+        except EvidenceError as error:
+            self._found("checkpoints", row.size, "note", f"{error.code}: {error}")
+        if signed.size != row.size:
+            self._found("checkpoints", row.size, "size", f"the note is signed over {signed.size} entries")
+        if signed.root != self._tree.root():
+            message = f"the first {row.size} entries have another root than was signed: entries were changed since"
+            self._found("checkpoints", row.size, "note", message)
+        if row.root != signed.root or signed != Checkpoint(signed.origin, row.size, row.root):
+            self._found("checkpoints", row.size, "root", "it is not the root in the signed note")
+        if not hmac.compare_digest(row.seal, checkpoint_seal(self._seal_key, row.size, row.note, row.signed_at)):
+            self._found("checkpoints", row.size, "seal", "the collector's seal does not fit: signed_at was changed")
+        self.checkpoints += 1
+
+    def _grow(self, level: int, hashed: bytes) -> None:
+        tile = self._open[level]
+        tile.append(hashed)
+        if len(tile) < TILE_WIDTH:
+            return
+        number, root = self._filled[level], root_of(tile)
+        self._compare(level, number, tile, root)
+        self._filled[level] += 1
+        self._open[level] = []
+        if level + 1 == len(self._open):
+            self._open.append([])
+            self._filled.append(0)
+        self._grow(level + 1, root)
+
+    def _compare(self, level: int, number: int, tile: list[bytes], root: bytes) -> None:
+        stored = self._session.get(LedgerTile, (level, number))
+        where = f"{level}/{number}"
+        if stored is None:
+            self._found("ledger_tiles", where, "number", "the entries fill this tile, but it is missing")
+        if stored.hashes != b"".join(tile):
+            at = next(
+                (n for n, one in enumerate(tile) if stored.hashes[n * HASH_BYTES : (n + 1) * HASH_BYTES] != one),
+                TILE_WIDTH,
+            )
+            self._found("ledger_tiles", where, "hashes", f"hash {at} is not the one that the entries give")
+        if stored.root != root:
+            self._found("ledger_tiles", where, "root", "it is not the root of the tile's hashes")
+        self._session.expunge(stored)
+        self.tiles += 1
