@@ -10,6 +10,7 @@ from sqlmodel import Field, Session, SQLModel, select
 import collector.auth.models
 import collector.commands.models
 import collector.devices.models
+import collector.evidence_bundles.models
 import collector.ingest.models
 import collector.ledger.models
 import collector.people.models

@@ -10,6 +10,7 @@ from collector.commands.service import Commands
 from collector.database import Database
 from collector.devices.clearances import Clearances
 from collector.devices.service import Devices
+from collector.evidence_bundles.service import EvidenceBundles
 from collector.identity import CollectorKeys
 from collector.ingest.dead_letters import DeadLetters
 from collector.ledger.checkpoints import Checkpoints, log_signer
@@ -39,6 +40,7 @@ class Services:
     presence: PresenceIntervals
     dead_letters: DeadLetters
     commands: Commands
+    evidence_bundles: EvidenceBundles
 
 
 def open_database(settings: Settings) -> Database:
@@ -51,6 +53,7 @@ def open_database(settings: Settings) -> Database:
 def build_services(settings: Settings, database: Database, keys: CollectorKeys) -> Services:
     """Build what routes, pages and commands ask. Raises SettingsError."""
     signer = log_signer(database, keys.checkpoint, settings.ledger_origin)
+    checkpoints = Checkpoints(database, signer, keys.seal, settings.keepsake_path)
     return Services(
         api_keys=ApiKeys(database),
         sites=Sites(database),
@@ -58,10 +61,11 @@ def build_services(settings: Settings, database: Database, keys: CollectorKeys) 
         devices=Devices(database, timedelta(seconds=settings.inactivity_timeout_s)),
         clearances=Clearances(database, keys.command),
         ledger=Ledger(database),
-        checkpoints=Checkpoints(database, signer, keys.seal, settings.keepsake_path),
+        checkpoints=checkpoints,
         proofs=Proofs(database),
         punches=Punches(database),
         presence=PresenceIntervals(database),
         dead_letters=DeadLetters(database),
         commands=Commands(database, keys.command),
+        evidence_bundles=EvidenceBundles(database, checkpoints, keys.receipt),
     )

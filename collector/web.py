@@ -19,6 +19,7 @@ from starlette.routing import compile_path
 
 import collector.commands.api
 import collector.devices.api
+import collector.evidence_bundles.api
 import collector.ingest.api
 import collector.ledger.api
 import collector.ledger.tlog
@@ -64,6 +65,7 @@ def create_api(services: Services, health: Callable[[], Health]) -> FastAPI:
         collector.presence,
         collector.commands,
         collector.ledger,
+        collector.evidence_bundles,
     ):
         v1.include_router(subject.api.router)
     v1.include_router(collector.ingest.api.router)

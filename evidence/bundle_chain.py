@@ -32,7 +32,17 @@ from evidence.errors import (
     VerifiedWhileOpened,
     WrongChain,
 )
-from evidence.events import CoverageBody, DeviceEnrolledBody, Event, Kind, PunchBody, Verdict, parse_body, parse_event
+from evidence.events import (
+    CoverageBody,
+    DeviceEnrolledBody,
+    Event,
+    Kind,
+    PresenceIntervalBody,
+    PunchBody,
+    Verdict,
+    parse_body,
+    parse_event,
+)
 from evidence.keys import PublicKey
 from evidence.trust import BundleTrust
 
@@ -69,6 +79,7 @@ class ChainCheck:
         self._leaf = -1
         self._opening: int | None = None
         self._shown = 0
+        self._key: PublicKey | None = None  # that counts for the next event
 
     def run(self) -> None:
         """Check everything, each problem once, and put the chain into the report."""
@@ -153,17 +164,23 @@ class ChainCheck:
             raise InvalidIndex(f"the event is seq {event.seq}, the index says seq {line.seq}")
 
     def _verify(self, event: Event, envelope: Envelope) -> PublicKey:
-        key = self._bundle.manifest.key_for(event.device, event.chain, event.seq)
+        """Check the signature and that the chain's key changed only where both keys signed the change."""
+        manifest, found = self._bundle.manifest, self._found
+        key = manifest.key_for(event.device, event.chain, event.seq)
         pinned = self._bundle.trust.pinned(event.device)
-        if event.kind == Kind.DEVICE_KEY_ROTATED:
-            before = self._bundle.manifest.key_for(event.device, event.chain, event.seq - 1)
-            envelope.verify_all([before, key], EVENT_TYPE)
-            return key
-        if pinned is not None and key not in pinned and self._found.key in (None, key.text()):
+        if self._key is None and pinned is not None and key not in pinned:
             raise UnknownKey(f"the key {key.fingerprint} is none of those that you trust for {event.device}")
-        envelope.verify(key, EVENT_TYPE)
-        if self._found.key is None:
-            self._found.key, self._found.pinned = key.text(), pinned is not None
+        if self._key is not None and key != self._key:
+            raise UnknownKey(f"the manifest names the key {key.fingerprint}, to which no event hands the chain over")
+        following = key
+        if event.kind == Kind.DEVICE_KEY_ROTATED:
+            following = manifest.key_for(event.device, event.chain, event.seq + 1)
+            envelope.verify_all([key, following], EVENT_TYPE)
+        else:
+            envelope.verify(key, EVENT_TYPE)
+        if self._key is None:
+            found.key, found.pinned = key.text(), pinned is not None
+        self._key = following
         return key
 
     def _take_leaf(self, index: int, leaf: bytes, proof: tuple[bytes, ...], seq: int) -> None:
@@ -208,6 +225,8 @@ class ChainCheck:
             raise BadStart("the chain's first event names another key than the one that signed it")
         if isinstance(body, CoverageBody):
             self._found.coverage.append(body)
+        if isinstance(body, PresenceIntervalBody):
+            self._found.presence.append(body)
         if isinstance(body, PunchBody):
             self._take_punch(event, body, line, opening)
 

@@ -63,7 +63,10 @@ def test_an_ordinary_user_gets_one_line_that_says_what_to_install(tmp_path: Path
 def test_the_tests_need_a_broker_a_browser_and_debootstrap_too(tmp_path: Path) -> None:
     done = Machine(tmp_path, DEMO).run("test")
     assert done.returncode == 1
-    assert done.stderr.endswith("install mosquitto chromium libatomic1 dbus-daemon fonts-noto-cjk debootstrap\n")
+    assert done.stderr.endswith(
+        "install mosquitto chromium libatomic1 dbus-daemon fonts-noto-cjk debootstrap unzip libpangoft2-1.0-0 "
+        "poppler-utils\n"
+    )
 
 
 def test_a_package_that_was_removed_but_not_purged_is_missing(tmp_path: Path) -> None:
