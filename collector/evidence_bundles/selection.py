@@ -55,7 +55,7 @@ class Selected:
 
 
 def chains_of(session: Session, scope: Scope, size: int) -> list[tuple[str, str]]:
-    """Return the chains that the question is about: all of a site, or those where the worker was enrolled or punched."""
+    """Return the chains that the question is about: a site's, or where the worker was enrolled or punched."""
     query = select(LedgerEntry.device, LedgerEntry.chain).where(LedgerEntry.leaf_index < size)
     if scope.site is not None:
         return sorted(session.exec(query.where(LedgerEntry.site == scope.site).distinct()).all())
