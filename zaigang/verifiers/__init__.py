@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.resources
 from pathlib import Path
 
-FILES = ("verify-bundle.sh",)
+FILES = ("verify-bundle.html", "verify-bundle.sh")
 
 
 def write_verifiers(folder: Path) -> list[Path]:

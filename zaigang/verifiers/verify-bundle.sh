@@ -402,7 +402,12 @@ check_event() { # SEQ LEAF_INDEX SALT RECEIVED FLAGS PROOF…: the next line of 
     return
   fi
   next_key=
-  case $line in *'},{"keyid":'*) next_key=$(key_for "$device" "$chain" $((seq + 1))) ;; esac
+  case $line in
+    *'},{"keyid":'*)
+      sed 's/^{"payload":"\([^"]*\)".*/\1/' "$work/envelope" | openssl base64 -d -A >"$work/payload"
+      ! grep -q '"kind":"device.key_rotated","mono_us":' "$work/payload" || next_key=$(key_for "$device" "$chain" $((seq + 1)))
+      ;;
+  esac
   check_envelope "$work/envelope" application/vnd.zaigang.event.v1+json "$key" $next_key ||
     { fail "$why" "$place_name seq $seq: the envelope does not stand"; return; }
   hash_now=$(sha "$work/pae")
