@@ -16,6 +16,7 @@ from collector.ingest.intake import Intake, Limits
 from collector.ingest.message import Message
 from collector.ingest.pump import Pump
 from collector.ingest.subscriber import Subscriber
+from collector.ledger.attesting import attesting
 from collector.rounds import Rounds
 from collector.services import build_services, open_database
 from collector.settings import Settings
@@ -36,6 +37,7 @@ class Collector:
         intake = Intake(self.database, self.keys.receipt, self.keys.seal, limits)
         self.subscriber = Subscriber(settings, self._deliver)
         self.checkpointer = Rounds("checkpoints", settings.checkpoint_every_s, self.services.checkpoints.sign)
+        self.rounds = [self.checkpointer, *attesting(settings, self.database)]
         commands = self.services.commands
         self.pump = Pump(
             intake, self.subscriber, settings.batch_messages, settings.batch_wait_ms / 1000, outbox=commands.due
@@ -44,14 +46,16 @@ class Collector:
     def start(self) -> None:
         """Start the intake, then the subscription that feeds it."""
         self.pump.start()
-        self.checkpointer.start()
+        for rounds in self.rounds:
+            rounds.start()
         self.subscriber.start()
 
     def stop(self) -> None:
         """Stop in the order that loses nothing: what was not committed was not acknowledged."""
         self.pump.stop()
         self.subscriber.stop()
-        self.checkpointer.stop()
+        for rounds in self.rounds:
+            rounds.stop()
         self.checkpointer.round()  # what came since the last one
         self.database.close()
 

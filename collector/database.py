@@ -1,38 +1,32 @@
-"""The SQLite database: one writer at a time, readers that cannot write, commits that survive a power cut.
+"""The one shared state of a collector: write transactions one at a time, readers that cannot write.
 
-Two engines on one file: the writer's transactions begin IMMEDIATE, so that what a batch has read stays true until
-it commits even where a command line writes from another process; the readers are `query_only`.
+What a subject needs of a database is here; which database it is, `collector/sqlite.py` and `collector/postgresql.py`
+know. In both, what a write transaction has read stays true until it commits, since no other process writes meanwhile.
 """
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, Insert, event
+from sqlalchemy import Engine, Insert
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, OperationalError, TimeoutError  # noqa: A004  it is SQLAlchemy's own
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlmodel import Session, create_engine
-
-BUSY_TIMEOUT_MS = 15_000  # a batch holds the write lock for tens of milliseconds; 15 s of waiting means a stuck process
-
-# A batch of 256 punches writes about 400 pages; SQLite's 1000 would copy the log back after every second or third one.
-CHECKPOINT_PAGES = 4000
+from sqlmodel import Session
 
 
 class Database:
-    """Sessions on one SQLite file."""
+    """Sessions on two engines: the writer's transactions exclude each other over all processes."""
 
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.touch(mode=0o600)  # who punched where is nobody's business; SQLite gives its other files the same mode
-        self.path = path
-        self.writer = _engine(path, "BEGIN IMMEDIATE", read_only=False)
-        self.reader = _engine(path, "BEGIN", read_only=True)
-        self._one_writer = threading.Lock()  # cheaper and fairer inside a process than SQLite's busy handler
+    migrates_at_start = True  # False where other processes may work on the same tables with an older version
+
+    def __init__(self, writer: Engine, reader: Engine) -> None:
+        self.writer = writer
+        self.reader = reader
+        self._one_writer = threading.Lock()  # cheaper and fairer inside a process than waiting in the database
 
     @contextmanager
     def write(self) -> Iterator[Session]:
@@ -47,9 +41,19 @@ class Database:
             yield session
 
     def close(self) -> None:
-        """Close every connection; the last one folds the write-ahead log into the file."""
+        """Close every connection."""
         self.reader.dispose()
         self.writer.dispose()
+
+
+def insert_into(session: Session, table: Any) -> sqlite.Insert:
+    """Begin an INSERT that can say `on_conflict_…`, in the words of the session's database.
+
+    Both dialects have the same methods; one of the two types stands for both.
+    """
+    if session.connection().dialect.name == "postgresql":
+        return postgresql.insert(table)  # type: ignore[return-value]
+    return sqlite.insert(table)
 
 
 def insert_many(session: Session, statement: Insert, rows: Sequence[Mapping[str, Any]]) -> int:
@@ -60,30 +64,14 @@ def insert_many(session: Session, statement: Insert, rows: Sequence[Mapping[str,
     """
     connection = session.connection()
     compiled = statement.compile(dialect=connection.dialect, column_keys=list(rows[0]))
-    assert isinstance(compiled, SQLCompiler) and compiled.positiontup is not None
+    assert isinstance(compiled, SQLCompiler)
     names = compiled.positiontup
-    done = connection.exec_driver_sql(str(compiled), [tuple(row[name] for name in names) for row in rows])
-    return done.rowcount
+    given: Any = list(rows) if names is None else [tuple(row[name] for name in names) for row in rows]
+    return connection.exec_driver_sql(str(compiled), given).rowcount
 
 
-def _engine(path: Path, begin: str, *, read_only: bool) -> Engine:
-    engine = create_engine(
-        f"sqlite:///{path}", connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000}
-    )
-
-    @event.listens_for(engine, "connect")
-    def _prepare(connection: sqlite3.Connection, _record: Any) -> None:
-        connection.isolation_level = None  # the driver must not begin transactions of its own
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=FULL")  # NORMAL may lose the last commits, whose receipts are already out
-        cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
-        cursor.execute(f"PRAGMA query_only={'ON' if read_only else 'OFF'}")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Any) -> None:
-        connection.exec_driver_sql(begin)
-
-    return engine
+def is_passing(error: Exception) -> bool:
+    """Say whether a failed transaction is the database's fault (locked, full, restarted) and worth trying again."""
+    if isinstance(error, OperationalError | TimeoutError):  # the latter: no connection came free in time
+        return True
+    return isinstance(error, DBAPIError) and error.connection_invalidated

@@ -57,6 +57,12 @@ class SchemaTooNew(SettingsError):
     code = "schema_too_new"
 
 
+class SchemaTooOld(SettingsError):
+    """The database waits for a migration that this process may not make by itself."""
+
+    code = "schema_too_old"
+
+
 class IngestRefusal(CollectorError):
     """A message cannot be admitted; it becomes a dead letter."""
 
@@ -129,3 +135,15 @@ class NotCovered(NotFound):
     """The entry is there, but no checkpoint covers it yet."""
 
     code = "not_covered"
+
+
+class WitnessRefused(CollectorError):
+    """A witness did not cosign a checkpoint; the message says which one and why."""
+
+    code = "witness_refused"
+
+
+class AnchorRefused(CollectorError):
+    """A time-stamp authority gave no token that holds for a checkpoint."""
+
+    code = "anchor_refused"

@@ -65,7 +65,7 @@ def _checkpoints(unsigned: str | None) -> PartHealth:
 def _database(database: Database) -> PartHealth:
     try:
         with database.read() as session:
-            session.connection().execute(text("SELECT count(*) FROM schema_version"))
+            session.connection().execute(text("SELECT version_num FROM alembic_version"))
     except SQLAlchemyError:
         return PartHealth(state="failed", reason="the database cannot be read; the log says why")
     return PartHealth(state="ok")

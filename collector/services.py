@@ -10,6 +10,7 @@ from collector.commands.service import Commands
 from collector.database import Database
 from collector.devices.clearances import Clearances
 from collector.devices.service import Devices
+from collector.errors import SettingsError
 from collector.evidence_bundles.service import EvidenceBundles
 from collector.identity import CollectorKeys
 from collector.ingest.dead_letters import DeadLetters
@@ -17,11 +18,13 @@ from collector.ledger.checkpoints import Checkpoints, log_signer
 from collector.ledger.proofs import Proofs
 from collector.ledger.service import Ledger
 from collector.people.service import People
+from collector.postgresql import PostgresqlDatabase
 from collector.presence.service import PresenceIntervals
 from collector.punches.service import Punches
 from collector.schema import prepare
 from collector.settings import Settings
 from collector.sites.service import Sites
+from collector.sqlite import SqliteDatabase
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +48,20 @@ class Services:
 
 def open_database(settings: Settings) -> Database:
     """Open the database, making it first where it does not exist. Raises SettingsError."""
-    database = Database(settings.database_path)
-    prepare(database)
+    database = connect(settings)
+    try:
+        prepare(database)
+    except SettingsError:
+        database.close()
+        raise
     return database
+
+
+def connect(settings: Settings) -> Database:
+    """Connect to the database that the settings name, whatever its tables are. Raises SettingsError."""
+    if settings.database is None:
+        return SqliteDatabase(settings.database_path)
+    return PostgresqlDatabase(settings.database.get_secret_value())
 
 
 def build_services(settings: Settings, database: Database, keys: CollectorKeys) -> Services:
@@ -62,7 +76,7 @@ def build_services(settings: Settings, database: Database, keys: CollectorKeys) 
         clearances=Clearances(database, keys.command),
         ledger=Ledger(database),
         checkpoints=checkpoints,
-        proofs=Proofs(database),
+        proofs=Proofs(database, settings.witnesses_needed),
         punches=Punches(database),
         presence=PresenceIntervals(database),
         dead_letters=DeadLetters(database),

@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
+import socket
 import tomllib
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from collector.errors import SettingsError
+from evidence.checkpoint import WitnessPolicy
+from evidence.errors import EvidenceError
+from evidence.note import VerifierKey
+
+
+class WitnessSetting(BaseModel):
+    """A witness that is asked to cosign."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key: str = Field(description="Its vkey, as `zaigang witness key` prints it.")
+    url: str = Field(pattern=r"^https?://", description="Where it listens.")
+
+    @field_validator("key")
+    @classmethod
+    def _key_is_a_witness(cls, value: str) -> str:
+        try:
+            WitnessPolicy((VerifierKey.parse(value),))
+        except EvidenceError as error:
+            raise ValueError(str(error)) from error
+        return value
 
 
 class Settings(BaseSettings):
@@ -23,13 +45,26 @@ class Settings(BaseSettings):
         default_factory=lambda: Path.home() / ".local" / "share" / "zaigang" / "collector",
         description="Folder of the database and the keys.",
     )
+    database: SecretStr | None = Field(
+        None,
+        description="postgresql://user:password@host/name, for several collectors; a SQLite file in `data` otherwise.",
+    )
     host: str = Field("127.0.0.1", description="Address that the API and the console listen on.")
     port: int = Field(8080, ge=0, le=65535, description="Their TCP port.")
     console: bool = Field(default=True, description="Serve the console pages beside the API.")
 
     broker: str = Field("mqtt://127.0.0.1:1883", description="mqtt://host:port or mqtts://host:port.")
     mqtt_version: Literal["5", "3.1.1"] = Field("5", description="3.1.1 for brokers that speak nothing newer.")
-    mqtt_client_id: str = Field("zaigang-collector", max_length=64, description="Distinct for every replica.")
+    mqtt_client_id: str | None = Field(
+        None,
+        max_length=64,
+        description="Distinct for every collector; made of host name and port where it is not given.",
+    )
+    mqtt_share: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_-]{1,32}$",
+        description="Name of the shared subscription: the same for all collectors on one database.",
+    )
     mqtt_username: str | None = None
     mqtt_password: SecretStr | None = None
     mqtt_ca: Path | None = Field(None, description="CA certificate that signed the broker's.")
@@ -51,6 +86,13 @@ class Settings(BaseSettings):
     checkpoint_every_s: float = Field(
         2.0, ge=0.1, le=60, description="Seconds between checkpoints, while entries come."
     )
+    witnesses: list[WitnessSetting] = Field(default_factory=list, description="Who cosigns the checkpoints.")
+    witnesses_needed: int = Field(
+        0, ge=0, le=16, description="Cosignatures that a checkpoint must have before it is shown to anybody."
+    )
+    tsa_url: str | None = Field(None, pattern=r"^https?://", description="RFC 3161 authority that stamps checkpoints.")
+    tsa_ca: Path | None = Field(None, description="Root certificates of that authority, PEM.")
+    anchor_every_s: float = Field(3600, ge=1, description="Seconds between time-stamps, while entries come.")
     inactivity_timeout_s: int = Field(600, ge=10, description="Silence after which a device counts as inactive.")
 
     @field_validator("broker")
@@ -61,10 +103,34 @@ class Settings(BaseSettings):
             raise ValueError("write mqtt://host:port or mqtts://host:port")
         return value
 
+    @field_validator("database")
+    @classmethod
+    def _database_is_postgresql(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and urlsplit(value.get_secret_value()).scheme not in ("postgresql", "postgres"):
+            raise ValueError("write postgresql://user:password@host/name")
+        return value
+
+    @property
+    def mqtt_client(self) -> str:
+        """The MQTT client id: the same after a restart, another one for every collector of a shared subscription."""
+        if self.mqtt_client_id is not None:
+            return self.mqtt_client_id
+        if self.mqtt_share is None:
+            return "zaigang-collector"
+        return f"zaigang-{socket.gethostname()[:40]}-{self.port}"
+
     @property
     def database_path(self) -> Path:
         """The SQLite file."""
         return self.data / "collector.sqlite"
+
+    @model_validator(mode="after")
+    def _attested_as_wanted(self) -> Settings:
+        if self.witnesses_needed > len({one.key for one in self.witnesses}):
+            raise ValueError("witnesses_needed is more than there are witnesses: nothing would ever be shown")
+        if (self.tsa_url is None) != (self.tsa_ca is None):
+            raise ValueError("tsa_url and tsa_ca go together: a time-stamp that nobody can check is worth nothing")
+        return self
 
     @property
     def keepsake_path(self) -> Path:

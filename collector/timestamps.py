@@ -16,6 +16,11 @@ def utc_text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def utc_from_seconds(seconds: int) -> str:
+    """Write a time given in seconds since 1970."""
+    return utc_text(datetime.fromtimestamp(seconds, UTC))
+
+
 def parse_utc(text: str) -> datetime:
     """Read what `utc_text` wrote. Raises ValueError."""
     return datetime.fromisoformat(text)

@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
@@ -28,6 +28,7 @@ import collector.presence.api
 import collector.punches.api
 import collector.sites.api
 from collector.auth.api import may_read
+from collector.database import is_passing
 from collector.errors import CollectorError, NotFound
 from collector.healthz import Health
 from collector.services import Services
@@ -133,10 +134,14 @@ def _add_error_handlers(app: FastAPI) -> None:
         codes = {404: "not_found", 405: "method_not_allowed", 400: "bad_request", 415: "unsupported_media_type"}
         return error_answer(error.status_code, codes.get(error.status_code, "http"), str(error.detail), error.headers)
 
-    @app.exception_handler(OperationalError)
-    async def database(_request: Request, error: OperationalError) -> JSONResponse:
-        log.error("the database does not answer", error=str(error.orig))
-        return error_answer(503, "database", "the database does not answer; try again")
+    @app.exception_handler(SQLAlchemyError)
+    async def database(request: Request, error: SQLAlchemyError) -> JSONResponse:
+        if is_passing(error):
+            log.error("the database does not answer", error=str(getattr(error, "orig", error)))
+            return error_answer(503, "database", "the database does not answer; try again")
+        if isinstance(error, DataError):  # PostgreSQL keeps no NUL in a text, and no integer beyond 64 bits
+            return error_answer(422, "invalid", "the database cannot keep a value of this request")
+        return await internal(request, error)
 
     @app.exception_handler(Exception)
     async def internal(request: Request, error: Exception) -> JSONResponse:

@@ -18,7 +18,7 @@ import typer
 
 UNUSABLE = 2  # exit code where the command cannot run here at all, as for a wrong option
 FAILED = 1  # exit code where the command ran and did not succeed
-_OURS = ("evidence", "kiosk", "collector", "zaigang")
+_OURS = ("evidence", "kiosk", "collector", "witness", "zaigang")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,7 @@ SUBCOMMANDS = (
     Subcommand("demo", "demo", "The whole road on this machine: enrol, punch, refuse, deliver, verify."),
     Subcommand("kiosk", "kiosk", "The punch terminal: run it, enrol a worker."),
     Subcommand("collector", "collector", "The collector: run it, register terminals and people, export chains."),
+    Subcommand("witness", "witness", "A witness of somebody's ledger: cosigns only what has grown."),
     Subcommand("verify", None, "Check bundles and exported chains offline against keys that you trust."),
     Subcommand("bundle", "collector", "Make an evidence bundle about a site or a worker."),
     Subcommand("evaluate", "demo", "Measure a part on your own recordings, with its error rates."),

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
 
 import structlog
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
 
+from collector.database import insert_into
 from collector.devices.models import Device
 from collector.devices.reports import StatusUpdates
 from collector.errors import CollectorError, KeyMismatch, RevokedDevice
@@ -265,7 +265,8 @@ class Batch:
 
     def _write_contradiction(self, found: Equivocation) -> None:
         row = found.model_dump(exclude={"id"})
-        done = self._session.connection().execute(insert(Equivocation.__table__).on_conflict_do_nothing(), row)  # type: ignore[attr-defined]
+        keep = insert_into(self._session, Equivocation.__table__).on_conflict_do_nothing()  # type: ignore[attr-defined]
+        done = self._session.connection().execute(keep, row)
         if done.rowcount:
             log.critical("equivocation", device=found.device, chain=found.chain, seq=found.seq, code=found.code)
         device = self._session.get(Device, found.device)

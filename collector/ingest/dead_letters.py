@@ -7,10 +7,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from sqlalchemy import func, update
-from sqlalchemy.dialects.sqlite import insert
 from sqlmodel import Session, col, select
 
-from collector.database import Database
+from collector.database import Database, insert_into
 from collector.errors import NotFound
 from collector.ingest.models import DeadLetter, DeadLetterCount
 
@@ -46,9 +45,9 @@ class DeadLetterBox:
             return
         self._letters[source, code, digest] = DeadLetter(
             source=source,
-            topic=topic[:200],
+            topic=topic[:200].replace("\0", "\ufffd"),  # PostgreSQL keeps no NUL in a text
             code=code,
-            message=message[:400],
+            message=message[:400].replace("\0", "\ufffd"),
             size=len(payload),
             sha256=digest,
             content=payload[:CONTENT_BYTES],
@@ -67,7 +66,7 @@ class DeadLetterBox:
                 session.flush()
         for (source, code), times in self._counts.items():
             last_at = max(x.last_at for x in self._letters.values() if (x.source, x.code) == (source, code))
-            count = insert(DeadLetterCount).values(source=source, code=code, times=times, last_at=last_at)
+            count = insert_into(session, DeadLetterCount).values(source=source, code=code, times=times, last_at=last_at)
             session.exec(
                 count.on_conflict_do_update(
                     index_elements=["source", "code"],

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 
+from collector.database import is_passing
 from collector.ingest.intake import Intake
 from collector.ingest.message import Answer, Message
 
@@ -139,8 +140,13 @@ class Pump:
         while not self._stop.is_set():
             try:
                 answers = self._intake.admit(batch)
-            except OperationalError as error:  # locked, disk full, I/O: no message's fault
-                self._failing = str(error.orig)
+            except SQLAlchemyError as error:
+                if not is_passing(error):
+                    self._split(batch, error)
+                    return
+                self._failing = str(
+                    getattr(error, "orig", error)
+                )  # locked, disk full, I/O, restarted: no message's fault
                 self._came_round = time.monotonic()
                 log.error("the database does not take the batch; it is tried again", error=self._failing)
                 self._stop.wait(RETRY_S)

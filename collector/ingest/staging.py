@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from sqlalchemy import delete, func
-from sqlalchemy.dialects.sqlite import insert
 from sqlmodel import Session, col, select
 
+from collector.database import insert_into
 from collector.errors import StagingFull
 from collector.ingest.models import StagedEvent
 from collector.ledger.models import Chain, ChainState
@@ -66,7 +66,8 @@ class Staging:
             self.session.exec(delete(StagedEvent).where(*(col(c) == v for c, v in zip(place, wanted, strict=True))))
         if self._added:
             rows = [event.model_dump() for event in self._added.values()]
-            self.session.connection().execute(insert(StagedEvent.__table__).on_conflict_do_nothing(), rows)  # type: ignore[attr-defined]
+            keep = insert_into(self.session, StagedEvent.__table__).on_conflict_do_nothing()  # type: ignore[attr-defined]
+            self.session.connection().execute(keep, rows)
 
     def ready(self) -> list[tuple[str, str, int]]:
         """Return (device, chain, seq) of every staged event that is next in an open chain."""

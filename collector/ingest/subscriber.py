@@ -115,10 +115,16 @@ class Subscriber:
             self._connected, self._reason = False, str(reason)
             log.error("the broker refuses the connection", reason=str(reason))
             return
+        wanted = [(self._filter(leaf), qos) for leaf, qos in _QOS.items()]
         if self._settings.mqtt_version == "5":
-            client.subscribe([(subscription(leaf), SubscribeOptions(qos=qos)) for leaf, qos in _QOS.items()])
+            client.subscribe([(name, SubscribeOptions(qos=qos)) for name, qos in wanted])
         else:
-            client.subscribe([(subscription(leaf), qos) for leaf, qos in _QOS.items()])
+            client.subscribe(wanted)
+
+    def _filter(self, leaf: Leaf) -> str:
+        """Share what one collector needs to hear; no shared subscription gets what is retained, so a status is not."""
+        share = self._settings.mqtt_share
+        return subscription(leaf) if share is None or leaf is Leaf.STATUS else f"$share/{share}/{subscription(leaf)}"
 
     def _on_connect_fail(self, _client: paho.Client, _data: Any) -> None:
         self._connected, self._reason = False, f"no answer from {self._settings.broker}"
@@ -162,7 +168,7 @@ def _client(settings: Settings) -> paho.Client:
     newest = settings.mqtt_version == "5"
     client = paho.Client(
         CallbackAPIVersion.VERSION2,
-        client_id=settings.mqtt_client_id,
+        client_id=settings.mqtt_client,
         protocol=MQTTProtocolVersion.MQTTv5 if newest else MQTTProtocolVersion.MQTTv311,
         # An MQTT 3.1.1 session has no expiry, so there a broker must not keep one at all.
         clean_session=None if newest else True,

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from sqlalchemy.dialects.sqlite import insert
 from sqlmodel import Session
 
-from collector.database import insert_many
+from collector.database import insert_into, insert_many
 from collector.errors import LedgerConflict, UnknownKind
 from collector.ledger.leaves import SALT_BYTES, leaf_data, seal
 from collector.ledger.models import LedgerEntry
@@ -96,7 +95,7 @@ class Appender:
         """
         if not self._rows:
             return []
-        entries = insert(LedgerEntry).on_conflict_do_nothing()
+        entries = insert_into(self._session, LedgerEntry).on_conflict_do_nothing()
         if insert_many(self._session, entries, self._rows) != len(self._rows):
             raise LedgerConflict("another writer holds a place that this batch was to take")
         if self.tree_size // TILE_WIDTH > (self.tree_size - len(self._rows)) // TILE_WIDTH:
@@ -115,7 +114,7 @@ class Appender:
                 if one is not None:
                     projected.setdefault(one.table, []).append(one.row)
         for table, rows in projected.items():
-            insert_many(self._session, insert(table), rows)
+            insert_many(self._session, insert_into(self._session, table), rows)
         return failed
 
 

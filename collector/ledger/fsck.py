@@ -9,10 +9,11 @@ at the terminals, witnesses and the file `last-checkpoint` show those.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NoReturn
 
+from cryptography import x509
 from sqlmodel import Session, SQLModel, col, select
 
 from collector.database import Database
@@ -23,6 +24,7 @@ from collector.ledger.fsck_tree import TreeCheck
 from collector.ledger.leaves import SALT_BYTES, leaf_data, leaf_hash, seal
 from collector.ledger.models import Chain, LedgerEntry
 from collector.ledger.projection import TABLES, project
+from collector.schema import HEAD, held_revision
 from evidence.chain import Head, follow
 from evidence.envelope import EVENT_TYPE, Envelope
 from evidence.errors import EvidenceError, InvalidBody
@@ -54,6 +56,9 @@ class LedgerReport:
     rows: int = 0
     tiles: int = 0
     checkpoints: int = 0
+    cosignatures: int = 0
+    anchors: int = 0
+    anchors_not_run: int = 0  # time-stamps whose authority's root certificates were not given
     difference: Difference | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -66,6 +71,9 @@ class LedgerReport:
             "rows": self.rows,
             "tiles": self.tiles,
             "checkpoints": self.checkpoints,
+            "cosignatures": self.cosignatures,
+            "anchors": self.anchors,
+            "anchors_not_run": self.anchors_not_run,
             "difference": difference,
         }
 
@@ -88,25 +96,29 @@ class _State:
     heads: dict[tuple[str, str], Head] = field(default_factory=dict)
 
 
-def check_ledger(database: Database, seal_key: bytes, log: VerifierKey) -> LedgerReport:
+def check_ledger(
+    database: Database, seal_key: bytes, log: VerifierKey, anchor_roots: Sequence[x509.Certificate] = ()
+) -> LedgerReport:
     """Check everything in one consistent view of the database; a running collector goes on meanwhile.
 
-    `log` is the key that checkpoints are signed with.
+    `log` is the key that checkpoints are signed with, `anchor_roots` are those of the time-stamp authority.
     """
     report = LedgerReport()
     with database.read() as session:
         keys: dict[str, list[DeviceKey]] = {}
         for key in session.exec(select(DeviceKey)):
             keys.setdefault(key.device, []).append(key)
-        state = _State(session, seal_key, report, keys, TreeCheck(session, log, seal_key, _found))
+        state = _State(session, seal_key, report, keys, TreeCheck(session, log, seal_key, _found, anchor_roots))
         try:
+            _compare("alembic_version", "", {"version_num": HEAD}, {"version_num": held_revision(session.connection())})
             for page in _pages(session):
                 _check_page(state, page)
             state.tree.finish()
             _check_chains(state)
         except _Found as found:
             report.difference = found.difference
-        report.tiles, report.checkpoints = state.tree.tiles, state.tree.checkpoints
+        for name in ("tiles", "checkpoints", "cosignatures", "anchors", "anchors_not_run"):
+            setattr(report, name, getattr(state.tree, name))
     return report
 
 

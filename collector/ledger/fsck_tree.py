@@ -7,17 +7,21 @@ shorten the ledger below one.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+from cryptography import x509
 from sqlmodel import Session, col, select
 
+from collector.errors import AnchorRefused
+from collector.ledger.anchors import stamped_at, verified
 from collector.ledger.leaves import checkpoint_seal
-from collector.ledger.models import LedgerTile, SignedCheckpoint
+from collector.ledger.models import Anchor, Cosignature, LedgerTile, SignedCheckpoint
+from collector.timestamps import utc_from_seconds
 from evidence.checkpoint import Checkpoint, verify_checkpoint
 from evidence.errors import EvidenceError
 from evidence.merkle import HASH_BYTES, Frontier, root_of
-from evidence.note import VerifierKey
+from evidence.note import Note, NoteSignature, VerifierKey
 from evidence.tiles import TILE_WIDTH
 
 Report = Callable[[str, object, str, str], NoReturn]  # table, row, column, what is wrong
@@ -27,8 +31,18 @@ BEYOND = 2**62
 class TreeCheck:
     """The tree as it grows from the leaf hashes that were derived from the entries."""
 
-    def __init__(self, session: Session, log: VerifierKey, seal_key: bytes, found: Report) -> None:
-        """`log` is the key that checkpoints must be signed with; `found` is told the first difference."""
+    def __init__(
+        self,
+        session: Session,
+        log: VerifierKey,
+        seal_key: bytes,
+        found: Report,
+        anchor_roots: Sequence[x509.Certificate] = (),
+    ) -> None:
+        """`log` is the key that checkpoints must be signed with; `found` is told the first difference.
+
+        Without `anchor_roots` no time-stamp can be checked; `anchors_not_run` counts them.
+        """
         self._session = session
         self._log = log
         self._seal_key = seal_key
@@ -37,7 +51,11 @@ class TreeCheck:
         self._open: list[list[bytes]] = [[]]  # by level, the hashes of the tile that is not full yet
         self._filled: list[int] = [0]  # by level, the number of full tiles
         self._next = self._after(-BEYOND)
+        self._anchor_roots = anchor_roots
         self.checkpoints = 0
+        self.cosignatures = 0
+        self.anchors = 0
+        self.anchors_not_run = 0
         self.tiles = 0
 
     def feed(self, leaf: bytes) -> None:
@@ -55,6 +73,8 @@ class TreeCheck:
         if self._next is not None:
             message = f"it covers {self._next.size} entries, the ledger has {self._tree.size}: entries were cut off"
             self._found("checkpoints", self._next.size, "size", message)
+        self._nothing_loose(Cosignature)
+        self._nothing_loose(Anchor)
         query = select(LedgerTile.level, LedgerTile.number).order_by(col(LedgerTile.level), col(LedgerTile.number))
         for level, number in self._session.exec(query):
             filled = self._filled[level] if 0 <= level < len(self._filled) else 0
@@ -88,6 +108,44 @@ class TreeCheck:
         if not hmac.compare_digest(row.seal, checkpoint_seal(self._seal_key, row.size, row.note, row.signed_at)):
             self._found("checkpoints", row.size, "seal", "the collector's seal does not fit: signed_at was changed")
         self.checkpoints += 1
+        self._judge_cosignatures(row)
+        self._judge_anchors(row)
+
+    def _judge_cosignatures(self, row: SignedCheckpoint) -> None:
+        note = Note.decode(row.note)
+        for one in self._session.exec(select(Cosignature).where(Cosignature.size == row.size)):
+            where = f"{row.size}/{one.witness}"
+            try:
+                key = VerifierKey.parse(one.witness)
+                line = NoteSignature.parse(one.line.removesuffix("\n"))
+                seconds = note.adding(line).verify(key)
+            except EvidenceError as error:
+                self._found("cosignatures", where, "line", f"{error.code}: {error}")
+            if seconds is None or line.line() != one.line:
+                self._found("cosignatures", where, "line", "it is not the line of a witness")
+            if one.cosigned_at != utc_from_seconds(seconds):
+                self._found("cosignatures", where, "cosigned_at", "it is not the time that the witness signed")
+            self.cosignatures += 1
+
+    def _judge_anchors(self, row: SignedCheckpoint) -> None:
+        for one in self._session.exec(select(Anchor).where(Anchor.size == row.size)):
+            if not self._anchor_roots:
+                self.anchors_not_run += 1
+                continue
+            where = f"{row.size}/{one.authority}"
+            try:
+                response = verified(one.token, row.note, self._anchor_roots)
+            except (AnchorRefused, TypeError) as error:
+                self._found("anchors", where, "token", str(error))
+            if one.stamped_at != stamped_at(response):
+                self._found("anchors", where, "stamped_at", "it is not the time in the token")
+            self.anchors += 1
+
+    def _nothing_loose(self, table: type[Cosignature] | type[Anchor]) -> None:
+        loose = select(table.size).where(col(table.size).not_in(select(SignedCheckpoint.size))).limit(1)
+        size = self._session.exec(loose).first()
+        if size is not None:
+            self._found(str(table.__tablename__), size, "size", "there is no checkpoint of this size")
 
     def _grow(self, level: int, hashed: bytes) -> None:
         tile = self._open[level]

@@ -82,3 +82,25 @@ class SignedCheckpoint(SQLModel, table=True):
     note: bytes = Field(sa_column=Column(LargeBinary, nullable=False))  # with the log's signature alone
     signed_at: str
     seal: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class Cosignature(SQLModel, table=True):
+    """A witness's word for a checkpoint: the line that stands under its note (C2SP tlog-cosignature)."""
+
+    __tablename__ = "cosignatures"
+
+    size: int = Field(primary_key=True, foreign_key="checkpoints.size")
+    witness: str = Field(primary_key=True)  # its vkey
+    line: str
+    cosigned_at: str  # as the witness says
+
+
+class Anchor(SQLModel, table=True):
+    """A time-stamp authority's word that a checkpoint's note existed (RFC 3161)."""
+
+    __tablename__ = "anchors"
+
+    size: int = Field(primary_key=True, foreign_key="checkpoints.size")
+    authority: str = Field(primary_key=True)  # its URL
+    token: bytes = Field(sa_column=Column(LargeBinary, nullable=False))  # the whole TimeStampResp, DER
+    stamped_at: str  # as the token says

@@ -40,6 +40,16 @@ def project(event: Event, leaf_index: int, *, after_revocation: bool) -> Project
     """Derive the row of an event; None for kinds that have none. Raises UnknownKind or evidence's InvalidBody."""
     if event.kind not in _KNOWN:
         raise UnknownKind(f"this version does not know the kind {event.kind}; the event is kept and passed on")
+    projected = _project(event, leaf_index, after_revocation=after_revocation)
+    return None if projected is None else Projected(projected.table, {k: _kept(v) for k, v in projected.row.items()})
+
+
+def _kept(value: Any) -> Any:
+    """PostgreSQL keeps no NUL in a text; the envelope has it as it was signed."""
+    return value.replace("\0", "\ufffd") if isinstance(value, str) and "\0" in value else value
+
+
+def _project(event: Event, leaf_index: int, *, after_revocation: bool) -> Projected | None:
     body = parse_body(event)
     if isinstance(body, PunchBody):
         return Projected(Punch, punch_row(event, body, leaf_index, after_revocation=after_revocation))

@@ -17,6 +17,8 @@ from collector.identity import CollectorKeys, load_or_create_keys
 from collector.ingest.intake import Intake, Limits
 from collector.ingest.message import Message
 from collector.people.service import NewWorker
+from collector.postgresql import PostgresqlDatabase
+from collector.schema import prepare
 from collector.services import Services, build_services, open_database
 from collector.settings import Settings, load_settings
 from collector.sites.service import NewSite
@@ -25,6 +27,7 @@ from collector.web import create_api
 from evidence.receipt import Receipt, verify_receipt
 from tests.collector.terminal import Terminal
 from tests.support.mosquitto import Mosquitto
+from tests.support.postgresql import Postgresql
 
 
 @dataclass
@@ -62,14 +65,39 @@ class Bench:
         return sum(1 for _ in self.services.ledger.envelopes(terminal.device, terminal.chain))
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what is marked `both_databases` on SQLite and on PostgreSQL."""
+    if metafunc.definition.get_closest_marker("both_databases") and "bench" in metafunc.fixturenames:
+        metafunc.parametrize("bench", ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Postgresql]:
+    """A running PostgreSQL."""
+    server = Postgresql().create().start()
+    template = PostgresqlDatabase(server.new_database(name="template_zaigang"))
+    prepare(template)
+    template.close()
+    yield server
+    server.remove()
+
+
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    settings = load_settings(data=tmp_path / "collector")
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    server: Postgresql | None = None
+    url: str | None = None
+    if getattr(request, "param", "sqlite") == "postgresql":
+        server = request.getfixturevalue("postgresql")
+        assert server is not None
+        url = server.new_database("template_zaigang")
+    settings = load_settings(data=tmp_path / "collector", database=url)
     keys = load_or_create_keys(settings.keys_path)
     database = open_database(settings)
     services = build_services(settings, database, keys)
     yield Bench(settings, database, keys, services, Intake(database, keys.receipt, keys.seal, Limits()))
     database.close()
+    if server is not None and url is not None:
+        server.drop(url)
 
 
 @pytest.fixture

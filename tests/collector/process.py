@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -38,6 +39,7 @@ class CollectorProcess:
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
     program: str = _PROGRAM
+    environment: dict[str, str] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -48,7 +50,11 @@ class CollectorProcess:
         arguments = ["run", "--data", str(self.data), "--port", str(self.port), "--broker", broker]
         with (self.data.parent / "collector.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", self.program, *arguments], cwd=ROOT, stdout=log, stderr=log
+                [sys.executable, "-c", self.program, *arguments],
+                cwd=ROOT,
+                stdout=log,
+                stderr=log,
+                env=os.environ | self.environment,
             )
         deadline = time.monotonic() + START_S
         while True:

@@ -25,6 +25,7 @@ from tests.collector.conftest import Api, Bench
 from tests.collector.terminal import Terminal
 
 CASES = 60 if os.environ.get("ZAIGANG_LONG") == "1" else 8
+pytestmark = pytest.mark.both_databases
 OPEN = {"/api/v1/healthz", "/docs", "/openapi.json", "/checkpoint", "/tile/{level}/{rest:path}"}
 
 

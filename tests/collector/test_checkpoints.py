@@ -52,6 +52,7 @@ def edit(bench: Bench, sql: str, *values: Any) -> None:
     connection.close()
 
 
+@pytest.mark.both_databases
 def test_a_checkpoint_follows_every_growth_and_every_one_keeps_the_one_before(bench: Bench, terminal: Terminal) -> None:
     assert bench.services.checkpoints.sign() is None  # nothing to say of an empty ledger
     signed = fill(bench, terminal, 1, 2, 3, 200, 256, 257, 300)
@@ -65,6 +66,7 @@ def test_a_checkpoint_follows_every_growth_and_every_one_keeps_the_one_before(be
     assert report.difference is None and (report.checkpoints, report.tiles) == (7, 1)
 
 
+@pytest.mark.both_databases
 def test_every_entry_proves_under_every_checkpoint_that_covers_it(bench: Bench, terminal: Terminal) -> None:
     signed = fill(bench, terminal, 5, 270)
     signer = bench.services.checkpoints.signer
@@ -76,6 +78,7 @@ def test_every_entry_proves_under_every_checkpoint_that_covers_it(bench: Bench, 
                 assert TlogProof.decode(text).verify(leaf, signer.name, signer.public) == checkpoint
 
 
+@pytest.mark.both_databases
 def test_two_processes_and_many_threads_sign_one_history(bench: Bench, terminal: Terminal) -> None:
     other = open_database(bench.settings)  # another process: its own connections, its own keepsake
     checkpoints = [
@@ -107,6 +110,7 @@ def test_two_processes_and_many_threads_sign_one_history(bench: Bench, terminal:
     assert report.difference is None and report.checkpoints >= 2
 
 
+@pytest.mark.both_databases
 def test_a_crash_between_commit_and_checkpoint_leaves_nothing_out(bench: Bench, terminal: Terminal) -> None:
     (first,) = fill(bench, terminal, 10)
     bench.offer(terminal, *(terminal.punch() for _ in range(5)))
@@ -266,6 +270,7 @@ def get(api: Api, path: str, **params: Any) -> Any:
     return api.client.get(path, params=params, headers=api.read)
 
 
+@pytest.mark.both_databases
 def test_anybody_rebuilds_the_tree_from_static_files(api: Api, bench: Bench, terminal: Terminal) -> None:
     client: TestClient = api.client
     assert client.get("/checkpoint").status_code == 404
@@ -301,6 +306,7 @@ def test_what_no_checkpoint_covers_is_not_shown(api: Api, bench: Bench, terminal
     assert api.client.get("/tile/0/001").content.startswith(before)
 
 
+@pytest.mark.both_databases
 def test_proofs_over_the_api(api: Api, bench: Bench, terminal: Terminal) -> None:
     older, newer = fill(bench, terminal, 7, 300)
     answer = get(api, "/api/v1/ledger/entries/299/proof")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
+import psycopg
 import pytest
 
 from collector.ledger.fsck import LedgerReport, check_ledger
@@ -41,11 +42,25 @@ def filled(bench: Bench, terminal: Terminal) -> Bench:
     return bench
 
 
+pytestmark = pytest.mark.both_databases
+
+
 def edit(bench: Bench, sql: str, *values: Any) -> None:
-    """Change the file as somebody with rights on the database would."""
-    with sqlite3.connect(bench.database.path) as connection:
-        assert connection.execute(sql, values).rowcount >= 1
-    connection.close()
+    """Change the data as somebody with rights on the database would."""
+    if bench.settings.database is None:
+        with sqlite3.connect(bench.settings.database_path) as connection:
+            assert connection.execute(sql, values).rowcount >= 1
+        connection.close()
+        return
+    with psycopg.connect(bench.settings.database.get_secret_value()) as server:
+        server.execute("SET session_replication_role = replica")  # no foreign key stops a superuser
+        assert server.execute(sql.replace("?", "%s"), values).rowcount >= 1
+
+
+def stored(bench: Bench, sql: str) -> Any:
+    """Return the one value that a query gives."""
+    with bench.database.read() as session:
+        return session.connection().exec_driver_sql(sql).scalar_one()
 
 
 def changed(value: Any) -> Any:
@@ -56,6 +71,8 @@ def changed(value: Any) -> Any:
         return (
             value[:40] + bytes([value[40] ^ 1]) + value[41:] if len(value) > 40 else bytes([value[0] ^ 1]) + value[1:]
         )
+    if isinstance(value, bool):
+        return not value
     if isinstance(value, int):
         return value ^ 1
     return value[:-1] + chr(ord(value[-1]) ^ 1)
@@ -69,9 +86,7 @@ def test_what_the_intake_wrote_is_whole(filled: Bench) -> None:
 
 @pytest.mark.parametrize("column", list(LedgerEntry.model_fields))
 def test_one_changed_byte_of_an_entry_is_found(filled: Bench, column: str) -> None:
-    with sqlite3.connect(filled.database.path) as connection:
-        (value,) = connection.execute(f"SELECT {column} FROM ledger_entries WHERE leaf_index = 2").fetchone()
-    connection.close()
+    value = stored(filled, f"SELECT {column} FROM ledger_entries WHERE leaf_index = 2")
     other = 77 if column in ("leaf_index", "seq") else changed(value)
     if column == "leaf_index":
         edit(filled, "DELETE FROM punches WHERE leaf_index = 2")
@@ -83,9 +98,7 @@ def test_one_changed_byte_of_an_entry_is_found(filled: Bench, column: str) -> No
 
 @pytest.mark.parametrize("column", list(Punch.model_fields))
 def test_one_changed_byte_of_a_punch_is_found(filled: Bench, column: str) -> None:
-    with sqlite3.connect(filled.database.path) as connection:
-        (value,) = connection.execute(f"SELECT {column} FROM punches WHERE leaf_index = 2").fetchone()
-    connection.close()
+    value = stored(filled, f"SELECT {column} FROM punches WHERE leaf_index = 2")
     edit(filled, f"UPDATE punches SET {column} = ? WHERE leaf_index = 2", changed(value))
     found = check(filled).difference
     assert found is not None and found.table == "punches"
@@ -94,9 +107,7 @@ def test_one_changed_byte_of_a_punch_is_found(filled: Bench, column: str) -> Non
 
 @pytest.mark.parametrize("column", list(Enrolment.model_fields))
 def test_one_changed_byte_of_an_enrolment_is_found(filled: Bench, column: str) -> None:
-    with sqlite3.connect(filled.database.path) as connection:
-        (value,) = connection.execute(f"SELECT {column} FROM enrolments").fetchone()
-    connection.close()
+    value = stored(filled, f"SELECT {column} FROM enrolments")
     edit(filled, f"UPDATE enrolments SET {column} = ?", changed(value))
     found = check(filled).difference
     assert found is not None and found.table == "enrolments"
@@ -104,9 +115,7 @@ def test_one_changed_byte_of_an_enrolment_is_found(filled: Bench, column: str) -
 
 @pytest.mark.parametrize("column", list(PresenceInterval.model_fields))
 def test_one_changed_byte_of_a_presence_interval_is_found(filled: Bench, column: str) -> None:
-    with sqlite3.connect(filled.database.path) as connection:
-        (value,) = connection.execute(f"SELECT {column} FROM presence_intervals").fetchone()
-    connection.close()
+    value = stored(filled, f"SELECT {column} FROM presence_intervals")
     edit(filled, f"UPDATE presence_intervals SET {column} = ?", changed(value))
     found = check(filled).difference
     assert found is not None and found.table == "presence_intervals"
@@ -115,9 +124,7 @@ def test_one_changed_byte_of_a_presence_interval_is_found(filled: Bench, column:
 
 @pytest.mark.parametrize("column", ["device", "chain", "head_seq", "head_hash", "head_boot", "head_mono_us"])
 def test_one_changed_byte_of_a_chain_is_found(filled: Bench, column: str) -> None:
-    with sqlite3.connect(filled.database.path) as connection:
-        (value,) = connection.execute(f"SELECT {column} FROM chains WHERE device = 'gate-1'").fetchone()
-    connection.close()
+    value = stored(filled, f"SELECT {column} FROM chains WHERE device = 'gate-1'")
     edit(filled, f"UPDATE chains SET {column} = ? WHERE device = 'gate-1'", changed(value))
     found = check(filled).difference
     assert found is not None and found.table == "chains"
@@ -158,7 +165,7 @@ def test_a_punch_without_an_entry_is_found(filled: Bench) -> None:
         filled,
         "INSERT INTO punches SELECT 900, * FROM (SELECT "
         + ", ".join(name for name in Punch.model_fields if name != "leaf_index")
-        + " FROM punches LIMIT 1)",
+        + " FROM punches LIMIT 1) AS one",
     )
     found = check(filled).difference
     assert found is not None and (found.table, found.row) == ("punches", "900")

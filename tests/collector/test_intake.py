@@ -24,6 +24,8 @@ from evidence.keys import Ed25519Key
 from tests.collector.conftest import Bench
 from tests.collector.terminal import Terminal
 
+pytestmark = pytest.mark.both_databases
+
 
 def punches(bench: Bench) -> list[Any]:
     return bench.services.punches.page(Filters(), Order.ARRIVAL, None, 500).items

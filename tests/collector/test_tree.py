@@ -16,6 +16,7 @@ from evidence.merkle import consistency_proof, inclusion_proof, leaf_hash, root_
 from tests.collector.conftest import Bench
 from tests.collector.terminal import Terminal
 
+pytestmark = pytest.mark.both_databases
 SIZES = [1, 2, 255, 256, 257, 511, 512, 1000]
 COLUMNS = {
     "device": "gate-1",

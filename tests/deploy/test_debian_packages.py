@@ -64,8 +64,8 @@ def test_the_tests_need_a_broker_a_browser_and_debootstrap_too(tmp_path: Path) -
     done = Machine(tmp_path, DEMO).run("test")
     assert done.returncode == 1
     assert done.stderr.endswith(
-        "install mosquitto chromium libatomic1 dbus-daemon fonts-noto-cjk debootstrap unzip libpangoft2-1.0-0 "
-        "poppler-utils\n"
+        "install mosquitto postgresql chromium libatomic1 dbus-daemon fonts-noto-cjk debootstrap unzip "
+        "libpangoft2-1.0-0 poppler-utils\n"
     )
 
 

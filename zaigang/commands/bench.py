@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-SUBJECTS = ("frames", "verdict", "journal", "intake", "search", "memory")
+SUBJECTS = ("frames", "verdict", "journal", "intake", "search", "proofs", "memory")
 
 
 def command(

@@ -24,10 +24,12 @@ from collector.database import Database
 from collector.devices.service import DeviceView, NewDevice
 from collector.errors import CollectorError
 from collector.identity import CollectorKeys, load_or_create_keys
+from collector.ledger.anchors import load_roots
 from collector.ledger.fsck import check_ledger
 from collector.logs import configure as configure_logs
 from collector.people.service import NewWorker
-from collector.services import Services, build_services, open_database
+from collector.schema import HEAD, prepare
+from collector.services import Services, build_services, connect, open_database
 from collector.settings import Settings, load_settings
 from collector.sites.service import NewSite
 from zaigang.commands import collector_ledger
@@ -146,17 +148,36 @@ def keys(config: ConfigOption = None, data: DataOption = None, as_json: JsonOpti
 def fsck(config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
     """Derive the whole ledger again and compare; exit 1 and name the first difference if something was changed."""
     with _opened(config, data) as held:
-        report = check_ledger(held.database, held.keys.seal, held.services.checkpoints.signer.public)
+        report = check_ledger(
+            held.database, held.keys.seal, held.services.checkpoints.signer.public, load_roots(held.settings.tsa_ca)
+        )
     if as_json:
         _print_json(report.as_json())
     elif report.difference is None:
         Console().print(
             f"[green]whole[/]: {report.entries} entries, {report.chains} chains, {report.rows} derived rows, "
-            f"{report.tiles} tiles, {report.checkpoints} checkpoints"
+            f"{report.tiles} tiles, {report.checkpoints} checkpoints, {report.cosignatures} cosignatures, "
+            f"{report.anchors} time-stamps"
+            + (f" ({report.anchors_not_run} not checked: set tsa_ca)" if report.anchors_not_run else "")
         )
     else:
         Console().print(f"[red]changed[/]: {report.difference}", highlight=False, soft_wrap=True)
     raise typer.Exit(0 if report.difference is None else 1)
+
+
+@app.command()
+def migrate(config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
+    """Bring the database's tables to this version; with several collectors, stop the others first."""
+    with _plain_errors():
+        database = connect(load_settings(config, data=data))
+        try:
+            before = prepare(database, migrate=True)
+        finally:
+            database.close()
+    if as_json:
+        _print_json({"before": before, "now": HEAD})
+    else:
+        Console().print(f"schema {HEAD} (before: {before or 'no tables'})", highlight=False)
 
 
 @app.command()

@@ -1,0 +1,106 @@
+"""PostgreSQL, for several collectors: one advisory lock puts their write transactions in order.
+
+The lock is taken by the first statement of a transaction and held to its end. At READ COMMITTED every later statement
+sees what the holder before has committed, so leaf indices are contiguous and each check-then-write is safe, whatever
+the number of processes. A collector that dies lets go of the lock with its connection.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from sqlalchemy import Engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlmodel import create_engine
+
+from collector.database import Database
+from collector.errors import SettingsError
+
+WRITE_LOCK = int.from_bytes(hashlib.sha256(b"zaigang write lock").digest()[:8], "big", signed=True)
+POOL = 5  # connections each engine keeps; the API's threads read with at most POOL + OVERFLOW at once
+OVERFLOW = 10
+
+_SESSION = (
+    "SET lock_timeout = '15s'",  # a batch holds the lock for tens of milliseconds; then the pump tries again
+    # A process that is stopped or cut off in mid-transaction must not keep the others waiting.
+    "SET idle_in_transaction_session_timeout = '60s'",
+    "SET timezone = 'UTC'",
+)
+_TCP: dict[str, Any] = {  # a machine that vanished is noticed, and its lock let go, within half a minute
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "application_name": "zaigang-collector",
+}
+
+
+class PostgresqlDatabase(Database):
+    """One PostgreSQL database that any number of collectors share."""
+
+    migrates_at_start = False
+
+    def __init__(self, url: str) -> None:
+        """`url`: postgresql://user:password@host:port/name. Raises SettingsError where it cannot be used."""
+        try:
+            address = make_url(url).set(drivername="postgresql+psycopg")
+        except ArgumentError as error:
+            raise SettingsError(
+                "the database URL cannot be read; write postgresql://user:password@host/name"
+            ) from error
+        self.address = address.render_as_string(hide_password=True)
+        super().__init__(writer=_engine(address, read_only=False), reader=_engine(address, read_only=True))
+        try:
+            self._require_durable()
+        except DBAPIError as error:
+            self.close()
+            raise SettingsError(f"the database {self.address} cannot be used: {error.orig}") from error
+        except SettingsError:
+            self.close()
+            raise
+
+    def _require_durable(self) -> None:
+        """Refuse a server that forgets in a power cut: a receipt promises that it does not. Raises SettingsError."""
+        with self.reader.connect() as connection:
+            shown = {
+                name: str(connection.execute(text(f"SHOW {name}")).scalar_one())
+                for name in ("fsync", "full_page_writes", "server_encoding")
+            }
+        for name in ("fsync", "full_page_writes"):
+            if shown[name] != "on":
+                raise SettingsError(f"the PostgreSQL server runs with {name} = off and would lose events; switch it on")
+        if shown["server_encoding"] != "UTF8":
+            raise SettingsError(
+                f"the database is encoded in {shown['server_encoding']}; create it with ENCODING 'UTF8'"
+            )
+
+
+def _engine(address: Any, *, read_only: bool) -> Engine:
+    engine = create_engine(
+        address,
+        # A reader sees one state; a writer must see what the holder of the lock before it has committed.
+        isolation_level="REPEATABLE READ" if read_only else "READ COMMITTED",
+        pool_size=POOL,
+        max_overflow=OVERFLOW,
+        pool_pre_ping=True,
+        connect_args=_TCP,
+        execution_options={"postgresql_readonly": True} if read_only else {},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        autocommit, connection.autocommit = connection.autocommit, True
+        for statement in _SESSION:
+            connection.execute(statement)
+        if connection.execute("SHOW synchronous_commit").fetchone()[0] in ("off", "local"):
+            connection.execute("SET synchronous_commit = 'on'")  # receipts go out after the commit and must hold
+        connection.autocommit = autocommit
+
+    if not read_only:
+
+        @event.listens_for(engine, "begin")
+        def _lock(connection: Any) -> None:
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})")
+
+    return engine
