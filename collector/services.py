@@ -81,5 +81,5 @@ def build_services(settings: Settings, database: Database, keys: CollectorKeys) 
         presence=PresenceIntervals(database),
         dead_letters=DeadLetters(database),
         commands=Commands(database, keys.command),
-        evidence_bundles=EvidenceBundles(database, checkpoints, keys.receipt),
+        evidence_bundles=EvidenceBundles(database, checkpoints, keys.receipt, settings.witnesses_needed),
     )

@@ -10,6 +10,7 @@ from sqlmodel import Session, col, select
 
 from collector.database import Database
 from collector.errors import Conflict, Invalid, NotFound
+from collector.evidence_bundles.checkpoint_choice import choose_checkpoint, cosigned_note, tokens_of
 from collector.evidence_bundles.facts import Facts, facts_of
 from collector.evidence_bundles.models import MadeBundle
 from collector.evidence_bundles.punch_table import punch_csv
@@ -44,8 +45,11 @@ class Made:
 class EvidenceBundles:
     """Bundles of one collector."""
 
-    def __init__(self, database: Database, checkpoints: Checkpoints, receipt: Ed25519Key) -> None:
+    def __init__(
+        self, database: Database, checkpoints: Checkpoints, receipt: Ed25519Key, witnesses_needed: int = 0
+    ) -> None:
         self._database = database
+        self._witnesses_needed = witnesses_needed
         self._checkpoints = checkpoints
         self._receipt = receipt
 
@@ -101,9 +105,9 @@ class EvidenceBundles:
 
     def _parts(self, scope: Scope, kept: bytes | None, tell: Tell) -> Parts:
         with self._database.read() as session:
-            last = session.exec(select(SignedCheckpoint).order_by(col(SignedCheckpoint.size).desc()).limit(1)).first()
+            last = choose_checkpoint(session, scope, self._witnesses_needed)
             if last is None:
-                raise NotFound("the ledger is empty: there is nothing to prove")
+                raise NotFound("no checkpoint of the ledger can be shown yet: it is empty, or its witnesses are away")
             tree = Tree(session)
             first, size = self._first(tree, _first_stored(session), kept, last.size)
             places = chains_of(session, scope, last.size)
@@ -123,7 +127,8 @@ class EvidenceBundles:
                 keys=keys_of(session, devices),
                 revocations=revocations_of(session, devices, last.size),
                 first=first,
-                last=last.note,
+                last=cosigned_note(session, last),
+                timestamps=tokens_of(session, last),
                 consistency=tree.consistency(size, last.size),
                 policies=sorted({policy for one in selected for policy in one.policies}),
             )
