@@ -61,6 +61,8 @@ class Bundle:
     taken: dict[int, str] = field(default_factory=dict)  # leaf index: whose event
 
 
+STATEMENT_TYPE = "application/vnd.zaigang.statement.v1+json"  # what the collector itself says in the ledger
+COLLECTOR_BEGUN, COLLECTOR_ROTATED = "collector.begun", "collector.key_rotated"
 COLLECTOR = "collector"  # the device name under which the collector signs its own chain of events
 
 
@@ -173,7 +175,13 @@ class ChainCheck:
         if self._key is not None and key != self._key:
             raise UnknownKey(f"the manifest names the key {key.fingerprint}, to which no event hands the chain over")
         following = key
-        if event.kind == Kind.DEVICE_KEY_ROTATED:
+        if event.device == COLLECTOR:
+            envelope.verify(key, STATEMENT_TYPE)
+            if event.kind == COLLECTOR_ROTATED and event.body.get("purpose") == "statement":
+                following = manifest.key_for(event.device, event.chain, event.seq + 1)
+                if event.body.get("new") != following.text():
+                    raise UnknownKey("the collector's chain hands over to another key than the manifest names")
+        elif event.kind == Kind.DEVICE_KEY_ROTATED:
             following = manifest.key_for(event.device, event.chain, event.seq + 1)
             envelope.verify_all([key, following], EVENT_TYPE)
         else:
@@ -196,6 +204,10 @@ class ChainCheck:
     def _check_link(
         self, event: Event, digest: str, before: str | None, head: Head | None, clock: tuple[str, int] | None
     ) -> None:
+        if event.device == COLLECTOR and event.seq == 0:
+            if event.prev is not None or event.kind != COLLECTOR_BEGUN:
+                raise BadStart(f"the collector's chain starts with {COLLECTOR_BEGUN} and names no event before it")
+            return
         if head is not None or event.seq == 0:
             follow(head, event, digest)
             return
@@ -215,6 +227,8 @@ class ChainCheck:
 
     def _look_inside(self, event: Event, line: Shown, key: PublicKey) -> None:
         self._found.late += line.late is not None
+        if event.device == COLLECTOR:  # its bodies decide about holes only (bundle_holes.py)
+            return
         try:
             body = parse_body(event)
         except InvalidBody:  # signature and chain alone decide whether an event stands

@@ -408,7 +408,9 @@ check_event() { # SEQ LEAF_INDEX SALT RECEIVED FLAGS PROOF…: the next line of 
       ! grep -q '"kind":"device.key_rotated","mono_us":' "$work/payload" || next_key=$(key_for "$device" "$chain" $((seq + 1)))
       ;;
   esac
-  check_envelope "$work/envelope" application/vnd.zaigang.event.v1+json "$key" $next_key ||
+  type=event begins=device.enrolled
+  [ "$device" != collector ] || type=statement begins=collector.begun
+  check_envelope "$work/envelope" "application/vnd.zaigang.$type.v1+json" "$key" $next_key ||
     { fail "$why" "$place_name seq $seq: the envelope does not stand"; return; }
   hash_now=$(sha "$work/pae")
   # shellcheck disable=SC2046  # words
@@ -426,15 +428,23 @@ check_event() { # SEQ LEAF_INDEX SALT RECEIVED FLAGS PROOF…: the next line of 
     return
   fi
   current=${next_key:-$key}
+  if [ "$kind_now" = collector.key_rotated ] && grep -q '"purpose":"statement"' "$work/payload"; then
+    current=$(key_for "$device" "$chain" $((seq + 1)))
+    grep -q "\"new\":\"$current\"" "$work/payload" || fail unknown_key "$place_name seq $seq hands over to another key"
+  fi
   prev=$hash_now same=yes
   printf '%s %s\n' "$seq" "$hash_now" >>"$work/hashes"
   events=$((events + 1))
-  [ "$device" != collector ] || printf '%s %s\n' "$leaf_index" "$kind_now" >>"$work/collector"
+  if [ "$device" = collector ]; then
+    range=
+    [ "$kind_now" != gap.declared ] || range=" $(sed -n 's/.*"chain":"\([0-9a-f]*\)","device":"\([a-z0-9-]*\)","first":\([0-9]*\),"last":\([0-9]*\),.*/\2 \1 \3 \4/p' "$work/payload")"
+    printf '%s %s%s\n' "$leaf_index" "$kind_now" "$range" >>"$work/collector"
+  fi
   leaf=$({ unhex "$salt"; cat "$work/envelope"; } | openssl dgst -sha256 -binary | { printf '\000'; cat; } | openssl dgst -sha256 -binary | tobase)
   take_leaf "$leaf_index" "$leaf" "$@"
   if [ "$seq" -eq 0 ]; then
-    [ "$named_prev" = null ] && [ "$kind_now" = device.enrolled ] || fail bad_start "$place_name does not begin as a chain"
-    grep -q "\"key\":\"$key\"" "$work/payload" || fail bad_start "$place_name: the first event names another key"
+    [ "$named_prev" = null ] && [ "$kind_now" = "$begins" ] || fail bad_start "$place_name does not begin as a chain"
+    [ "$device" = collector ] || grep -q "\"key\":\"$key\"" "$work/payload" || fail bad_start "$place_name: the first event names another key"
   elif [ -n "$before" ] && [ "$named_prev" != "$before" ]; then
     fail broken_link "$place_name seq $seq does not follow the event before it"
   elif [ "$boot" = "$last_boot" ] && [ "$mono" -lt "$last_mono" ]; then
@@ -519,7 +529,7 @@ check_line() {
     erased)
       set -- $rest
       prev=$3 same=
-      printf '%s worker.erasure %s seq %s\n' "$4" "$place_name" "$seq" >>"$work/holes"
+      printf '%s worker.erasure %s %s %s %s\n' "$4" "$device" "$chain" "$seq" "$seq" >>"$work/holes"
       index_of=$1 leaf_of=$2
       shift 4
       take_leaf "$index_of" "$leaf_of" "$@"
@@ -527,7 +537,7 @@ check_line() {
     missing)
       [ "$end" -ge "$seq" ] || fail invalid_index "$place_name: a range ends before it begins"
       prev= same=
-      printf '%s gap.declared %s seq %s\n' "${rest#* }" "$place_name" "$seq" >>"$work/holes"
+      printf '%s gap.declared %s %s %s %s\n' "${rest#* }" "$device" "$chain" "$seq" "$end" >>"$work/holes"
       ;;
   esac
 }
@@ -536,8 +546,10 @@ while read -r device chain head_seq head_hash; do
   cp "$work/hashes" "$work/hashes.$device.$chain" 2>/dev/null
 done <"$work/chains"
 [ -z "$(sort "$work/leaves" | uniq -d)" ] || fail ledger_order "two events claim one place of the ledger"
-while read -r by wanted where; do
-  grep -qx "$by $wanted" "$work/collector" || fail unauthorised "$where: ledger entry $by does not authorise the hole"
+while read -r by wanted device chain seq end; do
+  awk -v b="$by" -v w="$wanted" -v d="$device" -v c="$chain" -v s="$seq" -v e="$end" '$1 == b && $2 == w &&
+    (w == "worker.erasure" || ($3 == d && $4 == c && $5 <= s + 0 && e + 0 <= $6)) {found = 1} END {exit !found}' "$work/collector" ||
+    fail unauthorised "$device seq $seq: ledger entry $by does not authorise the hole"
 done <"$work/holes"
 
 # --- the worker's receipt
