@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from evidence.bundle import verify_bundle
-from evidence.bundle_index import Shown
+from evidence.bundle_index import Shown, Withheld
 from evidence.bundle_receipt import check_punch_receipt
 from evidence.bundle_zip import pack, unpack
 from evidence.merkle import consistency_proof, root_of
@@ -290,3 +290,17 @@ def _flipped(proof: tuple[bytes, ...]) -> tuple[bytes, ...]:
 
 def test_the_consistency_proof_of_the_builder_is_the_standards(site: Site) -> None:
     assert site.parts().consistency == consistency_proof(4, 9, site.leaves)
+
+
+def test_a_manifest_changed_after_the_seal_is_found(site: Site) -> None:
+    files = unpack(bundle(site.parts()))
+    files["manifest.json"] = files["manifest.json"].replace(b"2026-03-02T09:00:00.000Z", b"2026-03-02T09:00:01.000Z")
+    assert codes(site, pack(files.items())) == ["invalid_seal"]
+
+
+def test_a_withheld_event_with_another_hash_breaks_the_link(site: Site) -> None:
+    parts = site.parts(worker="W-1")
+    part = first_chain(parts)
+    at = next(at for at, line in enumerate(part.lines) if isinstance(line, Withheld))
+    lines = [*part.lines[:at], Withheld(part.lines[at].seq, "00" * 32), *part.lines[at + 1 :]]
+    assert codes(site, bundle(changed_chain(parts, "gate-1", lines=lines))) == ["broken_link"]
