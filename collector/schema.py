@@ -18,6 +18,7 @@ import collector.commands.models
 import collector.devices.join_models
 import collector.devices.models
 import collector.erasure.models
+import collector.evidence_bundles.models
 import collector.ingest.models
 import collector.ledger.models
 import collector.people.models
@@ -31,7 +32,7 @@ from collector.errors import SchemaTooNew, SchemaTooOld
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0004"  # the revision that this version of the program works with
+HEAD = "0007"  # the revision that this version of the program works with
 _VERSION_TABLE = "alembic_version"
 _BEFORE = "0.1"  # what a database from before Alembic has, marked by its table schema_version: revision 0001
 

@@ -16,6 +16,7 @@ from collector.devices.statements import record_nothing
 from collector.erasure.keepsake import Keepsake
 from collector.erasure.service import Erasures
 from collector.errors import SettingsError
+from collector.evidence_bundles.service import EvidenceBundles
 from collector.identity import CollectorKeys
 from collector.ingest.dead_letters import Bounds, DeadLetters
 from collector.ingest.deliveries import Deliveries
@@ -56,6 +57,7 @@ class Services:
     statements: Statements
     erasures: Erasures
     deliveries: Deliveries
+    evidence_bundles: EvidenceBundles
 
 
 def open_database(settings: Settings) -> Database:
@@ -84,6 +86,7 @@ def build_services(
     database.auditor = None if scribe is None else Auditor(scribe)
     commands = Commands(database, keys.command)
     keepsake, retention = Keepsake(settings.erasures_path), timedelta(days=settings.retention_days)
+    checkpoints = Checkpoints(database, signer, keys.seal, settings.keepsake_path)
     return Services(
         api_keys=ApiKeys(database),
         sites=Sites(database),
@@ -97,7 +100,7 @@ def build_services(
             Reachable(settings.public_url, settings.public_brokers),
         ),
         ledger=Ledger(database),
-        checkpoints=Checkpoints(database, signer, keys.seal, settings.keepsake_path),
+        checkpoints=checkpoints,
         proofs=Proofs(database, settings.witnesses_needed),
         punches=Punches(database),
         presence=PresenceIntervals(database),
@@ -106,6 +109,7 @@ def build_services(
         erasures=Erasures(database, scribe or Scribe(keys), keepsake, commands, retention),
         statements=Statements(database, scribe or Scribe(keys)),
         deliveries=Deliveries(Intake(database, keys.receipt, keys.seal, limits_of(settings), scribe=scribe)),
+        evidence_bundles=EvidenceBundles(database, checkpoints, keys.receipt, settings.witnesses_needed),
     )
 
 

@@ -21,6 +21,7 @@ import collector.commands.api
 import collector.devices.api
 import collector.devices.join_api
 import collector.erasure.api
+import collector.evidence_bundles.api
 import collector.ingest.api
 import collector.ledger.api
 import collector.ledger.tlog
@@ -72,6 +73,7 @@ def create_api(services: Services, health: Callable[[], Health]) -> FastAPI:
         collector.ledger,
         collector.statements,
         collector.erasure,
+        collector.evidence_bundles,
     ):
         v1.include_router(subject.api.router)
     v1.include_router(collector.ingest.api.router)

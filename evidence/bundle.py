@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Callable
 
 from evidence.bundle_chain import Bundle, ChainCheck
-from evidence.bundle_checkpoints import check_checkpoints, check_kept
+from evidence.bundle_checkpoints import check_checkpoints, check_kept, stamped_note
 from evidence.bundle_holes import check_holes
 from evidence.bundle_index import read_index
 from evidence.bundle_manifest import MANIFEST, SEAL, ChainEntry, Manifest, check_seal
@@ -25,6 +25,7 @@ from evidence.errors import (
     InvalidIndex,
     NotCanonicalZip,
     PolicyChanged,
+    TimestampError,
     WrongOrigin,
 )
 from evidence.trust import BundleTrust
@@ -176,12 +177,14 @@ def _check_timestamps(
     tokens = [name for name in files if name.startswith(TIMESTAMPS)]
     if trust.tsa and not tokens:
         report.add(FileMissing("you ask for a time-stamp by one of your authorities, and the bundle has none"))
+    if trust.tsa and tokens and check_token is None:
+        report.add(TimestampError("you ask for a time-stamp, and this installation cannot read tokens: use openssl ts"))
     for name in tokens:
         if check_token is None or not trust.tsa:
             report.timestamps_not_run += 1
             continue
         try:
-            report.timestamps.append(check_token(files[name], files.get(LAST, b""), trust.tsa))
+            report.timestamps.append(check_token(files[name], stamped_note(files[LAST], trust), trust.tsa))
         except EvidenceError as error:
             report.add(error, name)
 

@@ -32,7 +32,17 @@ from evidence.errors import (
     VerifiedWhileOpened,
     WrongChain,
 )
-from evidence.events import CoverageBody, DeviceEnrolledBody, Event, Kind, PunchBody, Verdict, parse_body, parse_event
+from evidence.events import (
+    CoverageBody,
+    DeviceEnrolledBody,
+    Event,
+    Kind,
+    PresenceIntervalBody,
+    PunchBody,
+    Verdict,
+    parse_body,
+    parse_event,
+)
 from evidence.keys import PublicKey
 from evidence.trust import BundleTrust
 
@@ -51,6 +61,8 @@ class Bundle:
     taken: dict[int, str] = field(default_factory=dict)  # leaf index: whose event
 
 
+STATEMENT_TYPE = "application/vnd.zaigang.statement.v1+json"  # what the collector itself says in the ledger
+COLLECTOR_BEGUN, COLLECTOR_ROTATED = "collector.begun", "collector.key_rotated"
 COLLECTOR = "collector"  # the device name under which the collector signs its own chain of events
 
 
@@ -69,6 +81,7 @@ class ChainCheck:
         self._leaf = -1
         self._opening: int | None = None
         self._shown = 0
+        self._key: PublicKey | None = None  # that counts for the next event
 
     def run(self) -> None:
         """Check everything, each problem once, and put the chain into the report."""
@@ -153,17 +166,29 @@ class ChainCheck:
             raise InvalidIndex(f"the event is seq {event.seq}, the index says seq {line.seq}")
 
     def _verify(self, event: Event, envelope: Envelope) -> PublicKey:
-        key = self._bundle.manifest.key_for(event.device, event.chain, event.seq)
+        """Check the signature and that the chain's key changed only where both keys signed the change."""
+        manifest, found = self._bundle.manifest, self._found
+        key = manifest.key_for(event.device, event.chain, event.seq)
         pinned = self._bundle.trust.pinned(event.device)
-        if event.kind == Kind.DEVICE_KEY_ROTATED:
-            before = self._bundle.manifest.key_for(event.device, event.chain, event.seq - 1)
-            envelope.verify_all([before, key], EVENT_TYPE)
-            return key
-        if pinned is not None and key not in pinned and self._found.key in (None, key.text()):
+        if self._key is None and pinned is not None and key not in pinned:
             raise UnknownKey(f"the key {key.fingerprint} is none of those that you trust for {event.device}")
-        envelope.verify(key, EVENT_TYPE)
-        if self._found.key is None:
-            self._found.key, self._found.pinned = key.text(), pinned is not None
+        if self._key is not None and key != self._key:
+            raise UnknownKey(f"the manifest names the key {key.fingerprint}, to which no event hands the chain over")
+        following = key
+        if event.device == COLLECTOR:
+            envelope.verify(key, STATEMENT_TYPE)
+            if event.kind == COLLECTOR_ROTATED and event.body.get("purpose") == "statement":
+                following = manifest.key_for(event.device, event.chain, event.seq + 1)
+                if event.body.get("new") != following.text():
+                    raise UnknownKey("the collector's chain hands over to another key than the manifest names")
+        elif event.kind == Kind.DEVICE_KEY_ROTATED:
+            following = manifest.key_for(event.device, event.chain, event.seq + 1)
+            envelope.verify_all([key, following], EVENT_TYPE)
+        else:
+            envelope.verify(key, EVENT_TYPE)
+        if self._key is None:
+            found.key, found.pinned = key.text(), pinned is not None
+        self._key = following
         return key
 
     def _take_leaf(self, index: int, leaf: bytes, proof: tuple[bytes, ...], seq: int) -> None:
@@ -179,6 +204,10 @@ class ChainCheck:
     def _check_link(
         self, event: Event, digest: str, before: str | None, head: Head | None, clock: tuple[str, int] | None
     ) -> None:
+        if event.device == COLLECTOR and event.seq == 0:
+            if event.prev is not None or event.kind != COLLECTOR_BEGUN:
+                raise BadStart(f"the collector's chain starts with {COLLECTOR_BEGUN} and names no event before it")
+            return
         if head is not None or event.seq == 0:
             follow(head, event, digest)
             return
@@ -198,6 +227,8 @@ class ChainCheck:
 
     def _look_inside(self, event: Event, line: Shown, key: PublicKey) -> None:
         self._found.late += line.late is not None
+        if event.device == COLLECTOR:  # its bodies decide about holes only (bundle_holes.py)
+            return
         try:
             body = parse_body(event)
         except InvalidBody:  # signature and chain alone decide whether an event stands
@@ -208,6 +239,8 @@ class ChainCheck:
             raise BadStart("the chain's first event names another key than the one that signed it")
         if isinstance(body, CoverageBody):
             self._found.coverage.append(body)
+        if isinstance(body, PresenceIntervalBody):
+            self._found.presence.append(body)
         if isinstance(body, PunchBody):
             self._take_punch(event, body, line, opening)
 

@@ -61,6 +61,17 @@ def check_checkpoints(files: dict[str, bytes], trust: BundleTrust, report: Repor
     return Tree(last.size, last.root)
 
 
+def stamped_note(note: bytes, trust: BundleTrust) -> bytes:
+    """What a time-stamp is over: the checkpoint with the ledger's own signature, without those of witnesses.
+
+    Raises an EncodingError.
+    """
+    signed = Note.decode(note)
+    logs = [VerifierKey.parse(text) for text in trust.checkpoint_keys]
+    own = tuple(one for one in signed.signatures if any((one.name, one.key_id) == (log.name, log.id) for log in logs))
+    return Note(signed.text, own).encode()
+
+
 def check_kept(files: dict[str, bytes], trust: BundleTrust, report: Report) -> None:
     """Hold the checkpoints that the reader kept from before against those of the bundle."""
     held = []

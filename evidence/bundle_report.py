@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from evidence.bundle_index import Line
 from evidence.bundle_manifest import ChainEntry, Manifest
 from evidence.errors import EvidenceError
-from evidence.events import CoverageBody
+from evidence.events import CoverageBody, PresenceIntervalBody
 
 MAX_PROBLEMS = 1000  # kept, so that a file of garbage does not fill the memory; the rest is counted
 
@@ -67,6 +67,7 @@ class ChainFound:
     late: int = 0
     unread_bodies: int = 0
     coverage: list[CoverageBody] = field(default_factory=list)
+    presence: list[PresenceIntervalBody] = field(default_factory=list)
     hashes: dict[int, str] = field(default_factory=dict)  # of every event shown, by seq
     lines: list[Line] = field(default_factory=list)
 

@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from evidence.bundle_index import Line, Shown, Withheld
+from evidence.bundle_chain import STATEMENT_TYPE
+from evidence.bundle_index import Erased, Line, Missing, Shown, Withheld
 from evidence.bundle_make import ChainPart, Parts, make_bundle
 from evidence.bundle_manifest import ChainEntry, KeyEntry, Revocation, Scope
 from evidence.bundle_tree import leaf_of
@@ -32,7 +33,7 @@ from tests.evidence.chains import ed25519_key
 ORIGIN = "zaigang.example/harbour"
 POLICY = canonical({"name": "outdoor", "required": ["face_match", "gps"]})
 POLICY_HASH = hashlib.sha256(POLICY).hexdigest()
-CHAINS = {"gate-1": "c1" * 16, "gate-2": "c2" * 16}
+CHAINS = {"gate-1": "c1" * 16, "gate-2": "c2" * 16, "collector": "cc" * 16}
 SINCE, UNTIL = "2026-03-01T00:00:00.000Z", "2026-03-02T00:00:00.000Z"
 
 
@@ -81,6 +82,7 @@ class Site:
         default_factory=lambda: {
             "gate-1": ed25519_key(1),
             "gate-2": SteadyEs256(ec.derive_private_key(7, ec.SECP256R1())),
+            "collector": ed25519_key(24),
         }
     )
     entries: list[Leaf] = field(default_factory=list)
@@ -104,7 +106,7 @@ class Site:
         self, device: str, seq: int, prev: str | None, kind: str, body: dict[str, Any], *, minute: int, **changes: Any
     ) -> Event:
         fields: dict[str, Any] = {
-            "id": f"018f0000-0000-7000-8{len(device):03x}-{int(device[-1]):04x}{seq:08x}",
+            "id": f"018f0000-0000-7000-8{len(device):03x}-{ord(device[-1]):04x}{seq:08x}",
             "device": device,
             "chain": self.chains[device],
             "seq": seq,
@@ -113,16 +115,16 @@ class Site:
             "time": f"2026-03-01T{minute // 60:02d}:{minute % 60:02d}:00.000Z",
             "tz": "Asia/Shanghai",
             "clock": ClockReading(source="gps", synced=True, error_ms=20),
-            "boot": f"b{device[-1]}" * 16,
+            "boot": ("bc" if device == "collector" else f"b{device[-1]}") * 16,
             "mono_us": minute * 60_000_000,
-            "site": "harbour",
+            "site": "collector" if device == "collector" else "harbour",
             "nonce": hashlib.sha256(f"{device} {seq}".encode()).hexdigest()[:32],
             "body": body,
         }
         return Event(**{**fields, **changes})
 
     def entry(self, event: Event, key: SigningKey) -> Leaf:
-        envelope = sign(EVENT_TYPE, event.payload(), key)
+        envelope = sign(STATEMENT_TYPE if event.device == "collector" else EVENT_TYPE, event.payload(), key)
         salt = hashlib.sha256(f"salt {envelope.hash}".encode()).digest()[:16]
         return Leaf(
             envelope.encode(), salt, event.time.replace(":00.000Z", ":01.000Z"), event.device, envelope.hash, event.seq
@@ -274,6 +276,29 @@ def a_day() -> Site:
     site.punch("gate-2", "W-2", "OUT", minute=50)
     site.punch("gate-1", "W-1", "OUT", minute=55)
     return site
+
+
+def a_day_with_holes(first: int = 6, last: int = 7) -> tuple[Site, Parts]:
+    """gate-1's seq 6 and 7 were lost and declared so, and its seq 2 was erased; both by the collector's statements."""
+    site = a_day()
+    site.append(
+        "collector", "collector.begun", {"keys": {"statement": site.keys["collector"].public.text()}}, minute=56
+    )
+    gap = {"device": "gate-1", "chain": CHAINS["gate-1"], "first": first, "last": last, "next_prev": "ab" * 32}
+    site.append("collector", "gap.declared", {**gap, "reason": "unreadable", "by": "Zhao"}, minute=57)
+    erasure = {"erasure": "ee" * 16, "scope": "all", "reason": "asked for", "by": "Zhao", "entries": 1}
+    site.append("collector", "worker.erasure", {**erasure, "digest": "cd" * 32}, minute=58)
+    event = site.event("gate-1", 8, "ab" * 32, "noted", {}, minute=59)
+    site.take(site.entry(event, site.keys["gate-1"]))
+    parts = site.parts()
+    index = next(at for at, one in enumerate(parts.chains) if one.entry.device == "gate-1")
+    part = parts.chains[index]
+    tomb = part.lines[2]
+    assert isinstance(tomb, Shown)
+    leaf = site.entries[tomb.leaf_index]
+    erased = Erased(2, tomb.leaf_index, leaf.leaf, leaf.hash, 11, tomb.proof)
+    lines = [*part.lines[:2], erased, *part.lines[3:-1], Missing(6, 7, 10), part.lines[-1]]
+    return site, changed_chain(parts, "gate-1", lines=lines, envelopes=[*part.envelopes[:2], *part.envelopes[3:]])
 
 
 def revocation(device: str, from_index: int) -> Revocation:

@@ -5,24 +5,17 @@ from __future__ import annotations
 import base64
 import os
 import random
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from evidence.bundle import verify_bundle
-from evidence.bundle_index import Outside, Shown, Withheld
-from evidence.bundle_make import ChainPart, Parts
+from evidence.bundle_index import Shown, Withheld
 from evidence.bundle_receipt import check_punch_receipt
 from evidence.bundle_zip import pack, unpack
-from evidence.checkpoint import Checkpoint, sign_checkpoint
-from evidence.envelope import Envelope
-from evidence.events import parse_event
 from evidence.merkle import consistency_proof, root_of
 from tests.evidence.bundles import (
-    LOG_SIGNER,
-    ORIGIN,
     OTHER,
     Site,
     a_day,
@@ -31,6 +24,7 @@ from tests.evidence.bundles import (
     punch_body,
     revocation,
 )
+from tests.evidence.forgeries import FORGERIES, Change, first_chain, sealed
 
 LONG = os.environ.get("ZAIGANG_LONG") == "1"
 FLIPS = 400  # of a small bundle's 10,000 bytes in `make test`, each once in `make test-long`
@@ -131,151 +125,8 @@ def test_files_in_another_order_are_found(site: Site) -> None:
 # --- an operator who owns every key of the collector: what he seals again is still found
 
 
-def sealed(site: Site, change: Callable[[Site, Parts], Parts]) -> bytes:
-    return bundle(change(site, site.parts()))
-
-
-def _dropped(site: Site, parts: Parts) -> Parts:
-    part = parts.chains[0]
-    return changed_chain(parts, "gate-1", lines=_without(part.lines, 3), envelopes=_without(part.envelopes, 3))
-
-
-def _doubled(site: Site, parts: Parts) -> Parts:
-    part = parts.chains[0]
-    lines = [*part.lines[:3], part.lines[2], *part.lines[3:]]
-    envelopes = [*part.envelopes[:3], part.envelopes[2], *part.envelopes[3:]]
-    return changed_chain(parts, "gate-1", lines=lines, envelopes=envelopes)
-
-
-def _moved(site: Site, parts: Parts) -> Parts:
-    part = parts.chains[0]
-    envelopes = list(part.envelopes)
-    envelopes[2], envelopes[3] = envelopes[3], envelopes[2]
-    return changed_chain(parts, "gate-1", envelopes=envelopes)
-
-
-def _moved_with_its_line(site: Site, parts: Parts) -> Parts:
-    part = _first(_moved(site, parts))
-    lines = list(part.lines)
-    lines[2], lines[3] = lines[3], lines[2]
-    return changed_chain(parts, "gate-1", lines=lines, envelopes=part.envelopes)
-
-
-def _resigned(site: Site, parts: Parts) -> Parts:
-    event = parse_event(Envelope.decode(_first(parts).envelopes[2]).payload)
-    return _replaced(parts, 2, site.entry(event, OTHER).envelope)
-
-
-def _back_dated(site: Site, parts: Parts) -> Parts:
-    """The terminal's own key signs the punch again, an hour earlier: an operator who owns the terminal."""
-    event = parse_event(Envelope.decode(_first(parts).envelopes[2]).payload)
-    earlier = event.model_copy(update={"time": "2026-03-01T00:10:00.000Z"})
-    return _replaced(parts, 2, site.entry(earlier, site.keys["gate-1"]).envelope)
-
-
-def _hidden_as_outside(site: Site, parts: Parts) -> Parts:
-    part = _first(parts)
-    lines = [*part.lines[:3], Outside(3, 3, site.entries[5].hash), *part.lines[4:]]
-    return changed_chain(parts, "gate-1", lines=lines, envelopes=_without(part.envelopes, 3))
-
-
-def _hidden_as_withheld(site: Site, parts: Parts) -> Parts:
-    part = _first(parts)
-    lines = [*part.lines[:3], Withheld(3, site.entries[5].hash), *part.lines[4:]]
-    return changed_chain(parts, "gate-1", lines=lines, envelopes=_without(part.envelopes, 3))
-
-
-def _cut_off_at_the_end(site: Site, parts: Parts) -> Parts:
-    part = _first(parts)
-    return changed_chain(parts, "gate-1", lines=part.lines[:-1], envelopes=part.envelopes[:-1])
-
-
-def _another_place(site: Site, parts: Parts) -> Parts:
-    part = _first(parts)
-    line = part.lines[2]
-    assert isinstance(line, Shown)
-    return changed_chain(parts, "gate-1", lines=[*part.lines[:2], replace(line, leaf_index=3), *part.lines[3:]])
-
-
-def _another_salt(site: Site, parts: Parts) -> Parts:
-    part = _first(parts)
-    line = part.lines[2]
-    assert isinstance(line, Shown)
-    return changed_chain(parts, "gate-1", lines=[*part.lines[:2], replace(line, salt=bytes(16)), *part.lines[3:]])
-
-
-def _no_policy(site: Site, parts: Parts) -> Parts:
-    return replace(parts, policies=[b"{}"])
-
-
-def _no_key(site: Site, parts: Parts) -> Parts:
-    return replace(parts, keys=parts.keys[1:])
-
-
-def _forged_checkpoint(site: Site, parts: Parts) -> Parts:
-    note = sign_checkpoint(Checkpoint(ORIGIN, 9, bytes(32)), replace(LOG_SIGNER, key=OTHER))
-    return replace(parts, last=note.encode())
-
-
-def _unconnected_first(site: Site, parts: Parts) -> Parts:
-    note = sign_checkpoint(Checkpoint(ORIGIN, 4, bytes(32)), LOG_SIGNER)
-    return replace(parts, first=note.encode())
-
-
-def _revocation_unmarked(site: Site, parts: Parts) -> Parts:
-    return replace(parts, revocations=[revocation("gate-1", 8)])
-
-
-def _erased_on_nobodys_word(site: Site, parts: Parts) -> Parts:
-    from evidence.bundle_index import Erased
-
-    part = _first(parts)
-    line = part.lines[3]
-    assert isinstance(line, Shown)
-    leaf = site.entries[line.leaf_index]
-    tomb = Erased(3, line.leaf_index, leaf.leaf, leaf.hash, 2, line.proof)
-    return changed_chain(
-        parts,
-        "gate-1",
-        lines=[*part.lines[:3], tomb, *part.lines[4:]],
-        envelopes=_without(part.envelopes, 3),
-    )
-
-
-def _declared_on_nobodys_word(site: Site, parts: Parts) -> Parts:
-    from evidence.bundle_index import Missing
-
-    part = _first(parts)
-    lines = [*part.lines[:3], Missing(3, 3, 2), *part.lines[4:]]
-    return changed_chain(parts, "gate-1", lines=lines, envelopes=_without(part.envelopes, 3))
-
-
-@pytest.mark.parametrize(
-    ("change", "expected", "seq"),
-    [
-        (_dropped, "hidden_gap", 4),
-        (_doubled, "invalid_index", 2),
-        (_moved, "invalid_index", 2),
-        (_moved_with_its_line, "hidden_gap", 3),
-        (_resigned, "unknown_key", 2),
-        (_back_dated, "inclusion_failed", 2),
-        (_hidden_as_outside, "hidden_gap", 3),
-        (_hidden_as_withheld, "hidden_gap", 3),
-        (_cut_off_at_the_end, "head_mismatch", None),
-        (_another_place, "inclusion_failed", 2),
-        (_another_salt, "inclusion_failed", 2),
-        (_no_policy, "policy_missing", 2),
-        (_no_key, "unknown_key", 0),
-        (_forged_checkpoint, "unknown_key", None),
-        (_unconnected_first, "consistency_failed", None),
-        (_revocation_unmarked, "revocation_hidden", 5),
-        (_erased_on_nobodys_word, "unauthorised", 3),
-        (_declared_on_nobodys_word, "unauthorised", 3),
-    ],
-)
-def test_what_an_operator_seals_again_is_named(
-    site: Site, change: Callable[[Site, Parts], Parts], expected: str, seq: int | None
-) -> None:
+@pytest.mark.parametrize(("change", "expected", "seq"), FORGERIES, ids=lambda one: getattr(one, "__name__", None))
+def test_what_an_operator_seals_again_is_named(site: Site, change: Change, expected: str, seq: int | None) -> None:
     problems = verify_bundle(sealed(site, change), site.trust()).problems
     assert (expected, seq) in {(one.code, one.seq) for one in problems}, [str(one) for one in problems]
 
@@ -337,7 +188,7 @@ def test_a_cloned_terminal_key_that_the_reader_does_not_know_is_refused(site: Si
 
 def test_what_came_after_a_revocation_holds_and_is_not_verified(site: Site) -> None:
     parts = site.parts()
-    part = _first(parts)
+    part = first_chain(parts)
     last = part.lines[-1]
     assert isinstance(last, Shown)
     parts = changed_chain(parts, "gate-1", lines=[*part.lines[:-1], replace(last, flags=("after_revocation",))])
@@ -406,20 +257,6 @@ def a_day_without_the_punch() -> Site:
     return site
 
 
-def _first(parts: Parts) -> ChainPart:
-    return parts.chains[0]
-
-
-def _without(items: Any, at: int) -> list[Any]:
-    return [*items[:at], *items[at + 1 :]]
-
-
-def _replaced(parts: Parts, at: int, envelope: bytes) -> Parts:
-    envelopes = list(_first(parts).envelopes)
-    envelopes[at] = envelope
-    return changed_chain(parts, "gate-1", envelopes=envelopes)
-
-
 def _envelopes(data: bytes) -> list[bytes]:
     return [line for name, content in unpack(data).items() if name.endswith(".jsonl") for line in content.splitlines()]
 
@@ -453,3 +290,17 @@ def _flipped(proof: tuple[bytes, ...]) -> tuple[bytes, ...]:
 
 def test_the_consistency_proof_of_the_builder_is_the_standards(site: Site) -> None:
     assert site.parts().consistency == consistency_proof(4, 9, site.leaves)
+
+
+def test_a_manifest_changed_after_the_seal_is_found(site: Site) -> None:
+    files = unpack(bundle(site.parts()))
+    files["manifest.json"] = files["manifest.json"].replace(b"2026-03-02T09:00:00.000Z", b"2026-03-02T09:00:01.000Z")
+    assert codes(site, pack(files.items())) == ["invalid_seal"]
+
+
+def test_a_withheld_event_with_another_hash_breaks_the_link(site: Site) -> None:
+    parts = site.parts(worker="W-1")
+    part = first_chain(parts)
+    at = next(at for at, line in enumerate(part.lines) if isinstance(line, Withheld))
+    lines = [*part.lines[:at], Withheld(part.lines[at].seq, "00" * 32), *part.lines[at + 1 :]]
+    assert codes(site, bundle(changed_chain(parts, "gate-1", lines=lines))) == ["broken_link"]

@@ -17,7 +17,7 @@ from rich.console import Console
 from zaigang.demo.report import Report
 from zaigang.demo.world import REFUSED_TRIES, World
 
-STEPS = ["start", "enrol", "punch_in", "stranger", "printed_photo", "network_away", "verify", "changed_byte"]
+STEPS = ["start", "enrol", "punch_in", "stranger", "printed_photo", "network_away", "verify", "bundle", "changed_byte"]
 
 
 @pytest.mark.timeout(400)

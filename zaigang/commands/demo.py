@@ -16,6 +16,12 @@ def command(
     keep: Annotated[bool, typer.Option("--keep", help="Stay up afterwards until Ctrl-C, to look around.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the steps as JSON to this file.")] = None,
     data: Annotated[Path | None, typer.Option("--data", help="Keep keys, journal and ledger in this folder.")] = None,
+    bundle: Annotated[
+        Path | None, typer.Option("--bundle", help="Keep the run's evidence bundle in this file.")
+    ] = None,
+    trust_out: Annotated[
+        Path | None, typer.Option("--trust-out", help="Keep the keys to trust, for `zaigang verify`, in this file.")
+    ] = None,
 ) -> None:
     """Run broker, collector and terminal on this machine and hold every step against what is expected.
 
@@ -35,7 +41,7 @@ def command(
     world = World(folder)
     try:
         try:
-            Story(world, report).tell()
+            Story(world, report, bundle, trust_out).tell()
             told = True
         except Exception as error:  # whatever broke, the steps so far are shown and the exit code is not 0
             console.print(f"the demo stopped: {type(error).__name__}: {error}", style="bold red", markup=False)

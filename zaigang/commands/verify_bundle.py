@@ -19,6 +19,7 @@ from zaigang.bundle_check import CheckedBundle, check_bundle, read_bundle_trust
 from zaigang.bundle_view import as_json as bundle_json
 from zaigang.bundle_view import show
 from zaigang.plain import plain
+from zaigang.timestamp_check import token_check
 
 HOLDS, WRONG = 0, 1
 
@@ -59,7 +60,7 @@ def _check(path: Path, trust: BundleTrust, texts: list[str]) -> CheckedBundle:
         def tell(done: int, total: int) -> None:
             progress.update(task, completed=done, total=total)
 
-        return check_bundle(path, trust, texts, progress=tell)
+        return check_bundle(path, trust, texts, token_check(), tell)
 
 
 def _collector_receipt(path: Path, trust: BundleTrust, bundle: CheckedBundle) -> tuple[str, dict[str, Any] | None]:

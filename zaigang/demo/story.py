@@ -25,12 +25,17 @@ from zaigang.demo.programs import wait_for
 from zaigang.demo.report import Report
 from zaigang.demo.world import DELIVERY_S, DEVICE, SITE, WORKER, World, run
 
+HOLDS = "the bundle holds with the worker's QR code in it"
+
 
 class Story:
     """One telling of it in `world`."""
 
-    def __init__(self, world: World, report: Report) -> None:
+    def __init__(self, world: World, report: Report, bundle: Path | None = None, trust: Path | None = None) -> None:
+        """`bundle` and `trust`: where the evidence bundle and the keys to trust are to be kept."""
         self._world, self._report = world, report
+        self._bundle_file = bundle or world.folder / "evidence.zip"
+        self._trust_file = trust or world.folder / "bundle-trust.json"
 
     def tell(self) -> None:
         """Tell the whole story. Raises what a step raises."""
@@ -41,6 +46,7 @@ class Story:
         self._printed_photo()
         self._network_away()
         self._verify()
+        self._bundle()
         self._changed_byte()
 
     def _start(self) -> None:
@@ -113,6 +119,23 @@ class Story:
             chain, trust, qr = self._export()
             done = run("verify", str(chain), "--trust", str(trust), "--punch-receipt", qr)
             step.saw(expected if done.returncode == 0 else done.stdout[-600:] + done.stderr[-600:])
+
+    def _bundle(self) -> None:
+        expected = "the bundle holds with the worker's QR code in it; with one byte changed it does not"
+        title = "One file for the arbitrator, checked with keys from elsewhere  证据包"
+        with self._report.step("bundle", title, expected) as step:
+            qr = self._world.terminal.ask(do="key")["last_punch_receipt"]
+            self._world.make_bundle(self._bundle_file, self._trust_file)
+            good = run("verify", str(self._bundle_file), "--trust", str(self._trust_file), "--receipt", qr)
+            changed = bytearray(self._bundle_file.read_bytes())
+            changed[len(changed) // 2] ^= 1
+            forged = self._world.folder / "forged.zip"
+            forged.write_bytes(changed)
+            bad = run("verify", str(forged), "--trust", str(self._trust_file))
+            step.saw(
+                f"{HOLDS if good.returncode == 0 else good.stdout[-600:] + good.stderr[-600:]}; "
+                f"with one byte changed it {'does not' if bad.returncode == 1 else f'exits {bad.returncode}'}"
+            )
 
     def _changed_byte(self) -> None:
         leaf = self._newest_leaf()

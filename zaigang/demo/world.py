@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +173,15 @@ class World:
         response = self.http.get(f"/devices/{DEVICE}/chains/{chain}/envelopes")
         response.raise_for_status()
         return response.text.splitlines()
+
+    def make_bundle(self, bundle: Path, trust: Path) -> None:
+        """Have the collector make an evidence bundle of this run, and its trust file. Raises DemoError."""
+        now = datetime.now(UTC)
+        period = [(now + timedelta(days=days)).isoformat(timespec="seconds") for days in (-1, 1)]
+        asked = ("--site", SITE, "--from", period[0], "--to", period[1], "--trust-out", str(trust), "--no-pdf")
+        done = run("bundle", str(bundle), *asked, "--data", str(self.data))
+        if done.returncode != 0:
+            raise DemoError(f"zaigang bundle: {done.stderr.strip() or done.stdout.strip()}")
 
     def admin(self, *arguments: str) -> str:
         """Run `zaigang collector …`. Raises DemoError where it says no."""

@@ -1,0 +1,174 @@
+"""Makes bundles: reads one state of the ledger, puts it together, checks it as any reader would, seals it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from sqlmodel import Session, col, select
+
+from collector.database import Database
+from collector.errors import Conflict, Invalid, NotFound
+from collector.evidence_bundles.checkpoint_choice import choose_checkpoint, cosigned_note, tokens_of
+from collector.evidence_bundles.facts import Facts, facts_of
+from collector.evidence_bundles.models import MadeBundle
+from collector.evidence_bundles.punch_table import punch_csv
+from collector.evidence_bundles.readme import readme_en, readme_zh
+from collector.evidence_bundles.selection import chains_of, keys_of, revocations_of, select_chain
+from collector.ledger.checkpoints import Checkpoints
+from collector.ledger.models import Chain, SignedCheckpoint
+from collector.ledger.tree import Tree
+from collector.timestamps import utc_now
+from evidence.bundle import verify_bundle
+from evidence.bundle_make import Parts, make_bundle
+from evidence.bundle_manifest import Scope
+from evidence.checkpoint import verify_checkpoint
+from evidence.errors import EvidenceError
+from evidence.keys import Ed25519Key
+from evidence.note import Note
+from evidence.trust import BundleTrust, CollectorTrust
+
+Tell = Callable[[str, int, int], None]  # which step, how many of how many
+Picture = Callable[[Facts], bytes]  # the PDF
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A bundle and what stands in it."""
+
+    data: bytes
+    facts: Facts
+    sha256: str
+
+
+class EvidenceBundles:
+    """Bundles of one collector."""
+
+    def __init__(
+        self, database: Database, checkpoints: Checkpoints, receipt: Ed25519Key, witnesses_needed: int = 0
+    ) -> None:
+        self._database = database
+        self._witnesses_needed = witnesses_needed
+        self._checkpoints = checkpoints
+        self._receipt = receipt
+
+    def make(
+        self,
+        scope: Scope,
+        made_by: str,
+        *,
+        kept: bytes | None = None,
+        picture: Picture | None = None,
+        tell: Tell = lambda _step, _done, _of: None,
+    ) -> Made:
+        """Make a bundle and keep a record of who had it made.
+
+        `kept` is a checkpoint that the reader holds from before; the bundle then proves that the ledger only grew
+        since. Raises NotFound where the ledger has nothing about this, Invalid for a checkpoint of another ledger,
+        Conflict for one that the ledger has not grown from, and what signing a checkpoint raises.
+        """
+        self._checkpoints.sign()
+        parts = self._parts(scope, kept, tell)
+        tell("verify", 0, 1)
+        facts = self._facts(parts)
+        others = {
+            "README.en.txt": readme_en(facts).encode(),
+            "README.zh.txt": readme_zh(facts).encode(),
+            "not-authoritative/punches.csv": punch_csv(facts),
+        }
+        if picture is not None:
+            tell("picture", 0, 1)
+            others["not-authoritative/report.pdf"] = picture(facts)
+        data = make_bundle(replace(parts, others=others), self._receipt)
+        digest = hashlib.sha256(data).hexdigest()
+        self._record(scope, made_by, facts, digest, len(data))
+        tell("done", 1, 1)
+        return Made(data, facts, digest)
+
+    def made(self, limit: int = 500) -> list[MadeBundle]:
+        """Return the record, newest first."""
+        with self._database.read() as session:
+            return list(session.exec(select(MadeBundle).order_by(col(MadeBundle.id).desc()).limit(limit)))
+
+    def trust(self) -> BundleTrust:
+        """What a reader writes down of this collector at provisioning. Never to be taken from the evidence itself."""
+        with self._database.read() as session:
+            devices = sorted(session.exec(select(Chain.device).distinct()).all())
+            keys = keys_of(session, devices)
+        return BundleTrust(
+            origin=self._checkpoints.signer.name,
+            checkpoint_keys=[self._checkpoints.signer.public.text()],
+            collector=CollectorTrust(receipt=self._receipt.public.text()),
+            devices={device: sorted({one.key for one in keys if one.device == device}) for device in devices},
+        )
+
+    def _parts(self, scope: Scope, kept: bytes | None, tell: Tell) -> Parts:
+        with self._database.read() as session:
+            last = choose_checkpoint(session, scope, self._witnesses_needed)
+            if last is None:
+                raise NotFound("no checkpoint of the ledger can be shown yet: it is empty, or its witnesses are away")
+            tree = Tree(session)
+            first, size = self._first(tree, _first_stored(session), kept, last.size)
+            places = chains_of(session, scope, last.size)
+            if not places:
+                about = f"site {scope.site}" if scope.site else f"worker {scope.worker}"
+                raise NotFound(f"the ledger has no event about {about}")
+            selected = []
+            for number, place in enumerate(places):
+                tell("chains", number, len(places))
+                selected.append(select_chain(session, tree, scope, place, last.size))
+            devices = sorted({place[0] for place in places})
+            return Parts(
+                origin=self._checkpoints.signer.name,
+                made_at=utc_now(),
+                scope=scope,
+                chains=[one.part for one in selected],
+                keys=keys_of(session, devices),
+                revocations=revocations_of(session, devices, last.size),
+                first=first,
+                last=cosigned_note(session, last),
+                timestamps=tokens_of(session, last),
+                consistency=tree.consistency(size, last.size),
+                policies=sorted({policy for one in selected for policy in one.policies}),
+            )
+
+    def _first(self, tree: Tree, stored: SignedCheckpoint, kept: bytes | None, size: int) -> tuple[bytes, int]:
+        if kept is None:
+            return stored.note, stored.size
+        signer = self._checkpoints.signer
+        try:
+            held = verify_checkpoint(kept, signer.name, signer.public)
+        except EvidenceError as error:
+            raise Invalid(f"the checkpoint is not one of this ledger: {error}") from error
+        if held.size > size or tree.root(held.size) != held.root:
+            raise Conflict(
+                f"this ledger has not grown from that checkpoint over {held.size} entries: keep it, it proves so"
+            )
+        return kept, held.size
+
+    def _facts(self, parts: Parts) -> Facts:
+        """Check the bundle as any reader would, with this collector's own keys, and take the figures from that."""
+        report = verify_bundle(make_bundle(parts, self._receipt), self.trust())
+        cosignatures = sum(one.name != parts.origin for one in Note.decode(parts.last).signatures)
+        return facts_of(report, len(parts.timestamps), len(parts.policies), cosignatures)
+
+    def _record(self, scope: Scope, made_by: str, facts: Facts, digest: str, size: int) -> None:
+        with self._database.write() as session:
+            session.add(
+                MadeBundle(
+                    made_at=facts.made_at,
+                    made_by=made_by,
+                    site=scope.site,
+                    worker=scope.worker,
+                    since=scope.since,
+                    until=scope.until,
+                    tree_size=facts.tree_size,
+                    sha256=digest,
+                    size=size,
+                )
+            )
+
+
+def _first_stored(session: Session) -> SignedCheckpoint:
+    return session.exec(select(SignedCheckpoint).order_by(col(SignedCheckpoint.size)).limit(1)).one()

@@ -1,0 +1,153 @@
+"""The corpus of good and bad bundles on which every verifier must agree: `python -m tests.evidence.corpus FOLDER`.
+
+The files under tests/evidence/corpus come from fixed seeds; a test makes them again and compares. `corpus.json` says of
+each bundle whether it holds, and one code that names what is wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from evidence.bundle_index import Outside, Shown
+from evidence.bundle_zip import pack, unpack
+from evidence.envelope import EVENT_TYPE, sign
+from tests.evidence.bundles import OTHER, Site, a_day, a_day_with_holes, bundle, changed_chain, punch_body, revocation
+from tests.evidence.forgeries import FORGERIES, first_chain
+
+FOLDER = Path(__file__).parent / "corpus"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One bundle: `code` names what is wrong, None: it holds. `receipt`: a worker's text to look up in it."""
+
+    name: str
+    data: bytes
+    code: str | None
+    receipt: str | None = None
+
+
+def cases() -> Iterator[Case]:
+    """Every bundle of the corpus."""
+    site = a_day()
+    whole = bundle(site.parts())
+    yield Case("good-site", whole, None)
+    yield Case("good-worker", bundle(site.parts(worker="W-1")), None)
+    yield Case("good-receipt", whole, None, site.receipt(site.entries[2]))
+    yield Case("good-first-is-empty", bundle(site.parts(first=0)), None)
+    yield Case("good-first-is-last", bundle(site.parts(first=9)), None)
+    yield from _other_good_ones()
+    for change, code, _ in FORGERIES:
+        yield Case(f"bad{change.__name__.replace('_', '-')}", bundle(change(site, site.parts())), code)
+    yield from _bad_files(whole)
+    yield from _bad_receipts(site)
+    yield from _bad_chains()
+    yield Case("bad-hole-of-another-range", bundle(a_day_with_holes(first=7)[1]), "unauthorised")
+    yield Case("bad-seal", bundle(site.parts(), OTHER), "unknown_key")
+    yield Case("bad-no-witness", bundle(replace(site.parts(), last=site.checkpoint().encode())), "missing_cosignatures")
+
+
+def _other_good_ones() -> Iterator[Case]:
+    site = a_day()
+    parts = site.parts()
+    part = first_chain(parts)
+    # The period ends before the last two events of gate-1, and what came after a revocation is marked.
+    shorter = [*part.lines[:-2], Outside(4, 5, site.entries[8].hash)]
+    yield Case(
+        "good-outside",
+        bundle(changed_chain(parts, "gate-1", lines=shorter, envelopes=part.envelopes[:-2])),
+        None,
+    )
+    last = part.lines[-1]
+    assert isinstance(last, Shown)
+    marked = changed_chain(parts, "gate-1", lines=[*part.lines[:-1], replace(last, flags=("after_revocation",))])
+    yield Case("good-revoked", bundle(replace(marked, revocations=[revocation("gate-1", last.leaf_index)])), None)
+    yield Case("good-holes", bundle(a_day_with_holes()[1]), None)
+    alone = Site()
+    alone.open("gate-2", 5)
+    yield Case("good-two-entries", bundle(alone.parts(first=1)), None)
+
+
+def _bad_files(whole: bytes) -> Iterator[Case]:
+    files = unpack(whole)
+    names = list(files)
+    yield Case("bad-tail", whole + b"\0", "not_canonical_zip")
+    yield Case("bad-head", b"\0" + whole, "not_a_bundle")
+    yield Case("bad-cut", whole[:-1], "not_canonical_zip")
+    yield Case("bad-order", pack([*list(files.items())[:2], *list(files.items())[:1:-1]]), "not_canonical_zip")
+    yield Case("bad-extra", pack([*files.items(), ("zzz.txt", b"hello")]), "file_extra")
+    for name in names:
+        without = [(one, data) for one, data in files.items() if one != name]
+        yield Case(f"bad-missing-{_word(name)}", pack(without), "file_missing")
+        at = files[name].index(b'"keyid":"') + 9 if name == "seal.json" else 0
+        letter = b"a" if files[name][at : at + 1] != b"a" else b"b"
+        changed = files[name][:at] + letter + files[name][at + 1 :]
+        code = {"manifest.json": "invalid_seal", "seal.json": "unknown_key"}.get(name, "file_changed")
+        yield Case(f"bad-changed-{_word(name)}", pack({**files, name: changed}.items()), code)
+
+
+def _bad_receipts(site: Site) -> Iterator[Case]:
+    whole = bundle(site.parts())
+    receipt = site.receipt(site.entries[2])
+    yield Case("bad-receipt-withheld", bundle(site.parts(worker="W-2")), "omitted", receipt)
+    yield Case("bad-receipt-forged", whole, "bad_signature", receipt.replace("00:20:00", "00:21:00"))
+    yield Case("bad-receipt-no-receipt", whole, "receipt", "zaigang-receipt-v1/gate-1")
+    shorter = a_day()
+    last = shorter.receipt(shorter.entries[8])
+    del shorter.entries[8]
+    shorter.heads["gate-1"] = (shorter.entries[6].seq, shorter.entries[6].hash)
+    yield Case("bad-receipt-dropped", bundle(shorter.parts()), "omitted", last)
+    late = site.event("gate-1", 6, site.entries[8].hash, "punch.recorded", punch_body("W-1", "IN", 58), minute=58)
+    entry = site.entry(late.model_copy(update={"time": "2026-03-05T08:00:00.000Z"}), site.keys["gate-1"])
+    yield Case("bad-receipt-other-time", whole, "receipt_mismatch", site.receipt(entry))
+    other = site.entry(late.model_copy(update={"seq": 2, "prev": site.entries[1].hash}), site.keys["gate-1"])
+    yield Case("bad-receipt-fork", whole, "fork", site.receipt(other))
+
+
+def _bad_chains() -> Iterator[Case]:
+    """Ledgers that took what no honest collector takes: an operator who owns the terminals, too."""
+    site = a_day()
+    seq, prev = site.next_of("gate-1")
+    for name, code, event in (
+        ("link", "broken_link", site.event("gate-1", seq, "00" * 32, "noted", {}, minute=58)),
+        ("clock", "monotonic_regression", site.event("gate-1", seq, prev, "noted", {}, minute=58, mono_us=7)),
+    ):
+        one = a_day()
+        one.take(one.entry(event, one.keys["gate-1"]))
+        yield Case(f"bad-chain-{name}", bundle(one.parts()), code)
+    opened = a_day()
+    opened.append("gate-1", "enclosure.opened", {"found": "running", "seen_at": "2026-03-01T00:56:00.000Z"}, minute=56)
+    opened.punch("gate-1", "W-1", "IN", minute=57)
+    yield Case("bad-chain-opened", bundle(opened.parts()), "verified_while_opened")
+    twice = a_day()
+    event = twice.event("gate-1", seq, prev, "noted", {}, minute=58)
+    envelope = sign(EVENT_TYPE, event.payload(), twice.keys["gate-1"], OTHER)
+    twice.take(replace(twice.entry(event, twice.keys["gate-1"]), envelope=envelope.encode()))
+    yield Case("bad-chain-two-signatures", bundle(twice.parts()), "signature_count")
+
+
+def _word(name: str) -> str:
+    folder, _, last = name.rpartition("/")
+    stem, *ends = last.split(".")
+    return "-".join([stem[:8], *(ends if folder != "policies" else ())]) if "." in last else last
+
+
+def write(folder: Path) -> None:
+    """Write every bundle, the trust file and corpus.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    told: list[dict[str, str | None]] = []
+    stored: dict[bytes, str] = {}
+    for case in cases():
+        file = stored.setdefault(case.data, f"{case.name}.zip")
+        (folder / file).write_bytes(case.data)
+        told.append({"name": case.name, "file": file, "code": case.code, "receipt": case.receipt})
+    (folder / "corpus.json").write_text(json.dumps(told, indent=1) + "\n")
+    (folder / "trust.json").write_text(a_day().trust().model_dump_json(indent=1, exclude_none=True) + "\n")
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER)

@@ -1,0 +1,98 @@
+"""Three verifiers, written apart from each other, agree on every bundle of the corpus under tests/evidence/corpus."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.evidence import corpus
+from zaigang.bundle_check import check_bundle, read_bundle_trust
+from zaigang.verifiers import write_verifiers
+
+FOLDER = corpus.FOLDER
+TRUST = FOLDER / "trust.json"
+CASES: list[dict[str, Any]] = json.loads((FOLDER / "corpus.json").read_text())
+LONG = os.environ.get("ZAIGANG_LONG") == "1"
+SHELL_STEP = 4  # in `make test` every fourth: openssl is started some two hundred times for each
+_cases = pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+
+
+@pytest.fixture(scope="module")
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder into which `zaigang bundle --verifiers` writes them."""
+    folder = tmp_path_factory.mktemp("verifiers")
+    write_verifiers(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, tools: Path) -> Iterator[Page]:
+    """The page, opened from the disk in a browser that has no network."""
+    context = browser.new_context(offline=True)
+    page = context.new_page()
+    page.goto((tools / "verify-bundle.html").as_uri())
+    page.set_input_files("#trust", TRUST)
+    yield page
+    context.close()
+
+
+def test_the_corpus_comes_out_again_byte_for_byte(tmp_path: Path) -> None:
+    corpus.write(tmp_path)
+    assert {one.name for one in tmp_path.iterdir()} == {one.name for one in FOLDER.iterdir()}
+    for one in tmp_path.iterdir():
+        assert one.read_bytes() == (FOLDER / one.name).read_bytes(), one.name
+
+
+def test_the_corpus_has_good_and_bad_ones() -> None:
+    assert sum(case["code"] is None for case in CASES) >= 8
+    assert sum(case["code"] is not None for case in CASES) >= 40
+
+
+@_cases
+def test_zaigang_verify(case: dict[str, Any]) -> None:
+    receipts = [case["receipt"]] if case["receipt"] else []
+    found = check_bundle(FOLDER / case["file"], read_bundle_trust(TRUST), receipts)
+    codes = [one.code for one in found.report.problems] + [one.error.code for one in found.receipts if one.error]
+    _hold(case, found.ok, codes)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("case", CASES if LONG else CASES[::SHELL_STEP], ids=lambda case: case["name"])
+def test_the_shell_script(case: dict[str, Any], tools: Path) -> None:
+    arguments = ["sh", str(tools / "verify-bundle.sh"), str(FOLDER / case["file"]), str(TRUST)]
+    if case["receipt"]:
+        arguments.append(case["receipt"])
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=120)
+    assert done.stderr == ""
+    assert done.returncode in (0, 1)
+    _hold(case, done.returncode == 0, re.findall(r"^\[([a-z_]+)\]", done.stdout, re.MULTILINE))
+
+
+@pytest.mark.browser
+@_cases
+def test_the_page(case: dict[str, Any], page: Page) -> None:
+    page.set_input_files("#bundle", FOLDER / case["file"])
+    page.fill("#receipt", case["receipt"] or "")
+    page.evaluate("document.getElementById('verdict').replaceChildren()")
+    page.click("#go")
+    page.wait_for_selector("#verdict:not(:empty)", timeout=30_000)
+    report = page.evaluate("window.zaigangReport")
+    _hold(case, report["ok"], [one["code"] for one in report["problems"]])
+    wanted = "全部成立" if case["code"] is None else "不成立"
+    assert wanted in page.inner_text("#verdict")
+
+
+def _hold(case: dict[str, Any], ok: bool, codes: list[str]) -> None:
+    assert ok == (case["code"] is None), (case["name"], codes)
+    if case["code"] is None:
+        assert codes == []
+    else:
+        assert case["code"] in codes

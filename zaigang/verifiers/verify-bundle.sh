@@ -1,0 +1,590 @@
+#!/bin/sh
+# verify-bundle.sh BUNDLE TRUST.json [RECEIPT]: check a Zaigang evidence bundle with openssl (3.0 or later), unzip and the
+# utilities of a POSIX system; nothing of Zaigang's is needed. RECEIPT is the text of a worker's QR code.
+# Exit status: 0 everything holds, 1 something does not (each thing named on a line of its own), 2 it could not be checked.
+#
+# What it checks is in docs/spec/bundle.md, except: that signed payloads are in canonical JSON form, Ed25519 keys of small
+# order, and kept checkpoints or time-stamps in the trust file, at which it stops. It is slow (a second for a few events),
+# and short enough to be read before it is believed.
+set -u
+LC_ALL=C
+export LC_ALL
+IFS=' '
+umask 077
+
+[ $# -ge 2 ] || { echo "usage: verify-bundle.sh BUNDLE TRUST.json [RECEIPT]" >&2; exit 2; }
+bundle=$1 trust=$2 receipt=${3-}
+for tool in openssl unzip awk sed od cmp; do
+  command -v "$tool" >/dev/null || { echo "verify-bundle.sh needs $tool" >&2; exit 2; }
+done
+[ -r "$bundle" ] && [ -r "$trust" ] || { echo "cannot read $bundle or $trust" >&2; exit 2; }
+work=$(mktemp -d) || exit 2
+trap 'rm -rf "$work"' EXIT
+trap 'exit 2' INT TERM
+mkdir "$work/files"
+bad=0 events=0
+
+fail() { # CODE MESSAGE
+  bad=$((bad + 1))
+  printf '[%s] %s\n' "$1" "$2"
+}
+finish() {
+  if [ "$bad" -eq 0 ]; then
+    echo "Everything holds: $events events. 全部成立：$events 个事件。"
+    exit 0
+  fi
+  echo "This does not hold: $bad problem(s). 不成立：发现 $bad 处问题。"
+  exit 1
+}
+
+# --- bytes
+
+sha() { openssl dgst -sha256 -r "$1" | cut -c1-64; }
+unhex() { # hex text to bytes
+  left=$1
+  while [ -n "$left" ]; do
+    rest=${left#??}
+    printf "\\$(printf %03o "0x${left%"$rest"}")"
+    left=$rest
+  done
+}
+little() { # NUMBER BYTES: little-endian
+  number_left=$1 bytes_left=$2
+  while [ "$bytes_left" -gt 0 ]; do
+    printf "\\$(printf %03o $((number_left & 255)))"
+    number_left=$((number_left >> 8)) bytes_left=$((bytes_left - 1))
+  done
+}
+hexof() { od -An -v -tx1 "$1" | tr -d ' \n'; }
+unbase() { printf %s "$1" | openssl base64 -d -A; }
+tobase() { openssl base64 -A; }
+node() { # LEFT RIGHT, base64: RFC 6962 node hash, base64
+  { printf '\001'; unbase "$1"; unbase "$2"; } | openssl dgst -sha256 -binary | tobase
+}
+
+# --- keys and signatures
+
+der_of() { # KEY-TEXT FILE
+  unbase "${1#*:}" >"$2"
+}
+check_signature() { # KEY-TEXT SIGNATURE-FILE MESSAGE-FILE
+  der_of "$1" "$work/key.der"
+  [ "$(wc -c <"$2")" -eq 64 ] || return 1
+  case $1 in
+    ed25519:*)
+      openssl pkeyutl -verify -pubin -keyform DER -inkey "$work/key.der" -rawin -in "$3" -sigfile "$2" >/dev/null 2>&1
+      ;;
+    es256:*)
+      both=$(hexof "$2")
+      s=$(printf %s "$both" | cut -c65-128)
+      half=7fffffff800000007fffffffffffffffde737d56d38bcf4279dce5617e3192a8
+      [ "$(printf '%s\n%s\n' "$s" "$half" | sort | head -n 1)" = "$s" ] || return 1
+      { printf '\060'; sequence "$(integer "$(printf %s "$both" | cut -c1-64)")$(integer "$s")"; } >"$work/sig.der"
+      openssl dgst -sha256 -keyform DER -verify "$work/key.der" -signature "$work/sig.der" "$3" >/dev/null 2>&1
+      ;;
+    *) return 1 ;;
+  esac
+}
+integer() { # 64 hex digits to a DER INTEGER in hex
+  digits=$(printf %s "$1" | sed 's/^\(00\)*//')
+  case $digits in [89a-f]*) digits=00$digits ;; esac
+  printf '02%02x%s' $((${#digits} / 2)) "$digits"
+}
+sequence() { # hex of the contents, after the tag
+  unhex "$(printf %02x $((${#1} / 2)))$1"
+}
+
+b64='[A-Za-z0-9+/]'
+signed='\{"keyid":"[0-9a-f]{64}","sig":"'$b64'{85}[AQgw]=="\}'
+envelope='\{"payload":"('$b64'{4})*('$b64'{2}==|'$b64'{3}=)?","payloadType":"[!#-[^-~]*","signatures":\['$signed'(,'$signed')?\]\}'
+
+# Checks an envelope in the file $1 of the payload type $2 signed by the keys $3 and, where given, $4; leaves the payload
+# in $work/payload and the signed bytes in $work/pae.
+check_envelope() {
+  [ "$(wc -l <"$1")" -eq 0 ] && grep -Eqx "$envelope" "$1" || { why=invalid_envelope; return 1; }
+  sed 's/^{"payload":"\([^"]*\)".*/\1/' "$1" | tr -d '\n' >"$work/encoded"
+  openssl base64 -d -A -in "$work/encoded" >"$work/payload"
+  tobase <"$work/payload" | cmp -s - "$work/encoded" || { why=invalid_envelope; return 1; }
+  kind=$(sed 's/.*"payloadType":"\([^"]*\)","signatures":\[.*/\1/' "$1")
+  size=$(($(wc -c <"$work/payload")))
+  { printf 'DSSEv1 %d %s %d ' "${#kind}" "$kind" "$size"; cat "$work/payload"; } >"$work/pae"
+  [ "$kind" = "$2" ] || { why=wrong_payload_type; return 1; }
+  tail=$(sed 's/.*"signatures":\[//; s/\]}$//' "$1")
+  case $tail in
+    *'},{'*) [ -n "${4-}" ] || { why=signature_count; return 1; } ;;
+    *) [ -z "${4-}" ] || { why=signature_count; return 1; } ;;
+  esac
+  one_signature "$3" "${tail%%\},\{*}" || return 1
+  [ -z "${4-}" ] || one_signature "$4" "${tail##*\},\{}"
+}
+one_signature() { # KEY-TEXT '"keyid":"…","sig":"…"'
+  der_of "$1" "$work/key.der"
+  named=$(printf %s "$2" | sed 's/.*"keyid":"\([0-9a-f]*\)".*/\1/')
+  [ "$named" = "$(sha "$work/key.der")" ] || { why=unknown_key; return 1; }
+  unbase "$(printf %s "$2" | sed 's/.*"sig":"\([^"]*\)".*/\1/')" >"$work/sig"
+  check_signature "$1" "$work/sig" "$work/pae" || { why=bad_signature; return 1; }
+}
+
+# --- whom the reader trusts
+
+flat=$(tr -d ' \n\r\t' <"$trust")
+list_of() { # NAME: the texts in a list of the trust file, or the one text
+  printf %s "$flat" | sed -nE "s/.*\"$1\":(\[[^]]*\]|\"[^\"]*\").*/\1/p" | tr -d '[]"' | tr ',' ' '
+}
+origin=$(list_of origin)
+log_keys=$(list_of checkpoint_keys)
+receipt_keys=$(printf %s "$flat" | sed -n 's/.*"collector":{\([^}]*\)}.*/\1/p' |
+  sed -nE 's/.*"receipt":(\[[^]]*\]|"[^"]*").*/\1/p' | tr -d '[]"' | tr ',' ' ')
+witness_keys=$(printf %s "$flat" | sed -n 's/.*"witnesses":{\([^}]*\)}.*/\1/p' | sed -n 's/.*"keys":\[\([^]]*\)\].*/\1/p' | tr -d '"' | tr ',' ' ')
+quorum=$(printf %s "$flat" | sed -n 's/.*"quorum":\([0-9]*\).*/\1/p')
+printf %s "$flat" | sed -n 's/.*"devices":{\([^}]*\)}.*/\1/p' | sed 's/\],/]\
+/g' | tr -d '"[]' | tr ',' ' ' | sed 's/:/ /' >"$work/pinned"
+case $flat in
+  *'"checkpoints":["'* | *'"tsa":["'*)
+    echo "this script checks no kept checkpoints and no time-stamps; see docs/verify-by-hand.md" >&2
+    exit 2
+    ;;
+esac
+[ -n "$origin" ] && [ -n "$log_keys" ] && [ -n "$receipt_keys" ] ||
+  { echo "the trust file names no origin, checkpoint_keys or collector.receipt" >&2; exit 2; }
+pinned_keys() { sed -n "s/^$1 //p" "$work/pinned"; }
+among() { # WORD LIST
+  case " $2 " in *" $1 "*) return 0 ;; esac
+  return 1
+}
+
+# --- the ZIP: what unzip finds in it, written again, must be the file byte for byte
+
+[ "$(head -c 4 "$bundle" | od -An -tx1 | tr -d ' \n')" = 504b0304 ] ||
+  { fail not_a_bundle "the file does not begin as a bundle does"; finish; }
+unzip -v "$bundle" 2>/dev/null | awk '$2 == "Stored" && NF == 8 {print $1, $7, $8}' >"$work/list"
+[ -s "$work/list" ] || { fail not_canonical_zip "unzip finds no stored file in it"; finish; }
+if ! awk '$3 !~ /^[A-Za-z0-9_][A-Za-z0-9._-]*(\/[A-Za-z0-9_][A-Za-z0-9._-]*)*$/ {exit 1}' "$work/list" ||
+  ! unzip -tqq "$bundle" >/dev/null 2>&1 || ! unzip -qq -n -d "$work/files" "$bundle" </dev/null >/dev/null 2>&1; then
+  fail not_canonical_zip "unzip cannot read it whole"
+  finish
+fi
+offset=0 count=0
+: >"$work/zip"
+: >"$work/central"
+while read -r size crc name; do
+  file="$work/files/$name"
+  [ -f "$file" ] || { fail not_canonical_zip "$name cannot be unpacked"; finish; }
+  same=$(unhex 00000000000021 | od -An -tx1 | tr -d ' \n') # no flags, stored, 1980-01-01
+  sizes=$(printf %08x "0x$crc" | sed 's/\(..\)\(..\)\(..\)\(..\)/\4\3\2\1/')
+  sizes=$sizes$(little "$size" 4 | od -An -tx1 | tr -d ' \n')$(little "$size" 4 | od -An -tx1 | tr -d ' \n')
+  length=$(little ${#name} 2 | od -An -tx1 | tr -d ' \n')
+  { unhex "504b03041400${same}00${sizes}${length}0000"; printf %s "$name"; cat "$file"; } >>"$work/zip"
+  {
+    unhex "504b010214031400${same}00${sizes}${length}00000000000000000000a481"
+    little "$offset" 4
+    printf %s "$name"
+  } >>"$work/central"
+  offset=$((offset + 30 + ${#name} + size)) count=$((count + 1))
+done <"$work/list"
+central=$(($(wc -c <"$work/central")))
+{
+  cat "$work/central"
+  unhex 504b050600000000
+  little "$count" 2
+  little "$count" 2
+  little "$central" 4
+  little "$offset" 4
+  unhex 0000
+} >>"$work/zip"
+cmp -s "$work/zip" "$bundle" || fail not_canonical_zip "the file is not the one ZIP that its contents have"
+
+# --- seal, manifest, files
+
+cd "$work/files" || exit 2
+for name in manifest.json seal.json; do
+  [ -f "$name" ] || { fail file_missing "the bundle has no $name"; finish; }
+done
+[ "$(awk 'NR <= 2 {printf "%s ", $3}' "$work/list")" = "manifest.json seal.json " ] ||
+  fail not_canonical_zip "a bundle begins with manifest.json and seal.json"
+awk 'NR > 2 {print $3}' "$work/list" >"$work/held"
+sort -cu "$work/held" 2>/dev/null || fail not_canonical_zip "the files do not stand in the order of their names"
+why=unknown_key sealed=
+for key in $receipt_keys; do
+  if check_envelope seal.json application/vnd.zaigang.bundle.v1+json "$key"; then sealed=yes; break; fi
+done
+if [ -z "$sealed" ]; then
+  fail "$why" "seal.json: the collector's signature does not stand"
+elif [ "$(cat "$work/payload")" != "{\"manifest\":\"$(sha manifest.json)\",\"origin\":\"$origin\",\"v\":1}" ]; then
+  fail invalid_seal "seal.json is for another manifest or ledger"
+fi
+fields='s/^{"chains":\[\(.*\)\],"files":\[\(.*\)\],"keys":\[\(.*\)\],"made_at":"\([^"]*\)","origin":"\([^"]*\)","revocations":\[\(.*\)\],"scope":{\(.*\)},"v":1}$'
+part() { { sed -n "$fields/\\$1/p" manifest.json; echo; } | sed '/^$/d'; } # the file has no line feed at its end
+objects() { part "$1" | sed 's/},{/}\
+{/g'; } # one object a line
+if [ "$(wc -l <manifest.json)" -ne 0 ] || [ -z "$(part 2)" ]; then
+  fail invalid_manifest "manifest.json cannot be read"
+  finish
+fi
+[ "$(part 5)" = "$origin" ] || fail wrong_origin "the bundle is of the ledger $(part 5), you trust $origin"
+objects 2 | sed -n 's/^{"name":"\([^"]*\)","sha256":"\([0-9a-f]*\)","size":\([0-9]*\)}$/\1 \2 \3/p' >"$work/named"
+cut -d' ' -f1 "$work/named" >"$work/names"
+for name in $(sort "$work/names" "$work/held" "$work/held" | uniq -u | tr '\n' ' '); do
+  fail file_missing "the manifest names $name, the bundle does not have it"
+done
+for name in $(sort "$work/names" "$work/names" "$work/held" | uniq -u | tr '\n' ' '); do
+  fail file_extra "the manifest does not name $name"
+done
+while read -r name digest size; do
+  [ ! -f "$name" ] || { [ "$(sha "$name")" = "$digest" ] && [ "$(($(wc -c <"$name")))" -eq "$size" ]; } ||
+    fail file_changed "$name is not the file that the manifest names"
+done <"$work/named"
+for name in policies/*; do
+  [ ! -f "$name" ] || [ "$name" = "policies/$(sha "$name").json" ] || fail policy_changed "$name has another hash"
+done
+objects 1 | sed -n 's/^{"chain":"\([0-9a-f]*\)","device":"\([a-z0-9-]*\)","head_hash":"\([0-9a-f]*\)","head_seq":\([0-9]*\)}$/\2 \1 \4 \3/p' >"$work/chains"
+objects 3 | sed -n 's/^{"added_at":"[^"]*","chain":"\{0,1\}\([a-z0-9]*\)"\{0,1\},"device":"\([a-z0-9-]*\)","first_seq":\([0-9]*\),"key":"\([^"]*\)","last_seq":\([a-z0-9]*\)}$/\2 \1 \3 \5 \4/p' >"$work/keys"
+objects 6 | sed -n 's/^{"at":"[^"]*","device":"\([a-z0-9-]*\)","from_index":\([0-9]*\)}$/\1 \2/p' >"$work/revoked"
+scope=$(part 7)
+while read -r name; do # nothing that no bundle has
+  case $name in
+    README.en.txt | README.zh.txt | checkpoints/first | checkpoints/last | checkpoints/consistency) ;;
+    policies/* | timestamps/* | not-authoritative/*) ;;
+    chains/*) awk -v n="$name" '{f = "chains/" $1 "/" $2; if (n == f ".index" || n == f ".jsonl") found = 1} END {exit !found}' "$work/chains" ||
+      fail file_extra "no chain of the manifest has the file $name" ;;
+    *) fail file_extra "no bundle has a file $name" ;;
+  esac
+done <"$work/names"
+
+key_for() { # DEVICE CHAIN SEQ: the key that counts; one for exactly this chain goes first, then the last in the list
+  awk -v d="$1" -v c="$2" -v s="$3" '$1 == d && ($2 == c || $2 == "null") && s + 0 >= $3 && ($4 == "null" || s + 0 <= $4) {
+    if (best == "" || $2 != "null" || any) { best = $5; any = ($2 == "null") } } END {print best}' "$work/keys"
+}
+
+# --- checkpoints
+
+# Splits the note $1; size, root and text file are left in $size $root $work/$2.
+read_note() {
+  awk 'found {print > sigs} !found && $0 == "" {found = 1; next} !found {print > text}' \
+    text="$work/$2" sigs="$work/$2.sigs" "$1" 2>/dev/null
+  [ -f "$work/$2" ] && [ -f "$work/$2.sigs" ] && { cat "$work/$2"; echo; cat "$work/$2.sigs"; } | cmp -s - "$1" || return 1
+  size=$(sed -n 2p "$work/$2") root=$(sed -n 3p "$work/$2")
+  printf %s "$size" | grep -Eqx '0|[1-9][0-9]{0,17}' && printf %s "$root" | grep -Eqx "$b64{42}[AEIMQUYcgkosw048]="
+}
+# Checks that the C2SP verifier key $1 signed the note $2 (split before): 0 signed, 1 did not sign, 2 a false signature.
+note_signed() {
+  vname=${1%%+*} rest=${1#*+}
+  vid=${rest%%+*}
+  unbase "${rest#*+}" >"$work/vkey"
+  type=$(head -c 1 "$work/vkey" | od -An -tx1 | tr -d ' \n')
+  [ "$({ printf '%s\n' "$vname"; cat "$work/vkey"; } | openssl dgst -sha256 -r | cut -c1-8)" = "$vid" ] || return 1
+  text=ed25519:$({ unhex 302a300506032b6570032100; tail -c +2 "$work/vkey"; } | tobase)
+  state=1
+  while read -r dash who data; do
+    [ "$dash" = "—" ] && [ "$who" = "$vname" ] || continue
+    unbase "$data" >"$work/line"
+    [ "$(head -c 4 "$work/line" | od -An -tx1 | tr -d ' \n')" = "$vid" ] || continue
+    if [ "$type" = 01 ]; then
+      tail -c +5 "$work/line" >"$work/sig"
+      cp "$work/$2" "$work/message"
+    else
+      seconds=$(printf %d "0x$(tail -c +5 "$work/line" | head -c 8 | od -An -tx1 | tr -d ' \n')")
+      tail -c +13 "$work/line" >"$work/sig"
+      { printf 'cosignature/v1\ntime %s\n' "$seconds"; cat "$work/$2"; } >"$work/message"
+    fi
+    check_signature "$text" "$work/sig" "$work/message" || return 2
+    state=0
+  done <"$work/$2.sigs"
+  return $state
+}
+check_note() { # FILE NAME: a checkpoint of the origin signed by one of the log's keys
+  [ -f "$1" ] || { fail file_missing "the bundle has no $1"; return 1; }
+  read_note "$1" "$2" || { fail invalid_checkpoint "$1 is no checkpoint"; return 1; }
+  [ "$(sed -n 1p "$work/$2")" = "$origin" ] || { fail wrong_origin "$1 is of another ledger"; return 1; }
+  for log in $log_keys; do
+    note_signed "$log" "$2"
+    case $? in
+      0) return 0 ;;
+      2) fail bad_signature "$1: the ledger's signature is false"; return 1 ;;
+    esac
+  done
+  fail unknown_key "$1 is not signed by the ledger"
+  return 1
+}
+
+[ -f checkpoints/consistency ] || fail file_missing "the bundle has no checkpoints/consistency"
+first_good=
+if check_note checkpoints/first first; then first_good=yes first_size=$size first_root=$root; fi
+check_note checkpoints/last last || finish
+tree_size=$size tree_root=$root
+if [ -n "$quorum" ]; then
+  seen=0
+  for witness in $witness_keys; do
+    note_signed "$witness" last
+    case $? in
+      0) seen=$((seen + 1)) ;;
+      2) fail bad_signature "checkpoints/last: a witness's signature is false"; finish ;;
+    esac
+  done
+  [ "$seen" -ge "$quorum" ] || { fail missing_cosignatures "$seen witnesses cosigned, you want $quorum"; finish; }
+fi
+
+# RFC 9162 section 2.1.4.2
+check_consistency() {
+  proof=$(tr '\n' ' ' <checkpoints/consistency)
+  [ "$first_size" -le "$tree_size" ] || return 1
+  if [ "$first_size" -eq "$tree_size" ] || [ "$first_size" -eq 0 ]; then
+    [ -z "$proof" ] || return 1
+    [ "$first_size" -eq 0 ] && { [ "$first_root" = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=" ]; return; }
+    [ "$first_root" = "$tree_root" ]
+    return
+  fi
+  [ $((first_size & (first_size - 1))) -ne 0 ] || proof="$first_root $proof"
+  place=$((first_size - 1)) last=$((tree_size - 1))
+  while [ $((place & 1)) -eq 1 ]; do place=$((place >> 1)) last=$((last >> 1)); done
+  old=
+  for hash in $proof; do
+    if [ -z "$old" ]; then old=$hash new=$hash; continue; fi
+    [ "$last" -ne 0 ] || return 1
+    if [ $((place & 1)) -eq 1 ] || [ "$place" -eq "$last" ]; then
+      old=$(node "$hash" "$old") new=$(node "$hash" "$new")
+      while [ "$place" -ne 0 ] && [ $((place & 1)) -eq 0 ]; do place=$((place >> 1)) last=$((last >> 1)); done
+    else
+      new=$(node "$new" "$hash")
+    fi
+    place=$((place >> 1)) last=$((last >> 1))
+  done
+  [ "$last" -eq 0 ] && [ "$old" = "$first_root" ] && [ "$new" = "$tree_root" ]
+}
+[ -z "$first_good" ] || [ ! -f checkpoints/consistency ] || check_consistency ||
+  fail consistency_failed "the last checkpoint did not grow from the first"
+
+# RFC 9162 section 2.1.3.2: LEAF INDEX PROOF…
+check_inclusion() {
+  hash=$1 place=$2 last=$((tree_size - 1))
+  shift 2
+  [ "$place" -le "$last" ] || return 1
+  for one; do
+    [ "$last" -ne 0 ] || return 1
+    if [ $((place & 1)) -eq 1 ] || [ "$place" -eq "$last" ]; then
+      hash=$(node "$one" "$hash")
+      while [ "$place" -ne 0 ] && [ $((place & 1)) -eq 0 ]; do place=$((place >> 1)) last=$((last >> 1)); done
+    else
+      hash=$(node "$hash" "$one")
+    fi
+    place=$((place >> 1)) last=$((last >> 1))
+  done
+  [ "$last" -eq 0 ] && [ "$hash" = "$tree_root" ]
+}
+
+# --- chains
+
+number='(0|[1-9][0-9]{0,15})'
+digest="$b64{42}[AEIMQUYcgkosw048]="
+flags='(-|after_revocation|late:[a-z][a-z_]*|after_revocation,late:[a-z][a-z_]*)'
+lines="event $number $number [0-9a-f]{32} [0-9:.TZ-]{24} $flags( $digest){0,64}|outside $number $number [0-9a-f]{64}"
+lines="$lines|withheld $number [0-9a-f]{64}|erased $number $number $digest [0-9a-f]{64} $number( $digest){0,64}|missing $number $number $number"
+: >"$work/leaves"
+: >"$work/holes"
+: >"$work/collector"
+
+field() { sed -n "s/.*},\"boot\":\"\([0-9a-f]*\)\",\"chain\":\"\([0-9a-f]*\)\",\"clock\":{[^}]*},\"device\":\"\([a-z0-9-]*\)\",\"id\":\"[^\"]*\",\"kind\":\"\([a-z_.]*\)\",\"mono_us\":\([0-9]*\),\"nonce\":\"[0-9a-f]*\",\"prev\":\"\{0,1\}\([a-z0-9]*\)\"\{0,1\},\"seq\":\([0-9]*\),.*/\1 \2 \3 \4 \5 \6 \7/p" "$work/payload"; }
+
+check_event() { # SEQ LEAF_INDEX SALT RECEIVED FLAGS PROOF…: the next line of the chain's envelopes
+  seq=$1 leaf_index=$2 salt=$3 marks=$5
+  shift 5
+  IFS= read -r line <&3 || { fail invalid_index "$place_name: no envelope for seq $seq"; prev= same=; return; }
+  printf %s "$line" >"$work/envelope"
+  shown=$((shown + 1)) before=$prev was=$same
+  prev= same=
+  key=$(key_for "$device" "$chain" "$seq")
+  [ -n "$key" ] || { fail unknown_key "$place_name seq $seq: the manifest names no key"; return; }
+  if [ -z "$current" ]; then
+    pinned=$(pinned_keys "$device")
+    [ -z "$pinned" ] || among "$key" "$pinned" || { fail unknown_key "$place_name seq $seq: not a key that you trust"; return; }
+  elif [ "$key" != "$current" ]; then
+    fail unknown_key "$place_name seq $seq: nothing hands the chain over to this key"
+    return
+  fi
+  next_key=
+  case $line in
+    *'},{"keyid":'*)
+      sed 's/^{"payload":"\([^"]*\)".*/\1/' "$work/envelope" | openssl base64 -d -A >"$work/payload"
+      ! grep -q '"kind":"device.key_rotated","mono_us":' "$work/payload" || next_key=$(key_for "$device" "$chain" $((seq + 1)))
+      ;;
+  esac
+  type=event begins=device.enrolled
+  [ "$device" != collector ] || type=statement begins=collector.begun
+  check_envelope "$work/envelope" "application/vnd.zaigang.$type.v1+json" "$key" $next_key ||
+    { fail "$why" "$place_name seq $seq: the envelope does not stand"; return; }
+  hash_now=$(sha "$work/pae")
+  # shellcheck disable=SC2046  # words
+  set -- $(field) -- "$@"
+  [ $# -ge 8 ] || { fail invalid_event "$place_name seq $seq: the payload is no event"; return; }
+  boot=$1 of_chain=$2 of_device=$3 kind_now=$4 mono=$5 named_prev=$6 of_seq=$7
+  shift 8
+  [ "$of_device $of_chain" = "$device $chain" ] || { fail wrong_chain "$place_name seq $seq belongs elsewhere"; return; }
+  [ "$of_seq" = "$seq" ] || { fail invalid_index "$place_name: the event is seq $of_seq, the index says $seq"; return; }
+  if [ "$kind_now" = device.key_rotated ] && [ -z "$next_key" ]; then
+    fail signature_count "$place_name seq $seq: a rotation is signed by both keys"
+    return
+  elif [ "$kind_now" != device.key_rotated ] && [ -n "$next_key" ]; then
+    fail signature_count "$place_name seq $seq: only a rotation has two signatures"
+    return
+  fi
+  current=${next_key:-$key}
+  if [ "$kind_now" = collector.key_rotated ] && grep -q '"purpose":"statement"' "$work/payload"; then
+    current=$(key_for "$device" "$chain" $((seq + 1)))
+    grep -q "\"new\":\"$current\"" "$work/payload" || fail unknown_key "$place_name seq $seq hands over to another key"
+  fi
+  prev=$hash_now same=yes
+  printf '%s %s\n' "$seq" "$hash_now" >>"$work/hashes"
+  events=$((events + 1))
+  if [ "$device" = collector ]; then
+    range=
+    [ "$kind_now" != gap.declared ] || range=" $(sed -n 's/.*"chain":"\([0-9a-f]*\)","device":"\([a-z0-9-]*\)","first":\([0-9]*\),"last":\([0-9]*\),.*/\2 \1 \3 \4/p' "$work/payload")"
+    printf '%s %s%s\n' "$leaf_index" "$kind_now" "$range" >>"$work/collector"
+  fi
+  leaf=$({ unhex "$salt"; cat "$work/envelope"; } | openssl dgst -sha256 -binary | { printf '\000'; cat; } | openssl dgst -sha256 -binary | tobase)
+  take_leaf "$leaf_index" "$leaf" "$@"
+  if [ "$seq" -eq 0 ]; then
+    [ "$named_prev" = null ] && [ "$kind_now" = "$begins" ] || fail bad_start "$place_name does not begin as a chain"
+    [ "$device" = collector ] || grep -q "\"key\":\"$key\"" "$work/payload" || fail bad_start "$place_name: the first event names another key"
+  elif [ -n "$before" ] && [ "$named_prev" != "$before" ]; then
+    fail broken_link "$place_name seq $seq does not follow the event before it"
+  elif [ "$boot" = "$last_boot" ] && [ "$mono" -lt "$last_mono" ]; then
+    fail monotonic_regression "$place_name seq $seq was signed before an earlier event"
+  fi
+  last_boot=$boot last_mono=$mono
+  check_meaning
+}
+check_meaning() { # of the event in $work/payload
+  revoked=$(awk -v d="$device" '$1 == d {print $2}' "$work/revoked" | sort -n | head -n 1)
+  after=
+  [ -z "$revoked" ] || [ "$leaf_index" -lt "$revoked" ] || after=yes
+  case $marks in
+    after_revocation*) [ -n "$after" ] || fail invalid_index "$place_name seq $seq is marked after_revocation" ;;
+    *) [ -z "$after" ] || fail revocation_hidden "$place_name seq $seq came after the revocation, unmarked" ;;
+  esac
+  case $kind_now in
+    enclosure.opened) opening=$seq ;;
+    enclosure.cleared) ! grep -q "\"opening\":$opening," "$work/payload" || opening= ;;
+    punch.recorded | punch.refused)
+      policy=$(sed -n 's/.*"policy":"\([0-9a-f]\{64\}\)","receipt":.*/\1/p' "$work/payload")
+      [ -z "$policy" ] || [ -f "policies/$policy.json" ] || fail policy_missing "$place_name seq $seq: its policy is not here"
+      [ -z "$opening" ] || ! grep -q '"verdict":"verified","worker":' "$work/payload" ||
+        fail verified_while_opened "$place_name seq $seq is verified although the enclosure was opened"
+      ;;
+  esac
+}
+take_leaf() { # INDEX LEAF PROOF…
+  [ "$1" -gt "$last_leaf" ] || fail ledger_order "$place_name seq $seq stands before an earlier event in the ledger"
+  last_leaf=$1
+  echo "$1" >>"$work/leaves"
+  index_now=$1 leaf_now=$2
+  shift 2
+  check_inclusion "$leaf_now" "$index_now" "$@" ||
+    fail inclusion_failed "$place_name seq $seq: the proof does not lead to the checkpoint"
+}
+check_chain() {
+  folder=chains/$device/$chain place_name="$device $(printf %s "$chain" | cut -c1-8)"
+  [ -f "$folder.index" ] && [ -f "$folder.jsonl" ] || { fail file_missing "$folder is not in the bundle"; return; }
+  if grep -Evqx "$lines" "$folder.index" || [ ! -s "$folder.index" ]; then
+    fail invalid_index "$folder.index cannot be read"
+    return
+  fi
+  following=0 prev= same= current= opening= last_boot= last_mono=0 last_leaf=-1 shown=0 row=0
+  rows=$(wc -l <"$folder.index")
+  : >"$work/hashes"
+  exec 3<"$folder.jsonl"
+  while read -r word seq rest <&4; do
+    row=$((row + 1)) end=$seq
+    case $word in outside | missing) end=${rest%% *} ;; esac
+    check_line
+    [ "$end" -lt "$following" ] || following=$((end + 1))
+  done 4<"$folder.index"
+  if IFS= read -r line <&3 || [ -n "$line" ]; then fail invalid_index "$folder.jsonl has more lines than the index"; fi
+  exec 3<&-
+  [ $((following - 1)) -eq "$head_seq" ] || fail head_mismatch "$place_name ends at another seq than the manifest says"
+  [ "$word" = missing ] || [ "$prev" = "$head_hash" ] || fail head_mismatch "$place_name ends with another event"
+}
+check_line() {
+  if [ "$seq" -gt "$following" ]; then
+    fail hidden_gap "$place_name: seq $following to $((seq - 1)) are neither shown nor accounted for"
+    prev= same=
+    [ "$word" != event ] || IFS= read -r line <&3
+    return
+  elif [ "$seq" -lt "$following" ]; then
+    fail invalid_index "$place_name: seq $seq is accounted for twice"
+    [ "$word" != event ] || IFS= read -r line <&3
+    return
+  fi
+  # shellcheck disable=SC2086  # words
+  case $word in
+    event) check_event "$seq" $rest ;;
+    outside)
+      [ "$seq" -eq 1 ] || [ "$row" -eq "$rows" ] || fail hidden_gap "$place_name: seq $seq to $end are left out in the middle"
+      [ "$end" -ge "$seq" ] || fail invalid_index "$place_name: a range ends before it begins"
+      prev=${rest#* } same=
+      ;;
+    withheld)
+      case $scope in *'"worker":null') fail hidden_gap "$place_name: seq $seq is withheld in a bundle about a site" ;; esac
+      prev=$rest same=
+      ;;
+    erased)
+      set -- $rest
+      prev=$3 same=
+      printf '%s worker.erasure %s %s %s %s\n' "$4" "$device" "$chain" "$seq" "$seq" >>"$work/holes"
+      index_of=$1 leaf_of=$2
+      shift 4
+      take_leaf "$index_of" "$leaf_of" "$@"
+      ;;
+    missing)
+      [ "$end" -ge "$seq" ] || fail invalid_index "$place_name: a range ends before it begins"
+      prev= same=
+      printf '%s gap.declared %s %s %s %s\n' "${rest#* }" "$device" "$chain" "$seq" "$end" >>"$work/holes"
+      ;;
+  esac
+}
+while read -r device chain head_seq head_hash; do
+  check_chain
+  cp "$work/hashes" "$work/hashes.$device.$chain" 2>/dev/null
+done <"$work/chains"
+[ -z "$(sort "$work/leaves" | uniq -d)" ] || fail ledger_order "two events claim one place of the ledger"
+while read -r by wanted device chain seq end; do
+  awk -v b="$by" -v w="$wanted" -v d="$device" -v c="$chain" -v s="$seq" -v e="$end" '$1 == b && $2 == w &&
+    (w == "worker.erasure" || ($3 == d && $4 == c && $5 <= s + 0 && e + 0 <= $6)) {found = 1} END {exit !found}' "$work/collector" ||
+    fail unauthorised "$device seq $seq: ledger entry $by does not authorise the hole"
+done <"$work/holes"
+
+# --- the worker's receipt
+
+check_receipt() {
+  printf %s "$receipt" | grep -Eqx 'zaigang-receipt-v1/[a-z0-9-]{1,48}/[A-Za-z0-9_-]{22}/[0-9]{1,16}/[A-Za-z0-9_-]{43}/[0-9TZ:.-]{24}/[A-Za-z0-9_-]{86}' ||
+    { fail receipt "the receipt cannot be read"; return; }
+  statement=${receipt%/*}
+  # shellcheck disable=SC2046  # words
+  set -- $(printf %s "$receipt" | tr '/' ' ')
+  device=$2 seq=$4 time=$6
+  chain=$(unurl "$3==" | od -An -v -tx1 | tr -d ' \n') hash=$(unurl "$5=" | od -An -v -tx1 | tr -d ' \n')
+  unurl "$7==" >"$work/receipt.sig"
+  type=application/vnd.zaigang.punch-receipt.v1
+  printf 'DSSEv1 %d %s %d %s' ${#type} "$type" ${#statement} "$statement" >"$work/receipt.pae"
+  keys=$(pinned_keys "$device")
+  [ -n "$keys" ] || keys=$(key_for "$device" "$chain" "$seq")
+  good=
+  for key in $keys; do
+    if check_signature "$key" "$work/receipt.sig" "$work/receipt.pae"; then good=yes; break; fi
+  done
+  [ -n "$good" ] || { fail bad_signature "the receipt's signature does not stand"; return; }
+  since=$(printf %s "$scope" | sed 's/.*"since":"\([^"]*\)".*/\1/') until=$(printf %s "$scope" | sed 's/.*"until":"\([^"]*\)".*/\1/')
+  [ "$(printf '%s\n%s\n' "$since" "$time" | sort | head -n 1)" = "$since" ] && [ "$time" != "$until" ] &&
+    [ "$(printf '%s\n%s\n' "$time" "$until" | sort | head -n 1)" = "$time" ] ||
+    { fail receipt_mismatch "the receipt is of another time than the bundle"; return; }
+  shown_hash=$(sed -n "s/^$seq //p" "$work/hashes.$device.$chain" 2>/dev/null)
+  if [ -z "$shown_hash" ]; then
+    fail omitted "$device signed on $time that event seq $seq exists; the bundle does not show it"
+  elif [ "$shown_hash" != "$hash" ]; then
+    fail fork "$device signed another event at seq $seq than is shown"
+  else
+    echo "The receipt holds: $device seq $seq of $time. 回执成立。"
+  fi
+}
+unurl() { unbase "$(printf %s "$1" | tr '_-' '/+')"; }
+[ -z "$receipt" ] || check_receipt
+finish
