@@ -306,9 +306,10 @@ class Batch:
 
     def _write_contradiction(self, found: Equivocation) -> None:
         row = found.model_dump(exclude={"id"})
-        keep = insert_into(self._session, Equivocation.__table__).on_conflict_do_nothing()  # type: ignore[attr-defined]
-        done = self._session.connection().execute(keep, row)
-        if done.rowcount:
+        table = Equivocation.__table__  # type: ignore[attr-defined]
+        keep = insert_into(self._session, table).on_conflict_do_nothing().returning(table.c.id)
+        # Asked for, not counted: with a key that PostgreSQL makes itself, the driver counts no rows of such an insert.
+        if self._session.connection().execute(keep, row).first() is not None:
             log.critical("equivocation", device=found.device, chain=found.chain, seq=found.seq, code=found.code)
             if self._scribe is not None:
                 self._scribe.append(self._session, self._ledger, StatementKind.EQUIVOCATION_FOUND, _statement(found))
