@@ -9,6 +9,7 @@ from pathlib import Path
 from collector.ingest.deliveries import read_lines
 from evidence.receipt import read_receipt
 from tests.collector.conftest import Api, Bench
+from tests.collector.held import entries_of
 from tests.collector.process import command
 from tests.collector.terminal import Terminal
 
@@ -82,7 +83,7 @@ def test_the_command_line_takes_files_says_what_came_of_them_and_writes_receipts
     assert rows[2]["error"].startswith("the file cannot be read")
     table = command("import", str(good), data=data).stdout
     assert "admitted" in table and "gate-1.jsonl" in table
-    assert bench.services.ledger.size() == 3
+    assert entries_of(bench.database, terminal.device) == 3
 
 
 def test_a_batch_over_https_needs_a_key_and_answers_with_receipts(bench: Bench, terminal: Terminal, api: Api) -> None:

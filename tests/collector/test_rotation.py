@@ -45,7 +45,7 @@ def whole(bench: Bench, terminal: Terminal, first: Ed25519Key) -> None:
     envelopes = list(bench.services.ledger.envelopes(terminal.device, terminal.chain))
     report = verify_chain(envelopes, {terminal.device: first.public})
     assert report.ok, report.problems
-    assert check_ledger(bench.database, bench.keys.seal).difference is None
+    assert check_ledger(bench.database, bench.keys.seal, bench.services.checkpoints.signer.public).difference is None
 
 
 @pytest.mark.parametrize("new", [Ed25519Key.generate, Es256Key.generate], ids=["to a file", "to a TPM's kind"])

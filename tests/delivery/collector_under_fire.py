@@ -11,10 +11,10 @@ from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from collector.database import Database
 from collector.identity import load_or_create_keys
 from collector.ingest.intake import Intake
 from collector.ingest.message import Message
+from collector.services import connect
 from collector.settings import load_settings
 from evidence.envelope import Envelope
 from evidence.events import parse_event
@@ -35,7 +35,7 @@ def live(folder: Path) -> None:
     event = parse_event(Envelope.decode(envelopes[0]).payload)
     topic = str(Topic(event.site, event.device, Leaf.EVENT))
     try:
-        database = Database(settings.database_path)
+        database = connect(settings)
         intake = Intake(database, keys.receipt, keys.seal)
         for start in range(0, len(envelopes), BATCH):
             batch = envelopes[start : start + BATCH]

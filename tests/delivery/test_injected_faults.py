@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from collector.database import Database
 from collector.identity import load_or_create_keys
 from collector.ledger.fsck import check_ledger
 from collector.settings import load_settings
@@ -25,6 +24,7 @@ from evidence.keys import Ed25519Key
 from kiosk.clock import SystemClock
 from kiosk.journal import Journal
 from tests.collector.conftest import Bench
+from tests.collector.held import entries_of
 from tests.collector.terminal import Terminal
 
 ROOT = Path(__file__).parents[2]
@@ -176,11 +176,11 @@ def test_a_collector_whose_nth_write_fails_keeps_what_it_receipted_and_doubles_n
 def require_ledger(folder: Path, terminal: Terminal, envelopes: list[bytes], said: str, note: str) -> None:
     from collector.ingest.intake import Intake
     from collector.ingest.message import Message
-    from collector.services import build_services
+    from collector.services import build_services, open_database
 
     settings = load_settings(data=folder / "collector")
     keys = load_or_create_keys(settings.keys_path)
-    database = Database(settings.database_path)
+    database = open_database(settings)
     services = build_services(settings, database, keys)
     receipted = max((int(line.split()[1]) for line in said.splitlines() if line.startswith("receipt ")), default=-1)
     held = list(services.ledger.envelopes(terminal.device, terminal.chain))
@@ -190,6 +190,6 @@ def require_ledger(folder: Path, terminal: Terminal, envelopes: list[bytes], sai
     messages = [Message(terminal.event_topic, data, "2026-11-24T00:00:00.000Z") for data in envelopes]
     assert intake.admit(messages), note
     assert list(services.ledger.envelopes(terminal.device, terminal.chain)) == envelopes, note
-    assert services.ledger.size() == len(envelopes), f"{note}: something entered twice"
-    assert check_ledger(database, keys.seal).difference is None, note
+    assert entries_of(database, terminal.device) == len(envelopes), f"{note}: something entered twice"
+    assert check_ledger(database, keys.seal, services.checkpoints.signer.public).difference is None, note
     database.close()

@@ -29,6 +29,7 @@ from kiosk.flow import Backoff, Window
 from kiosk.journal import Journal
 from kiosk.settings import KioskSettings
 from kiosk.uplink import Uplink
+from tests.collector.held import entries_of
 from tests.collector.wire import eventually
 from tests.support.mosquitto import Mosquitto
 
@@ -57,8 +58,11 @@ def require_everything(collector: Collector, key: Ed25519Key, promised: dict[tup
     held = {(chain.chain, seq): Envelope.decode(data).hash for seq, data in enumerate(envelopes)}
     lost = {place: digest for place, digest in promised.items() if held.get(place) != digest}
     assert not lost
-    assert collector.services.ledger.size() == len(envelopes), "something entered twice"
-    assert check_ledger(collector.database, collector.keys.seal).difference is None
+    assert entries_of(collector.database) == len(envelopes), "something entered twice"
+    assert (
+        check_ledger(collector.database, collector.keys.seal, collector.services.checkpoints.signer.public).difference
+        is None
+    )
     assert collector.services.ledger.equivocations("gate-1") == []
     return len(envelopes)
 
