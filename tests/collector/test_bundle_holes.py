@@ -1,0 +1,316 @@
+"""Bundles over what the collector states: erased events, declared gaps, revoked terminals, rotated keys."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlmodel import delete, select
+
+from collector.erasure.models import Tombstone
+from collector.errors import NotFound
+from collector.evidence_bundles.authorities import Authorities
+from collector.evidence_bundles.service import Made
+from collector.ingest.intake import Intake
+from collector.ledger.models import Anchor, LedgerEntry
+from collector.people.service import NewWorker, WorkerBody
+from collector.services import build_services
+from collector.statements.actor import acting_as
+from collector.statements.models import DeclaredGap
+from collector.statements.scribe import Scribe
+from evidence.bundle_index import Erased, Line, Missing, Outside, Shown, Withheld
+from evidence.bundle_manifest import Scope
+from evidence.bundle_report import Report
+from evidence.bundle_zip import unpack
+from evidence.events import Kind
+from evidence.statements import COLLECTOR
+from tests.collector.conftest import Bench
+from tests.collector.terminal import Terminal
+from tests.collector.test_evidence_bundles import (
+    POLICY,
+    POLICY_HASH,
+    SITE,
+    UNTIL,
+    WORKER,
+    a_day,
+    coverage_body,
+    made,
+    punch,
+)
+from tests.collector.test_rotation import rotate
+from zaigang.verifiers import write_verifiers
+
+OTHER = WORKER.model_copy(update={"worker": "E002"})
+
+
+@pytest.fixture
+def sworn(bench: Bench, terminal: Terminal) -> Bench:
+    """A bench whose services and intake state what happens, as the programs' do, with some of it already stated."""
+    scribe = Scribe(bench.keys)
+    bench.services = build_services(bench.settings, bench.database, bench.keys, scribe)
+    bench.intake = Intake(bench.database, bench.keys.receipt, bench.keys.seal, scribe=scribe)
+    with acting_as("cli:li"):
+        bench.services.people.add(NewWorker(code="E002", name="李四"))
+        bench.services.people.change("E001", WorkerBody(name="王大明"))
+        bench.services.people.change("E002", WorkerBody(name="李思"))
+    return bench
+
+
+def erase(bench: Bench, worker: str = "E001") -> Any:
+    with acting_as("cli:li"):
+        return bench.services.erasures.erase(worker, "all", "asked for", ignore_retention=True)
+
+
+def with_a_gap(bench: Bench, terminal: Terminal) -> DeclaredGap:
+    """A day in which seq 3 and 4 are lost and given up."""
+    opened = [terminal.enrol(), terminal.append(Kind.CONFIG_APPLIED, {"policy": POLICY, "policy_hash": POLICY_HASH})]
+    terminal.time_s = 3600
+    came = punch(terminal, "E001")
+    punch(terminal, "E001", "OUT")
+    punch(terminal, "E002")
+    bench.offer(terminal, *opened, came)
+    bench.offer(terminal, punch(terminal, "E002", "OUT"))
+    with acting_as("cli:li"):
+        gap = bench.services.statements.declare_gap("gate-1", terminal.chain, 4, "the card was bent", None)
+    bench.intake.admit_ready()
+    bench.offer(terminal, punch(terminal, "E001", "OUT"))
+    return gap
+
+
+def lines(report: Report, device: str = "gate-1") -> list[Line]:
+    (found,) = [one for (name, _), one in report.chains.items() if name == device]
+    return found.lines
+
+
+def seqs(report: Report, kind: type[Line], device: str = "gate-1") -> list[tuple[int, int]]:
+    return [(one.seq, one.last) for one in lines(report, device) if isinstance(one, kind)]
+
+
+def good(made_: tuple[Made, Report]) -> Report:
+    assert made_[1].ok, [str(one) for one in made_[1].problems]
+    assert made_[0].facts.problems == ()
+    return made_[1]
+
+
+def by_every_verifier(data: bytes, bench: Bench, folder: Path, browser: Any) -> None:
+    """The shell script and the page come to the same as `verify_bundle`: everything holds."""
+    write_verifiers(folder)
+    bundle, trust = folder / "evidence.zip", folder / "trust.json"
+    bundle.write_bytes(data)
+    trust.write_text(bench.services.evidence_bundles.trust().model_dump_json(exclude_none=True))
+    script = ["sh", str(folder / "verify-bundle.sh"), str(bundle), str(trust)]
+    done = subprocess.run(script, capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    context = browser.new_context(offline=True)
+    page = context.new_page()
+    page.goto((folder / "verify-bundle.html").as_uri())
+    page.set_input_files("#trust", trust)
+    page.set_input_files("#bundle", bundle)
+    page.click("#go")
+    page.wait_for_selector("#verdict:not(:empty)", timeout=30_000)
+    report = page.evaluate("window.zaigangReport")
+    context.close()
+    assert report["ok"] and report["problems"] == []
+
+
+# --- erased
+
+
+def test_an_erased_workers_events_are_named_holes_and_everything_else_proves(sworn: Bench, terminal: Terminal) -> None:
+    a_day(sworn, terminal)
+    done = erase(sworn)
+    report = good(made(sworn, SITE))
+    tombs = [one for one in lines(report) if isinstance(one, Erased)]
+    assert [one.seq for one in tombs] == [2, 6, 7] and {one.by for one in tombs} == {done.leaf_index}
+    assert [one.worker for one in report.punches] == ["E002", None]
+    assert report.statements[done.leaf_index].kind == "worker.erasure"
+
+
+def test_another_workers_bundle_has_the_tombstones_too(sworn: Bench, terminal: Terminal) -> None:
+    a_day(sworn, terminal)
+    erase(sworn)
+    report = good(made(sworn, OTHER))
+    assert seqs(report, Erased) == [(2, 2), (6, 6), (7, 7)]
+    assert [one.worker for one in report.punches] == ["E002"]
+    with pytest.raises(NotFound):
+        sworn.services.evidence_bundles.make(WORKER, "test")
+
+
+def test_of_the_collectors_chain_nobody_elses_data_leave(sworn: Bench, terminal: Terminal) -> None:
+    a_day(sworn, terminal)
+    erase(sworn)
+    with acting_as("cli:li"):
+        sworn.services.people.change("E002", WorkerBody(name="李师"))
+    result, report = made(sworn, SITE)
+    good((result, report))
+    own = lines(report, COLLECTOR)
+    assert [type(one) for one in own[:2]] == [Shown, Outside] and isinstance(own[-1], Outside)
+    assert sum(isinstance(one, Shown) for one in own) == 2  # its beginning and the erasure
+    for name, content in unpack(result.data).items():
+        payloads = [base64.b64decode(json.loads(one)["payload"]) for one in content.splitlines() if "jsonl" in name]
+        if COLLECTOR in name:
+            assert not any(code in payload for payload in payloads for code in (b"E001", b"E002"))
+        assert b"E001" not in content and not any(b"E001" in payload for payload in payloads)
+
+
+def test_statements_between_two_that_are_needed_are_withheld(sworn: Bench, terminal: Terminal) -> None:
+    with_a_gap(sworn, terminal)
+    with acting_as("cli:li"):
+        sworn.services.people.change("E002", WorkerBody(name="李师"))
+    erase(sworn)
+    report = good(made(sworn, SITE))
+    assert seqs(report, Withheld, COLLECTOR)
+    kinds = {event.kind for event in report.statements.values()}
+    assert kinds == {"collector.begun", "gap.declared", "worker.erasure"}
+
+
+def test_a_bundle_without_holes_has_nothing_of_the_collectors_chain(sworn: Bench, terminal: Terminal) -> None:
+    a_day(sworn, terminal)
+    report = good(made(sworn, SITE))
+    assert {device for device, _ in report.chains} == {"gate-1"} and report.statements == {}
+    with pytest.raises(NotFound):
+        sworn.services.evidence_bundles.make(SITE.model_copy(update={"site": COLLECTOR}), "test")
+
+
+def test_a_stamped_checkpoint_from_before_the_erasure_is_not_enough(sworn: Bench, terminal: Terminal) -> None:
+    a_day(sworn, terminal)
+    sworn.services.checkpoints.sign()
+    with sworn.database.write() as session:
+        size = sworn.services.ledger.size()
+        session.add(Anchor(size=size, authority="https://tsa.example", token=b"\x30\x00", stamped_at=UNTIL))
+    before = good(made(sworn, SITE))
+    assert (before.tree_size, before.timestamps_not_run) == (size, 1)
+    done = erase(sworn)
+    report = good(made(sworn, SITE))
+    assert report.tree_size is not None and report.tree_size > done.leaf_index
+
+
+@pytest.mark.parametrize("table", ["tombstones", "envelope alone"])
+def test_a_hole_that_nobody_authorised_has_no_line_and_the_bundle_says_so(
+    sworn: Bench, terminal: Terminal, table: str
+) -> None:
+    a_day(sworn, terminal)
+    if table == "tombstones":
+        erase(sworn)
+        with sworn.database.write() as session:
+            session.exec(delete(Tombstone))
+    else:
+        with sworn.database.write() as session:
+            entry = session.exec(select(LedgerEntry).where(LedgerEntry.seq == 3, LedgerEntry.device == "gate-1")).one()
+            entry.envelope = entry.salt = b""
+    result, report = made(sworn, SITE)
+    assert "hidden_gap" in {one.code for one in report.problems}
+    assert result.facts.problems
+
+
+@pytest.mark.parametrize("wrong", ["another statement", "no statement", "beyond the ledger's proof"])
+def test_a_tombstone_that_names_another_entry_is_refused(
+    sworn: Bench, terminal: Terminal, wrong: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_day(sworn, terminal)
+    done = erase(sworn)
+    places = {"another statement": done.leaf_index - 1, "no statement": 4, "beyond the ledger's proof": done.leaf_index}
+    monkeypatch.setattr(Authorities, "of_tombstone", lambda self, _place: places[wrong])
+    _, report = made(sworn, SITE)  # nothing is noted as used: the bundle has no chain of the collector
+    assert {one.code for one in report.problems} == {"unauthorised"} and len(report.problems) == 3
+
+
+# --- declared missing
+
+
+def test_a_declared_gap_is_named_with_the_entry_that_declares_it(sworn: Bench, terminal: Terminal) -> None:
+    gap = with_a_gap(sworn, terminal)
+    report = good(made(sworn, SITE))
+    assert [one for one in lines(report) if isinstance(one, Missing)] == [Missing(3, 4, gap.leaf_index)]
+    assert len(report.punches) == 3
+    good(made(sworn, WORKER))
+
+
+def test_a_gap_that_nobody_declared_is_a_hidden_one(sworn: Bench, terminal: Terminal) -> None:
+    with_a_gap(sworn, terminal)
+    with sworn.database.write() as session:
+        session.exec(delete(DeclaredGap))
+    _, report = made(sworn, SITE)
+    assert [one.code for one in report.problems] == ["hidden_gap"]
+
+
+def moments(since: str, until: str) -> Scope:
+    return Scope(site="east", worker=None, since=f"2026-11-22T{since}.000Z", until=f"2026-11-22T{until}.000Z")
+
+
+@pytest.mark.parametrize(
+    ("scope", "outside"),
+    [
+        (moments("01:00:03", "02:00:00"), [(1, 2)]),  # begins behind it
+        (moments("01:00:00", "01:00:01"), [(1, 1), (5, 6)]),  # ends before it
+        (moments("01:00:01", "01:00:03"), [(1, 2), (5, 6)]),  # has no event that is there
+    ],
+)
+def test_a_gap_at_the_edge_of_the_period_is_shown(
+    sworn: Bench, terminal: Terminal, scope: Scope, outside: list[tuple[int, int]]
+) -> None:
+    with_a_gap(sworn, terminal)
+    report = good(made(sworn, scope))
+    assert seqs(report, Missing) == [(3, 4)]
+    assert seqs(report, Outside) == outside
+
+
+def test_a_gap_far_from_the_period_is_outside_of_it(sworn: Bench, terminal: Terminal) -> None:
+    with_a_gap(sworn, terminal)
+    report = good(made(sworn, moments("00:00:00", "00:30:00")))
+    assert seqs(report, Missing) == [] and seqs(report, Outside) == [(2, 6)]
+
+
+# --- revoked, rotated
+
+
+def test_a_revocation_counts_from_the_entry_that_the_collector_stated(sworn: Bench, terminal: Terminal) -> None:
+    a_day(sworn, terminal)
+    with acting_as("cli:li"):
+        sworn.services.devices.revoke("gate-1")
+    (statement,) = sworn.services.statements.page("device.revoked", None, 2)
+    report = good(made(sworn, SITE))
+    assert report.manifest is not None
+    assert [one.from_index for one in report.manifest.revocations] == [statement.leaf_index]
+    assert report.statements[statement.leaf_index].body["from_index"] == statement.leaf_index
+    sworn.offer(terminal, punch(terminal, "E001"))
+    report = good(made(sworn, SITE))
+    assert report.manifest is not None
+    assert [one.from_index for one in report.manifest.revocations] == [statement.leaf_index]
+    assert report.after_revocation == 1
+
+
+def a_rotated_day(bench: Bench, terminal: Terminal) -> None:
+    a_day(bench, terminal)
+    bench.offer(terminal, rotate(terminal), punch(terminal, "E002"))
+
+
+def test_a_rotated_key_holds_in_every_period(sworn: Bench, terminal: Terminal) -> None:
+    a_rotated_day(sworn, terminal)
+    report = good(made(sworn, SITE))
+    assert len(report.punches) == 5
+    good(made(sworn, WORKER))
+    good(made(sworn, SITE.model_copy(update={"since": "2026-11-22T08:20:03.000Z"})))
+    good(made(sworn, SITE.model_copy(update={"until": "2026-11-22T02:00:00.000Z"})))
+
+
+@pytest.mark.browser
+def test_every_verifier_takes_a_rotated_chain_with_holes(
+    sworn: Bench, terminal: Terminal, tmp_path: Path, browser: Any
+) -> None:
+    with_a_gap(sworn, terminal)
+    sworn.offer(terminal, terminal.append(Kind.COVERAGE, coverage_body(terminal)), rotate(terminal))
+    sworn.offer(terminal, punch(terminal, "E002"))
+    erase(sworn)
+    with acting_as("cli:li"):
+        sworn.services.devices.revoke("gate-1")
+    sworn.offer(terminal, punch(terminal, "E002", "OUT"))
+    result, report = made(sworn, SITE)
+    good((result, report))
+    assert (seqs(report, Missing), seqs(report, Erased)) == ([(3, 4)], [(2, 2), (6, 6)])
+    assert seqs(report, Withheld, COLLECTOR) and report.after_revocation == 1
+    by_every_verifier(result.data, sworn, tmp_path, browser)
