@@ -14,6 +14,7 @@ from sqlmodel import delete, select
 from collector.erasure.models import Tombstone
 from collector.errors import NotFound
 from collector.evidence_bundles.authorities import Authorities
+from collector.evidence_bundles.pdf import html, zone_of
 from collector.evidence_bundles.service import Made
 from collector.ingest.intake import Intake
 from collector.ledger.models import Anchor, LedgerEntry
@@ -22,6 +23,7 @@ from collector.services import build_services
 from collector.statements.actor import acting_as
 from collector.statements.models import DeclaredGap
 from collector.statements.scribe import Scribe
+from evidence.bundle import verify_bundle
 from evidence.bundle_index import Erased, Line, Missing, Outside, Shown, Withheld
 from evidence.bundle_manifest import Scope
 from evidence.bundle_report import Report
@@ -115,6 +117,18 @@ def by_every_verifier(data: bytes, bench: Bench, folder: Path, browser: Any) -> 
     report = page.evaluate("window.zaigangReport")
     context.close()
     assert report["ok"] and report["problems"] == []
+
+
+def test_the_trust_file_pins_the_key_of_the_collectors_statements(sworn: Bench, terminal: Terminal) -> None:
+    a_day(sworn, terminal)
+    erase(sworn)
+    result, report = made(sworn, SITE)
+    trust = sworn.services.evidence_bundles.trust()
+    assert trust.devices[COLLECTOR] == [sworn.keys.statement.public.text()]
+    assert all(found.pinned for found in report.chains.values()) and report.notes == []
+    other = trust.model_copy(update={"devices": trust.devices | {COLLECTOR: [sworn.keys.receipt.public.text()]}})
+    codes = {one.code for one in verify_bundle(result.data, other).problems}
+    assert {"unknown_key", "unauthorised"} <= codes
 
 
 # --- erased
@@ -263,6 +277,44 @@ def test_a_gap_far_from_the_period_is_outside_of_it(sworn: Bench, terminal: Term
     with_a_gap(sworn, terminal)
     report = good(made(sworn, moments("00:00:00", "00:30:00")))
     assert seqs(report, Missing) == [] and seqs(report, Outside) == [(2, 6)]
+
+
+# --- in plain words
+
+
+def test_the_answers_and_the_coverage_speak_of_what_was_let_go(sworn: Bench, terminal: Terminal) -> None:
+    gap = with_a_gap(sworn, terminal)
+    done = erase(sworn)
+    result, report = made(sworn, SITE)
+    good((result, report))
+    files = unpack(result.data)
+    english, chinese = files["README.en.txt"].decode(), files["README.zh.txt"].decode()
+    answer, _, coverage = english.partition("COVERAGE AND GAPS")
+    places = f"{done.leaf_index}, {gap.leaf_index}"
+    assert "2 erased with a tombstone, 2 declared missing by the collector (on the word of ledger" in answer
+    assert f"entries {places}, which it signed)" in answer
+    assert "Terminal gate-1: 2 erased and 2 missing events may have been punches." in answer
+    assert "2 event(s) were declared missing under the collector's signature" in answer
+    assert "The content of 2 event(s) was erased as personal data" in answer
+    assert (
+        f"  seq 3 to 4: declared missing for good (ledger entry {gap.leaf_index}, {gap.time}; cli:li; the card was"
+        in (coverage)
+    )
+    assert f"  seq 2: erased, a tombstone stands (ledger entry {done.leaf_index}, 20" in coverage
+    assert "  seq 6: erased" in coverage and "asked for)" in coverage
+    assert f"（依据：集中端签名的账本记录第 {done.leaf_index}、{gap.leaf_index} 条）" in chinese
+    assert f"  序号 3 至 4：集中端声明永久缺失（账本第 {gap.leaf_index} 条，" in chinese
+    assert "  序号 2：已依法删除，留有墓碑记录" in chinese
+    assert [one.device for one in result.facts.terminals] == ["gate-1"]  # the collector is no terminal
+    page = html(result.facts, zone_of(result.facts))
+    assert "seq 3 to 4: declared missing" in page and "seq 6: erased" in page and "the card was bent" in page
+
+
+def test_without_holes_nothing_is_said_of_them(sworn: Bench, terminal: Terminal) -> None:
+    a_day(sworn, terminal)
+    english = unpack(made(sworn, SITE)[0].data)["README.en.txt"].decode()
+    assert "Nothing was erased or lost." in english and "may have been punches" not in english
+    assert "The content of" not in english and "on the word of" not in english
 
 
 # --- revoked, rotated
