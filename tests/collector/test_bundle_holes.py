@@ -1,12 +1,9 @@
-"""Bundles over what the collector states: erased events, declared gaps, revoked terminals, rotated keys."""
+"""Bundles over what the collector states: erased events, declared gaps, in proofs and in plain words."""
 
 from __future__ import annotations
 
 import base64
 import json
-import subprocess
-from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlmodel import delete, select
@@ -15,120 +12,24 @@ from collector.erasure.models import Tombstone
 from collector.errors import NotFound
 from collector.evidence_bundles.authorities import Authorities
 from collector.evidence_bundles.pdf import html, zone_of
-from collector.evidence_bundles.service import Made
-from collector.ingest.intake import Intake
 from collector.ledger.models import Anchor, LedgerEntry
-from collector.people.service import NewWorker, WorkerBody
-from collector.services import build_services
+from collector.people.service import WorkerBody
 from collector.statements.actor import acting_as
 from collector.statements.models import DeclaredGap
-from collector.statements.scribe import Scribe
-from evidence.bundle import verify_bundle
-from evidence.bundle_index import Erased, Line, Missing, Outside, Shown, Withheld
+from evidence.bundle_index import Erased, Missing, Outside, Shown, Withheld
 from evidence.bundle_manifest import Scope
-from evidence.bundle_report import Report
 from evidence.bundle_zip import unpack
-from evidence.events import Kind
 from evidence.statements import COLLECTOR
 from tests.collector.conftest import Bench
+from tests.collector.holes import OTHER, erase, good, lines, seqs, swear, with_a_gap
 from tests.collector.terminal import Terminal
-from tests.collector.test_evidence_bundles import (
-    POLICY,
-    POLICY_HASH,
-    SITE,
-    UNTIL,
-    WORKER,
-    a_day,
-    coverage_body,
-    made,
-    punch,
-)
-from tests.collector.test_rotation import rotate
-from zaigang.verifiers import write_verifiers
-
-OTHER = WORKER.model_copy(update={"worker": "E002"})
+from tests.collector.test_evidence_bundles import SITE, UNTIL, WORKER, a_day, made
 
 
 @pytest.fixture
 def sworn(bench: Bench, terminal: Terminal) -> Bench:
-    """A bench whose services and intake state what happens, as the programs' do, with some of it already stated."""
-    scribe = Scribe(bench.keys)
-    bench.services = build_services(bench.settings, bench.database, bench.keys, scribe)
-    bench.intake = Intake(bench.database, bench.keys.receipt, bench.keys.seal, scribe=scribe)
-    with acting_as("cli:li"):
-        bench.services.people.add(NewWorker(code="E002", name="李四"))
-        bench.services.people.change("E001", WorkerBody(name="王大明"))
-        bench.services.people.change("E002", WorkerBody(name="李思"))
-    return bench
-
-
-def erase(bench: Bench, worker: str = "E001") -> Any:
-    with acting_as("cli:li"):
-        return bench.services.erasures.erase(worker, "all", "asked for", ignore_retention=True)
-
-
-def with_a_gap(bench: Bench, terminal: Terminal) -> DeclaredGap:
-    """A day in which seq 3 and 4 are lost and given up."""
-    opened = [terminal.enrol(), terminal.append(Kind.CONFIG_APPLIED, {"policy": POLICY, "policy_hash": POLICY_HASH})]
-    terminal.time_s = 3600
-    came = punch(terminal, "E001")
-    punch(terminal, "E001", "OUT")
-    punch(terminal, "E002")
-    bench.offer(terminal, *opened, came)
-    bench.offer(terminal, punch(terminal, "E002", "OUT"))
-    with acting_as("cli:li"):
-        gap = bench.services.statements.declare_gap("gate-1", terminal.chain, 4, "the card was bent", None)
-    bench.intake.admit_ready()
-    bench.offer(terminal, punch(terminal, "E001", "OUT"))
-    return gap
-
-
-def lines(report: Report, device: str = "gate-1") -> list[Line]:
-    (found,) = [one for (name, _), one in report.chains.items() if name == device]
-    return found.lines
-
-
-def seqs(report: Report, kind: type[Line], device: str = "gate-1") -> list[tuple[int, int]]:
-    return [(one.seq, one.last) for one in lines(report, device) if isinstance(one, kind)]
-
-
-def good(made_: tuple[Made, Report]) -> Report:
-    assert made_[1].ok, [str(one) for one in made_[1].problems]
-    assert made_[0].facts.problems == ()
-    return made_[1]
-
-
-def by_every_verifier(data: bytes, bench: Bench, folder: Path, browser: Any) -> None:
-    """The shell script and the page come to the same as `verify_bundle`: everything holds."""
-    write_verifiers(folder)
-    bundle, trust = folder / "evidence.zip", folder / "trust.json"
-    bundle.write_bytes(data)
-    trust.write_text(bench.services.evidence_bundles.trust().model_dump_json(exclude_none=True))
-    script = ["sh", str(folder / "verify-bundle.sh"), str(bundle), str(trust)]
-    done = subprocess.run(script, capture_output=True, text=True, check=False, timeout=120)
-    assert (done.returncode, done.stderr) == (0, ""), done.stdout
-    context = browser.new_context(offline=True)
-    page = context.new_page()
-    page.goto((folder / "verify-bundle.html").as_uri())
-    page.set_input_files("#trust", trust)
-    page.set_input_files("#bundle", bundle)
-    page.click("#go")
-    page.wait_for_selector("#verdict:not(:empty)", timeout=30_000)
-    report = page.evaluate("window.zaigangReport")
-    context.close()
-    assert report["ok"] and report["problems"] == []
-
-
-def test_the_trust_file_pins_the_key_of_the_collectors_statements(sworn: Bench, terminal: Terminal) -> None:
-    a_day(sworn, terminal)
-    erase(sworn)
-    result, report = made(sworn, SITE)
-    trust = sworn.services.evidence_bundles.trust()
-    assert trust.devices[COLLECTOR] == [sworn.keys.statement.public.text()]
-    assert all(found.pinned for found in report.chains.values()) and report.notes == []
-    other = trust.model_copy(update={"devices": trust.devices | {COLLECTOR: [sworn.keys.receipt.public.text()]}})
-    codes = {one.code for one in verify_bundle(result.data, other).problems}
-    assert {"unknown_key", "unauthorised"} <= codes
+    """A bench that states what happens, with a registered terminal."""
+    return swear(bench)
 
 
 # --- erased
@@ -137,7 +38,9 @@ def test_the_trust_file_pins_the_key_of_the_collectors_statements(sworn: Bench, 
 def test_an_erased_workers_events_are_named_holes_and_everything_else_proves(sworn: Bench, terminal: Terminal) -> None:
     a_day(sworn, terminal)
     done = erase(sworn)
-    report = good(made(sworn, SITE))
+    result, report = made(sworn, SITE)
+    good((result, report))
+    assert [(one.first, one.last) for one in result.facts.terminals[0].given_up] == [(2, 2), (6, 7)]
     tombs = [one for one in lines(report) if isinstance(one, Erased)]
     assert [one.seq for one in tombs] == [2, 6, 7] and {one.by for one in tombs} == {done.leaf_index}
     assert [one.worker for one in report.punches] == ["E002", None]
@@ -315,54 +218,3 @@ def test_without_holes_nothing_is_said_of_them(sworn: Bench, terminal: Terminal)
     english = unpack(made(sworn, SITE)[0].data)["README.en.txt"].decode()
     assert "Nothing was erased or lost." in english and "may have been punches" not in english
     assert "The content of" not in english and "on the word of" not in english
-
-
-# --- revoked, rotated
-
-
-def test_a_revocation_counts_from_the_entry_that_the_collector_stated(sworn: Bench, terminal: Terminal) -> None:
-    a_day(sworn, terminal)
-    with acting_as("cli:li"):
-        sworn.services.devices.revoke("gate-1")
-    (statement,) = sworn.services.statements.page("device.revoked", None, 2)
-    report = good(made(sworn, SITE))
-    assert report.manifest is not None
-    assert [one.from_index for one in report.manifest.revocations] == [statement.leaf_index]
-    assert report.statements[statement.leaf_index].body["from_index"] == statement.leaf_index
-    sworn.offer(terminal, punch(terminal, "E001"))
-    report = good(made(sworn, SITE))
-    assert report.manifest is not None
-    assert [one.from_index for one in report.manifest.revocations] == [statement.leaf_index]
-    assert report.after_revocation == 1
-
-
-def a_rotated_day(bench: Bench, terminal: Terminal) -> None:
-    a_day(bench, terminal)
-    bench.offer(terminal, rotate(terminal), punch(terminal, "E002"))
-
-
-def test_a_rotated_key_holds_in_every_period(sworn: Bench, terminal: Terminal) -> None:
-    a_rotated_day(sworn, terminal)
-    report = good(made(sworn, SITE))
-    assert len(report.punches) == 5
-    good(made(sworn, WORKER))
-    good(made(sworn, SITE.model_copy(update={"since": "2026-11-22T08:20:03.000Z"})))
-    good(made(sworn, SITE.model_copy(update={"until": "2026-11-22T02:00:00.000Z"})))
-
-
-@pytest.mark.browser
-def test_every_verifier_takes_a_rotated_chain_with_holes(
-    sworn: Bench, terminal: Terminal, tmp_path: Path, browser: Any
-) -> None:
-    with_a_gap(sworn, terminal)
-    sworn.offer(terminal, terminal.append(Kind.COVERAGE, coverage_body(terminal)), rotate(terminal))
-    sworn.offer(terminal, punch(terminal, "E002"))
-    erase(sworn)
-    with acting_as("cli:li"):
-        sworn.services.devices.revoke("gate-1")
-    sworn.offer(terminal, punch(terminal, "E002", "OUT"))
-    result, report = made(sworn, SITE)
-    good((result, report))
-    assert (seqs(report, Missing), seqs(report, Erased)) == ([(3, 4)], [(2, 2), (6, 6)])
-    assert seqs(report, Withheld, COLLECTOR) and report.after_revocation == 1
-    by_every_verifier(result.data, sworn, tmp_path, browser)
