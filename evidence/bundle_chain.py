@@ -57,7 +57,6 @@ class Bundle:
     policies: frozenset[str]
     report: Report
     holes: list[tuple[ChainEntry, Erased | Missing, int]] = field(default_factory=list)  # to be authorised; line
-    by_leaf: dict[int, Event] = field(default_factory=dict)  # the collector's own events, which authorise holes
     taken: dict[int, str] = field(default_factory=dict)  # leaf index: whose event
 
 
@@ -102,12 +101,14 @@ class ChainCheck:
     def _place(self, line: Line, is_last: bool) -> None:
         if line.seq > self._next:
             self._prev, self._head = None, None  # one hole is one problem: the link behind it cannot be checked
+            self._shown += isinstance(line, Shown)
             raise HiddenGap(f"seq {self._next} to {line.seq - 1} are neither shown nor accounted for")
         if line.seq < self._next:
             raise InvalidIndex(f"the line is for seq {line.seq}, which a line before has accounted for")
         if isinstance(line, Outside) and not (line.seq == 1 or is_last):
             raise HiddenGap(f"seq {line.seq} to {line.last} are left out in the middle of what is shown")
-        if isinstance(line, Withheld) and self._bundle.manifest.scope.worker is None:
+        about_all = self._bundle.manifest.scope.worker is None and self._entry.device != COLLECTOR
+        if isinstance(line, Withheld) and about_all:
             raise HiddenGap(f"seq {line.seq} is withheld, which only a bundle about one worker may do")
 
     def _take(self, line: Line, number: int) -> None:
@@ -153,7 +154,7 @@ class ChainCheck:
         self._found.events += 1
         self._bundle.report.events += 1
         if event.device == COLLECTOR:
-            self._bundle.by_leaf[line.leaf_index] = event
+            self._bundle.report.statements[line.leaf_index] = event
         self._take_leaf(line.leaf_index, leaf_of(line.salt, data), line.proof, line.seq)
         self._check_link(event, envelope.hash, before, head, clock)
         self._check_revocation(line)

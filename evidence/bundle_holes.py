@@ -16,7 +16,7 @@ def check_holes(bundle: Bundle) -> None:
     """Check every tombstone and every declared gap; problems go into the report."""
     for chain, hole, line in bundle.holes:
         try:
-            _check(bundle.by_leaf.get(hole.by), chain, hole)
+            _check(bundle.report.statements.get(hole.by), chain, hole)
         except EvidenceError as error:
             file = f"chains/{chain.device}/{chain.chain}.index"
             bundle.report.add(error, file, chain=chain, seq=hole.seq, line=line)

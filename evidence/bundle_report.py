@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from evidence.bundle_index import Line
 from evidence.bundle_manifest import ChainEntry, Manifest
 from evidence.errors import EvidenceError
-from evidence.events import CoverageBody, PresenceIntervalBody
+from evidence.events import CoverageBody, Event, PresenceIntervalBody
 
 MAX_PROBLEMS = 1000  # kept, so that a file of garbage does not fill the memory; the rest is counted
 
@@ -88,6 +88,7 @@ class Report:
     punches: list[ShownPunch] = field(default_factory=list)
     events: int = 0
     after_revocation: int = 0
+    statements: dict[int, Event] = field(default_factory=dict)  # the collector's own, by ledger entry
 
     @property
     def ok(self) -> bool:

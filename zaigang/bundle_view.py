@@ -11,9 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from evidence.bundle_gaps import CoverageFound, coverage_of
+from evidence.bundle_given_up import given_up
 from evidence.bundle_receipt import ReceiptFound
 from evidence.bundle_report import ChainFound, Report
 from evidence.keys import PublicKey
+from evidence.statements import COLLECTOR
 from zaigang.plain import plain
 
 MAX_ROWS = 40  # punches and problems shown on a screen; JSON has all of them
@@ -108,6 +110,13 @@ def _show_chains(console: Console, report: Report) -> None:
     for one in report.chains.values():
         table.add_row(*(Text(plain(cell, keep="\n")) for cell in _chain_row(one, report)))
     console.print(table)
+    for one in report.chains.values():
+        runs = given_up(one.lines, report.statements)
+        for run in runs[:MAX_ROWS]:
+            words = f"{one.entry.device}: {run.zh}\n{one.entry.device}: {run.en}"
+            console.print(Text(plain(words, keep="\n"), "yellow"), soft_wrap=True)
+        if len(runs) > MAX_ROWS:
+            console.print(Text(f"{len(runs) - MAX_ROWS} more; --json has them", "yellow"))
 
 
 def _chain_row(one: ChainFound, report: Report) -> tuple[str, ...]:
@@ -122,7 +131,7 @@ def _chain_row(one: ChainFound, report: Report) -> tuple[str, ...]:
         str(one.events),
         "\n".join(f"{what} {count}" for what, count in hidden.items() if count) or "—",
         str(one.late),
-        f"{percent} %, {len(covered.holes)} hole(s)",
+        "—" if one.entry.device == COLLECTOR else f"{percent} %, {len(covered.holes)} hole(s)",
     )
 
 
@@ -166,6 +175,7 @@ def _chain_json(one: ChainFound, report: Report) -> dict[str, Any]:
         "withheld": one.withheld,
         "erased": one.erased,
         "missing": one.missing,
+        "given_up": [asdict(run) for run in given_up(one.lines, report.statements)],
         "late": one.late,
         "unread_bodies": one.unread_bodies,
         "coverage": asdict(_coverage(one, report)),

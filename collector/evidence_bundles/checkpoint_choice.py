@@ -9,12 +9,15 @@ from collector.ledger.models import Anchor, Cosignature, LedgerEntry, SignedChec
 from evidence.bundle_manifest import Scope
 
 
-def choose_checkpoint(session: Session, scope: Scope, witnesses_needed: int) -> SignedCheckpoint | None:
+def choose_checkpoint(
+    session: Session, scope: Scope, witnesses_needed: int, at_least: int = 0
+) -> SignedCheckpoint | None:
     """Return the newest checkpoint that may be shown; before it goes the newest stamped one that covers the period.
 
     A stamp bounds the time from above, which an arbitrator can use; what came after the period needs no cover.
+    `at_least`: entries that it has to cover in any case.
     """
-    query = select(SignedCheckpoint)
+    query = select(SignedCheckpoint).where(col(SignedCheckpoint.size) >= at_least)
     if witnesses_needed:
         enough = select(Cosignature.size).group_by(col(Cosignature.size)).having(func.count() >= witnesses_needed)
         query = query.where(col(SignedCheckpoint.size).in_(enough))

@@ -6,9 +6,11 @@ from collections import Counter
 from dataclasses import dataclass
 
 from evidence.bundle_gaps import CoverageFound, coverage_of
+from evidence.bundle_given_up import GivenUp, given_up
 from evidence.bundle_report import Report, ShownPunch
 from evidence.events import CoverageBody, PresenceIntervalBody
 from evidence.keys import PublicKey
+from evidence.statements import COLLECTOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class Terminal:
     coverage: CoverageFound
     statements: tuple[CoverageBody, ...]
     presence: tuple[PresenceIntervalBody, ...]
+    given_up: tuple[GivenUp, ...] = ()  # what was erased or declared missing, and on whose word
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,12 @@ class Facts:
         """Attempts that came late to the collector, by the reason."""
         return dict(sorted(Counter(one.late for one in self.punches if one.late).items()))
 
+    @property
+    def authorities(self) -> dict[str, tuple[int, ...]]:
+        """The ledger entries of the collector that let events go, by `erased` and `missing`."""
+        found = [one for terminal in self.terminals for one in terminal.given_up]
+        return {kind: tuple(sorted({one.by for one in found if one.kind == kind})) for kind in ("erased", "missing")}
+
     def total(self, name: str) -> int:
         """A figure over all terminals."""
         return sum(int(getattr(one, name)) for one in self.terminals)
@@ -92,8 +101,10 @@ def facts_of(report: Report, timestamps: int, policies: int, cosignatures: int) 
             coverage=coverage_of(found.coverage, scope.since, scope.until),
             statements=tuple(found.coverage),
             presence=tuple(found.presence),
+            given_up=given_up(found.lines, report.statements),
         )
         for found in report.chains.values()
+        if found.entry.device != COLLECTOR  # its chain authorises holes; it is no terminal
     )
     return Facts(
         origin=manifest.origin,

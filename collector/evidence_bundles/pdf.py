@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from collector.evidence_bundles.charts import coverage_chart, presence_chart, punches_chart
 from collector.evidence_bundles.facts import Facts
 from collector.evidence_bundles.questions import answers
+from collector.evidence_bundles.readme import MAX_HOLES
 from collector.timestamps import local_text
 
 MAX_ROWS = 1000  # punches in the table; the CSV has all
@@ -90,6 +91,10 @@ def html(facts: Facts, zone: ZoneInfo) -> str:
     for number, terminal in enumerate(facts.terminals):
         parts.append(f"<h2>值守声明 Coverage: {escape(terminal.device)} <small>{terminal.chain[:8]}…</small></h2>")
         parts.append(coverage_chart(facts, number, zone))
+        parts += [f"<p>{escape(one.zh)}<br>{escape(one.en)}</p>" for one in terminal.given_up[:MAX_HOLES]]
+        if len(terminal.given_up) > MAX_HOLES:
+            more = len(terminal.given_up) - MAX_HOLES
+            parts.append(f"<p>另有 {more} 段缺失，见索引 · {more} more in the index</p>")
     parts.append("<h2>打卡记录 Punches</h2>" + _punches(facts))
     return (
         f"<html><head><title>{escape(about)}</title><style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>"

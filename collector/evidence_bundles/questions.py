@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from collector.evidence_bundles.facts import Facts
 
+MAX_PLACES = 20  # named in a sentence
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -40,13 +42,15 @@ def _complete(facts: Facts) -> Answer:
         "1. Were the systems that made, kept and sent the data complete and reliable?",
         f"本证据包涉及 {chains} 条终端签名链，完整出示事件 {events} 个。序号从 0 到链尾逐一交代："
         f"期间以外 {facts.total('outside')} 个，因涉及他人而不出示 {facts.total('withheld')} 个，"
-        f"已依法删除并留有墓碑记录 {facts.total('erased')} 个，经集中端声明无法读取 {facts.total('missing')} 个。"
+        f"已依法删除并留有墓碑记录 {facts.total('erased')} 个，经集中端声明永久缺失 {facts.total('missing')} 个"
+        f"{_authorised_zh(facts)}。"
         f"{'没有无法解释的缺号。' if not facts.problems else '核验中发现问题，见下。'}"
         "这些数字说明的是签名记录的完整性，硬件本身的品质不在证明之列。",
         f"{chains} signed chain(s) of terminals, {events} events shown in full. Every number from 0 to the end of each "
         f"chain is accounted for: {facts.total('outside')} outside of the period, {facts.total('withheld')} withheld "
         f"as somebody else's, {facts.total('erased')} erased with a tombstone, {facts.total('missing')} declared "
-        f"unreadable by the collector. {'No number is unexplained.' if not facts.problems else 'Problems: see below.'} "
+        f"missing by the collector{_authorised_en(facts)}. "
+        f"{'No number is unexplained.' if not facts.problems else 'Problems: see below.'} "
         f"{'' if holes else 'Nothing was erased or lost. '}This is about the record; it proves nothing about the "
         "quality of the hardware.",
     )
@@ -66,6 +70,10 @@ def _working(facts: Facts) -> Answer:
             f"{hours(found.observed_s)} ({percent} %) that it could record; {len(found.holes)} stretch(es) without a "
             "statement."
         )
+    gone = [one for one in facts.terminals if one.erased or one.missing]
+    for one in gone:
+        zh.append(f"终端 {one.device}：已删除 {one.erased} 个事件，声明缺失 {one.missing} 个，其中可能有打卡。")
+        en.append(f"Terminal {one.device}: {one.erased} erased and {one.missing} missing events may have been punches.")
     return Answer(
         "二、系统是否处于正常运行状态？不正常时对数据有无影响？",
         "2. Were the systems working normally, and if not, did it affect the data?",
@@ -84,12 +92,14 @@ def _watched(facts: Facts) -> Answer:
         "3. Were there effective means to detect and prevent errors?",
         "每个事件含终端签名、前一事件的哈希和时钟来源；改动、删除、插入、换序均会在核验时被指出。"
         f"本包 {len(facts.punches)} 次打卡中，时钟未同步 {facts.unsynced} 次；迟到送达：{late}。"
+        f"由集中端签名声明永久缺失的事件 {facts.total('missing')} 个，未作任何填补。"
         f"在终端被吊销之后收到 {facts.after_revocation} 个事件，均不作“已核实”。",
         "Every event carries the terminal's signature, the hash of the event before it and where its time came from; a "
         "change, deletion, insertion or another order is named when the bundle is checked. Of "
         f"{len(facts.punches)} attempts to punch, {facts.unsynced} had an unsynchronised clock; late to the collector: "
-        f"{late_en}. {facts.after_revocation} event(s) came after a terminal was revoked; none of these counts as "
-        "verified.",
+        f"{late_en}. {facts.total('missing')} event(s) were declared missing under the collector's signature; nothing "
+        f"was put in their place. {facts.after_revocation} event(s) came after a terminal was revoked; none of these "
+        "counts as verified.",
     )
 
 
@@ -99,12 +109,12 @@ def _kept(facts: Facts) -> Answer:
         "4. Were the data kept, sent and extracted whole, by reliable methods?",
         f"事件按终端签名的原始字节保存和出示，并逐一附有到账本检查点（{facts.tree_size} 条记录，账本 {facts.origin}）的"
         f"默克尔包含证明；首尾两个检查点之间有一致性证明。检查点另有 {facts.cosignatures} 个见证签名、"
-        f"{facts.timestamps} 个可信时间戳。"
+        f"{facts.timestamps} 个可信时间戳。{_erased_zh(facts)}"
         f"{'制作时对本包的核验没有发现问题。' if not facts.problems else f'制作时发现 {len(facts.problems)} 处问题。'}",
         "The events are kept and shown as the bytes that the terminals signed, each with a Merkle inclusion proof to "
         f"the checkpoint over {facts.tree_size} entries of the ledger {facts.origin}; a consistency proof connects the "
         f"first and the last checkpoint. The checkpoint carries {facts.cosignatures} cosignature(s) of witnesses and "
-        f"{facts.timestamps} time-stamp token(s). "
+        f"{facts.timestamps} time-stamp token(s). {_erased_en(facts)}"
         + (
             f"Verification found {len(facts.problems)} problem(s) when this was made."
             if facts.problems
@@ -140,6 +150,32 @@ def _who(facts: Facts) -> Answer:
         "revocation(s) are on record. Where one party holds terminals and collector, paper fingerprints, workers' "
         "receipts and outside witnesses are what binds it.",
     )
+
+
+def _authorised_zh(facts: Facts) -> str:
+    places = [*facts.authorities["erased"], *facts.authorities["missing"]]
+    return f"（依据：集中端签名的账本记录第 {_some(places, '、')} 条）" if places else ""
+
+
+def _authorised_en(facts: Facts) -> str:
+    places = [*facts.authorities["erased"], *facts.authorities["missing"]]
+    return f" (on the word of ledger entries {_some(places, ', ')}, which it signed)" if places else ""
+
+
+def _some(places: list[int], between: str) -> str:
+    """The first of them: a reader finds all under the coverage and in the index."""
+    return between.join(map(str, places[:MAX_PLACES])) + (" …" if len(places) > MAX_PLACES else "")
+
+
+def _erased_zh(facts: Facts) -> str:
+    count = facts.total("erased")
+    return f"其中 {count} 个事件的内容已应个人信息删除要求删除，只能证明其位置和哈希，不能证明其内容。" if count else ""
+
+
+def _erased_en(facts: Facts) -> str:
+    count = facts.total("erased")
+    what = "was erased as personal data; its place and hash are proved, what it said is not. "
+    return f"The content of {count} event(s) {what}" if count else ""
 
 
 _LATE = {

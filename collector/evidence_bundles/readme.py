@@ -11,7 +11,7 @@ _HOLE = {
     "stopped_in_order": ("正常停机", "stopped in order"),
     "ended_without_a_word": ("断电或崩溃，未作声明", "ended without a word: power cut or crash"),
 }
-MAX_HOLES = 200  # listed a terminal; the rest is counted
+MAX_HOLES = 200  # of each kind, listed a terminal; the rest is counted
 
 
 def readme_en(facts: Facts) -> str:
@@ -42,6 +42,9 @@ def readme_en(facts: Facts) -> str:
             lines.append(f"  no statement from {hole.since} to {hole.until}: {_HOLE[hole.why][1]}")
         if len(terminal.coverage.holes) > MAX_HOLES:
             lines.append(f"  and {len(terminal.coverage.holes) - MAX_HOLES} more")
+        lines += [f"  {one.en}" for one in terminal.given_up[:MAX_HOLES]]
+        if len(terminal.given_up) > MAX_HOLES:
+            lines.append(f"  and {len(terminal.given_up) - MAX_HOLES} more")
     if facts.problems:
         lines += ["", "PROBLEMS FOUND WHEN THIS WAS MADE", "", *facts.problems]
     lines += [
@@ -82,6 +85,9 @@ def readme_zh(facts: Facts) -> str:
             lines.append(f"  {hole.since} 至 {hole.until} 无声明：{_HOLE[hole.why][0]}")
         if len(terminal.coverage.holes) > MAX_HOLES:
             lines.append(f"  另有 {len(terminal.coverage.holes) - MAX_HOLES} 段")
+        lines += [f"  {one.zh}" for one in terminal.given_up[:MAX_HOLES]]
+        if len(terminal.given_up) > MAX_HOLES:
+            lines.append(f"  另有 {len(terminal.given_up) - MAX_HOLES} 段")
     if facts.problems:
         lines += ["", "制作时发现的问题", "", *facts.problems]
     lines += [

@@ -10,12 +10,13 @@ from sqlmodel import Session, col, select
 
 from collector.database import Database
 from collector.errors import Conflict, Invalid, NotFound
+from collector.evidence_bundles.authorities import Authorities, own_chain, statement_keys
 from collector.evidence_bundles.checkpoint_choice import choose_checkpoint, cosigned_note, tokens_of
 from collector.evidence_bundles.facts import Facts, facts_of
 from collector.evidence_bundles.models import MadeBundle
 from collector.evidence_bundles.punch_table import punch_csv
 from collector.evidence_bundles.readme import readme_en, readme_zh
-from collector.evidence_bundles.selection import chains_of, keys_of, revocations_of, select_chain
+from collector.evidence_bundles.selection import Selected, chains_of, keys_of, revocations_of, select_chain
 from collector.ledger.checkpoints import Checkpoints
 from collector.ledger.models import Chain, SignedCheckpoint
 from collector.ledger.tree import Tree
@@ -95,12 +96,15 @@ class EvidenceBundles:
         """What a reader writes down of this collector at provisioning. Never to be taken from the evidence itself."""
         with self._database.read() as session:
             devices = sorted(session.exec(select(Chain.device).distinct()).all())
-            keys = keys_of(session, devices)
+            keys = [*keys_of(session, devices), *statement_keys(session, None)]
         return BundleTrust(
             origin=self._checkpoints.signer.name,
             checkpoint_keys=[self._checkpoints.signer.public.text()],
             collector=CollectorTrust(receipt=self._receipt.public.text()),
-            devices={device: sorted({one.key for one in keys if one.device == device}) for device in devices},
+            devices={
+                device: sorted({one.key for one in keys if one.device == device})
+                for device in sorted({one.device for one in keys})
+            },
         )
 
     def _parts(self, scope: Scope, kept: bytes | None, tell: Tell) -> Parts:
@@ -109,29 +113,44 @@ class EvidenceBundles:
             if last is None:
                 raise NotFound("no checkpoint of the ledger can be shown yet: it is empty, or its witnesses are away")
             tree = Tree(session)
+            authorities = Authorities(session)
+            selected = self._select(session, tree, scope, last.size, authorities, tell)
+            while last.size <= max(authorities.used, default=-1):  # an older one proves the hole, not who authorised it
+                last = choose_checkpoint(session, scope, self._witnesses_needed, max(authorities.used) + 1)
+                if last is None:
+                    raise Conflict("an erasure that this bundle must show is not cosigned yet; ask again later")
+                selected = self._select(session, tree, scope, last.size, authorities, tell)
             first, size = self._first(tree, _first_stored(session), kept, last.size)
-            places = chains_of(session, scope, last.size)
-            if not places:
-                about = f"site {scope.site}" if scope.site else f"worker {scope.worker}"
-                raise NotFound(f"the ledger has no event about {about}")
-            selected = []
-            for number, place in enumerate(places):
-                tell("chains", number, len(places))
-                selected.append(select_chain(session, tree, scope, place, last.size))
-            devices = sorted({place[0] for place in places})
+            devices = sorted({one.part.entry.device for one in selected})
+            revocations = revocations_of(session, devices, last.size, authorities)
+            own = own_chain(session, tree, authorities.used, last.size)
+            own_parts, own_keys = ([], []) if own is None else ([own], statement_keys(session, own.entry.chain))
             return Parts(
                 origin=self._checkpoints.signer.name,
                 made_at=utc_now(),
                 scope=scope,
-                chains=[one.part for one in selected],
-                keys=keys_of(session, devices),
-                revocations=revocations_of(session, devices, last.size),
+                chains=[*(one.part for one in selected), *own_parts],
+                keys=[*keys_of(session, devices), *own_keys],
+                revocations=revocations,
                 first=first,
                 last=cosigned_note(session, last),
                 timestamps=tokens_of(session, last),
                 consistency=tree.consistency(size, last.size),
                 policies=sorted({policy for one in selected for policy in one.policies}),
             )
+
+    def _select(
+        self, session: Session, tree: Tree, scope: Scope, size: int, authorities: Authorities, tell: Tell
+    ) -> list[Selected]:
+        places = chains_of(session, scope, size)
+        if not places:
+            about = f"site {scope.site}" if scope.site else f"worker {scope.worker}"
+            raise NotFound(f"the ledger has no event about {about}")
+        selected = []
+        for number, place in enumerate(places):
+            tell("chains", number, len(places))
+            selected.append(select_chain(session, tree, scope, place, size, authorities))
+        return selected
 
     def _first(self, tree: Tree, stored: SignedCheckpoint, kept: bytes | None, size: int) -> tuple[bytes, int]:
         if kept is None:

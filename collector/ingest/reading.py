@@ -16,7 +16,7 @@ from collector.errors import UnknownDevice, WrongTopic
 from collector.ingest.message import Message
 from collector.ingest.models import StagedEvent
 from evidence.envelope import Envelope
-from evidence.errors import UnknownKey
+from evidence.errors import InvalidBody, UnknownKey
 from evidence.events import Event, Kind, parse_event
 from evidence.keys import PublicKey
 from evidence.rotation import rotation_keys, verify_event
@@ -126,7 +126,7 @@ class Reader:
         try:
             key = key_for(decoded.registered.keys, event.chain, event.seq)
             return key, verify_event(envelope, event, key)
-        except UnknownKey:
+        except (UnknownKey, InvalidBody):  # InvalidBody: a second rotation, which names a key to come as the one before
             self._read_staged(event.device, event.chain)
             to_come = self._to_come_at(event)
             if to_come is None:

@@ -45,7 +45,8 @@ def whole(bench: Bench, terminal: Terminal, first: Ed25519Key) -> None:
     envelopes = list(bench.services.ledger.envelopes(terminal.device, terminal.chain))
     report = verify_chain(envelopes, {terminal.device: first.public})
     assert report.ok, report.problems
-    assert check_ledger(bench.database, bench.keys.seal, bench.services.checkpoints.signer.public).difference is None
+    log = bench.services.checkpoints.signer.public
+    assert check_ledger(bench.database, bench.keys.seal, log).difference is None
 
 
 @pytest.mark.parametrize("new", [Ed25519Key.generate, Es256Key.generate], ids=["to a file", "to a TPM's kind"])
@@ -90,6 +91,14 @@ def test_two_rotations_in_a_row_and_a_later_chain_count_the_newest_key(bench: Be
     retired = Terminal(terminal.device, terminal.site, first)
     bench.offer(retired, retired.enrol())
     assert bench.dead() == ["unknown_key"]  # the first key opens no chain any more
+
+
+def test_two_rotations_in_one_batch_are_admitted_without_a_dead_letter(bench: Bench, terminal: Terminal) -> None:
+    first = terminal.key
+    envelopes = [terminal.enrol(), rotate(terminal), terminal.punch(), rotate(terminal), terminal.punch()]
+    assert bench.offer(terminal, *envelopes)[0].upto == 4
+    assert bench.dead() == []
+    whole(bench, terminal, first)
 
 
 @pytest.mark.parametrize("who", ["old alone", "new alone", "in the other order", "by a stranger and the new"])

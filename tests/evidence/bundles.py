@@ -233,6 +233,14 @@ def changed_chain(parts: Parts, device: str, **changes: Any) -> Parts:
     return replace(parts, chains=chains)
 
 
+def withholding(parts: Parts, device: str, seq: int) -> Parts:
+    """The parts with one event of a chain of which everything is shown withheld."""
+    part = next(one for one in parts.chains if one.entry.device == device)
+    hidden = Withheld(seq, Envelope.decode(part.envelopes[seq]).hash)
+    lines = [*part.lines[:seq], hidden, *part.lines[seq + 1 :]]
+    return changed_chain(parts, device, lines=lines, envelopes=[*part.envelopes[:seq], *part.envelopes[seq + 1 :]])
+
+
 def punch_body(worker: str, log_type: str, minute: int) -> dict[str, Any]:
     return {
         "worker": worker,
@@ -278,26 +286,32 @@ def a_day() -> Site:
     return site
 
 
-def a_day_with_holes(first: int = 6, last: int = 7) -> tuple[Site, Parts]:
-    """gate-1's seq 6 and 7 were lost and declared so, and its seq 2 was erased; both by the collector's statements."""
+def a_day_with_holes(first: int = 6, last: int = 7, *, audited: bool = False) -> tuple[Site, Parts]:
+    """gate-1's seq 6 and 7 were lost and declared so, and its seq 2 was erased; both by the collector's statements.
+
+    `audited`: a statement about something else stands before them and is withheld.
+    """
     site = a_day()
     site.append(
         "collector", "collector.begun", {"keys": {"statement": site.keys["collector"].public.text()}}, minute=56
     )
+    if audited:
+        audit = {"who": "cli:li", "action": "workers.changed", "target": "", "columns": ["name"], "worker": "W-2"}
+        site.append("collector", "audit.entry", audit, minute=57)
     gap = {"device": "gate-1", "chain": CHAINS["gate-1"], "first": first, "last": last, "next_prev": "ab" * 32}
-    site.append("collector", "gap.declared", {**gap, "reason": "unreadable", "by": "Zhao"}, minute=57)
+    declared = site.append("collector", "gap.declared", {**gap, "reason": "unreadable", "by": "Zhao"}, minute=57)
     erasure = {"erasure": "ee" * 16, "scope": "all", "reason": "asked for", "by": "Zhao", "entries": 1}
-    site.append("collector", "worker.erasure", {**erasure, "digest": "cd" * 32}, minute=58)
+    authorised = site.append("collector", "worker.erasure", {**erasure, "digest": "cd" * 32}, minute=58)
     event = site.event("gate-1", 8, "ab" * 32, "noted", {}, minute=59)
     site.take(site.entry(event, site.keys["gate-1"]))
-    parts = site.parts()
+    parts = withholding(site.parts(), "collector", 1) if audited else site.parts()
     index = next(at for at, one in enumerate(parts.chains) if one.entry.device == "gate-1")
     part = parts.chains[index]
     tomb = part.lines[2]
     assert isinstance(tomb, Shown)
     leaf = site.entries[tomb.leaf_index]
-    erased = Erased(2, tomb.leaf_index, leaf.leaf, leaf.hash, 11, tomb.proof)
-    lines = [*part.lines[:2], erased, *part.lines[3:-1], Missing(6, 7, 10), part.lines[-1]]
+    erased = Erased(2, tomb.leaf_index, leaf.leaf, leaf.hash, site.entries.index(authorised), tomb.proof)
+    lines = [*part.lines[:2], erased, *part.lines[3:-1], Missing(6, 7, site.entries.index(declared)), part.lines[-1]]
     return site, changed_chain(parts, "gate-1", lines=lines, envelopes=[*part.envelopes[:2], *part.envelopes[3:]])
 
 

@@ -15,7 +15,17 @@ from pathlib import Path
 from evidence.bundle_index import Outside, Shown
 from evidence.bundle_zip import pack, unpack
 from evidence.envelope import EVENT_TYPE, sign
-from tests.evidence.bundles import OTHER, Site, a_day, a_day_with_holes, bundle, changed_chain, punch_body, revocation
+from tests.evidence.bundles import (
+    OTHER,
+    Site,
+    a_day,
+    a_day_with_holes,
+    bundle,
+    changed_chain,
+    punch_body,
+    revocation,
+    withholding,
+)
 from tests.evidence.forgeries import FORGERIES, first_chain
 
 FOLDER = Path(__file__).parent / "corpus"
@@ -47,6 +57,8 @@ def cases() -> Iterator[Case]:
     yield from _bad_receipts(site)
     yield from _bad_chains()
     yield Case("bad-hole-of-another-range", bundle(a_day_with_holes(first=7)[1]), "unauthorised")
+    withheld = withholding(a_day_with_holes()[1], "collector", 2)
+    yield Case("bad-hole-whose-statement-is-withheld", bundle(withheld), "unauthorised")
     yield Case("bad-seal", bundle(site.parts(), OTHER), "unknown_key")
     yield Case("bad-no-witness", bundle(replace(site.parts(), last=site.checkpoint().encode())), "missing_cosignatures")
 
@@ -67,6 +79,7 @@ def _other_good_ones() -> Iterator[Case]:
     marked = changed_chain(parts, "gate-1", lines=[*part.lines[:-1], replace(last, flags=("after_revocation",))])
     yield Case("good-revoked", bundle(replace(marked, revocations=[revocation("gate-1", last.leaf_index)])), None)
     yield Case("good-holes", bundle(a_day_with_holes()[1]), None)
+    yield Case("good-holes-audited", bundle(a_day_with_holes(audited=True)[1]), None)
     alone = Site()
     alone.open("gate-2", 5)
     yield Case("good-two-entries", bundle(alone.parts(first=1)), None)

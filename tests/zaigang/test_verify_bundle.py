@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from evidence.receipt import Receipt, sign_receipt
-from tests.evidence.bundles import RECEIPT, Site, a_day, bundle
+from tests.evidence.bundles import RECEIPT, Site, a_day, a_day_with_holes, bundle
 from zaigang.cli import SUBCOMMANDS, load
 
 VERIFY = load(next(one for one in SUBCOMMANDS if one.name == "verify"))
@@ -56,6 +56,20 @@ def test_the_same_as_json(desk: Desk) -> None:
     assert code == 0 and answer["ok"]
     (one,) = answer["bundles"]
     assert (one["events"], one["tree_size"], len(one["punches"]), one["problems"]) == (9, 9, 4, [])
+
+
+def test_what_was_erased_or_given_up_is_named_with_the_collectors_word(desk: Desk) -> None:
+    desk.write(bundle(a_day_with_holes()[1]))
+    code, output = desk.verify()
+    assert code == 0, output
+    assert "gate-1: seq 2: erased, a tombstone stands (ledger entry 11, 2026-03-01T00:58" in output
+    assert "gate-1: 序号 6 至 7：集中端声明永久缺失（账本第 10 条，" in output and "unreadable" in output
+    (one,) = json.loads(desk.verify("--json")[1])["bundles"]
+    runs = next(chain["given_up"] for chain in one["chains"] if chain["device"] == "gate-1")
+    assert [(run["kind"], run["first"], run["last"], run["by"]) for run in runs] == [
+        ("erased", 2, 2, 11),
+        ("missing", 6, 7, 10),
+    ]
 
 
 @pytest.mark.parametrize("at", [0, 20, 600, 4000, -10])
