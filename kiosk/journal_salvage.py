@@ -48,6 +48,7 @@ class Remains:
     commands: dict[int, tuple[str, bytes]] = field(default_factory=dict)
     foreign: Counter[str] = field(default_factory=Counter)  # events of another name or key
     chains: Counter[str] = field(default_factory=Counter)  # among the rows that were no leftovers
+    doubtful_openings: dict[int, str] = field(default_factory=dict)  # rows that say so and are not believed: seq, time
 
     @property
     def chain(self) -> str | None:
@@ -139,9 +140,13 @@ def _with_predecessors(path: Path, keys: dict[str, PublicKey]) -> dict[str, Publ
 
 def _take(remains: Remains, row: CarvedRow, device: str, keys: dict[str, PublicKey]) -> None:
     match row.values:
-        case (None, str(), str(), str(), str(), bytes(data)):  # events
-            if (event := _event(remains, data, device, keys)) is not None and event.seq == row.rowid:
+        case (None, str(), str(), str(kind), str(time), bytes(data)):  # events
+            event = _event(remains, data, device, keys)
+            believed = event is not None and event.seq == row.rowid
+            if event is not None and believed:
                 remains.chains[event.chain] += 1
+            if kind == Kind.ENCLOSURE_OPENED and not (believed and event is not None and event.kind == kind):
+                remains.doubtful_openings[row.rowid] = time
         case (str(), int(), bytes(data)):  # leftovers
             if (event := _event(remains, data, device, keys)) is not None:
                 remains.waiting.add((event.chain, event.seq))
@@ -200,12 +205,22 @@ def _origin(
         except EvidenceError:
             continue
         opened_at = event.time if opening == event.seq else opened_at
+    if opening is None and (doubtful := _uncleared(remains, chain)):
+        opening, opened_at = max(doubtful.items())
     return {
         "predecessor": None if chain is None or seq < 0 else {"chain": chain, "seq": seq, "head": head},
         "why": why,
         "leftovers": left,
         "opened_at": None if opening is None else opened_at,
     }
+
+
+def _uncleared(remains: Remains, chain: str | None) -> dict[int, str]:
+    """Return the doubtful openings that no later clear ended: whoever spoils the row must not close the case by it."""
+    cleared = [
+        seq for (of, seq), held in remains.events.items() if of == chain and held[0].kind == Kind.ENCLOSURE_CLEARED
+    ]
+    return {seq: time for seq, time in remains.doubtful_openings.items() if seq > max(cleared, default=-1)}
 
 
 def _write_fresh(
