@@ -521,6 +521,10 @@ def test_an_enclosure_row_that_was_exchanged_is_not_believed(tmp_path: Path) -> 
         (_, other), *_ = kiosk.journal.unsent(-1, 1)
     with sqlite3.connect(path) as database:
         database.execute("UPDATE events SET envelope = ? WHERE kind = 'enclosure.opened'", (other,))
+        database.commit()
+        database.execute("PRAGMA secure_delete = ON")
+        database.execute("VACUUM")
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # else the row is read from where it lay before
     pins.pin(TAMPER).mend()
     with terminal(tmp_path, pins) as kiosk:  # a new chain, and the case counts as open in it
         assert kiosk.journal.state.reason.startswith("new_chain: ")
