@@ -256,7 +256,9 @@ class ConsentBody(Fact):
 class EnclosureOpenedBody(Fact):
     """Body of enclosure.opened: from here on no punch of this chain is verified, until enclosure.cleared names it."""
 
-    found: Literal["running", "start"]  # start: the loop was open when the terminal began to look
+    # start: the loop was open when the terminal began to look; unknown: the journal before this chain has lost events,
+    # and one of them may have been an opening
+    found: Literal["running", "start", "unknown"]
     seen_at: UtcTime  # the event's own time is later where the journal had no room at first
 
 

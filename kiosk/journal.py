@@ -161,7 +161,8 @@ class Journal:
         if self._head is None:
             self._enrol()
         if self._origin.get("opened_at") and self.head.seq == 0:  # the case was open before this chain began
-            self.append(Kind.ENCLOSURE_OPENED, EnclosureOpenedBody(found="start", seen_at=self._origin["opened_at"]))
+            found = self._origin.get("opened_found", "start")
+            self.append(Kind.ENCLOSURE_OPENED, EnclosureOpenedBody(found=found, seen_at=self._origin["opened_at"]))
         self._note_mark()
 
     def _read_all(self, mark: Mark | None) -> None:

@@ -21,7 +21,7 @@ from kiosk.journal_mark import Mark
 
 CHECK_WITHIN_S = 10.0  # some 15,000 signatures on a Pi 4; a terminal that starts at 07:50 is wanted at 07:55
 _OPCODES = 10_000  # of SQLite's virtual machine between two looks at the clock: about a millisecond
-_KEPT = (Kind.ENCLOSURE_OPENED, Kind.ENCLOSURE_CLEARED, Kind.DEVICE_KEY_ROTATED)  # pruning leaves single ones of them
+NEVER_PRUNED = (Kind.ENCLOSURE_OPENED, Kind.ENCLOSURE_CLEARED, Kind.DEVICE_KEY_ROTATED)  # single ones of them are left
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def _check_rows(
             if above[2] != event.chain:
                 raise damaged(path, f"row {seq} belongs to another chain")
             pruned_below = pruned_below or above[0] != seq + 1
-        if pruned_below and event.kind not in _KEPT:
+        if pruned_below and event.kind not in NEVER_PRUNED:
             raise _hole(path, seq)
         above = (seq, event.prev, event.chain)
         rows += 1

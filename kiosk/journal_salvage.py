@@ -29,6 +29,7 @@ from kiosk import journal_file
 from kiosk.clock import parse_time
 from kiosk.errors import JournalForeign
 from kiosk.identity import sync_folder
+from kiosk.journal_check import NEVER_PRUNED
 from kiosk.journal_mark import Mark
 from kiosk.sqlite_carving import CarvedRow, carve
 
@@ -48,7 +49,7 @@ class Remains:
     commands: dict[int, tuple[str, bytes]] = field(default_factory=dict)
     foreign: Counter[str] = field(default_factory=Counter)  # events of another name or key
     chains: Counter[str] = field(default_factory=Counter)  # among the rows that were no leftovers
-    doubtful_openings: dict[int, str] = field(default_factory=dict)  # rows that say so and are not believed: seq, time
+    doubtful_openings: set[int] = field(default_factory=set)  # seqs of rows that say so and are not believed
 
     @property
     def chain(self) -> str | None:
@@ -90,7 +91,8 @@ def set_aside(
     leftovers = remains.waiting | {place for place in remains.events if place[0] == chain and place[1] > upto}
     fresh = path.with_name(f"{path.name}.new")
     _remove(fresh)
-    _write_fresh(fresh, remains, leftovers, _origin(remains, chain, mark, covered, why, len(leftovers)), now, max_pages)
+    origin = _origin(remains, chain, mark, covered, why, now) | {"leftovers": len(leftovers)}
+    _write_fresh(fresh, remains, leftovers, origin, now, max_pages)
     stamp = f"{path.stem}.%s-{now[:19].replace('-', '').replace(':', '')}Z"
     _save_lines(path.with_name(stamp % "salvaged" + ".jsonl"), remains)
     _swap(path, fresh, path.with_name(stamp % "set-aside" + ".db"))
@@ -140,13 +142,13 @@ def _with_predecessors(path: Path, keys: dict[str, PublicKey]) -> dict[str, Publ
 
 def _take(remains: Remains, row: CarvedRow, device: str, keys: dict[str, PublicKey]) -> None:
     match row.values:
-        case (None, str(), str(), str(kind), str(time), bytes(data)):  # events
+        case (None, str(), str(), str(kind), str(), bytes(data)):  # events
             event = _event(remains, data, device, keys)
             believed = event is not None and event.seq == row.rowid
             if event is not None and believed:
                 remains.chains[event.chain] += 1
             if kind == Kind.ENCLOSURE_OPENED and not (believed and event is not None and event.kind == kind):
-                remains.doubtful_openings[row.rowid] = time
+                remains.doubtful_openings.add(row.rowid)
         case (str(), int(), bytes(data)):  # leftovers
             if (event := _event(remains, data, device, keys)) is not None:
                 remains.waiting.add((event.chain, event.seq))
@@ -188,7 +190,7 @@ def _receipt(remains: Remains, data: bytes, upto: int, head: str) -> None:
 
 
 def _origin(
-    remains: Remains, chain: str | None, mark: Mark | None, covered: Receipt | None, why: str, left: int
+    remains: Remains, chain: str | None, mark: Mark | None, covered: Receipt | None, why: str, now: str
 ) -> dict[str, Any]:
     known: list[tuple[int, str]] = [(-1, "")]
     known += [(seq, held[1]) for (of, seq), held in remains.events.items() if of == chain]
@@ -205,22 +207,32 @@ def _origin(
         except EvidenceError:
             continue
         opened_at = event.time if opening == event.seq else opened_at
-    if opening is None and (doubtful := _uncleared(remains, chain)):
-        opening, opened_at = max(doubtful.items())
+    found = "start"
+    if opening is None and _may_have_opened(remains, chain, seq):
+        found, opening, opened_at = "unknown", seq, now
     return {
         "predecessor": None if chain is None or seq < 0 else {"chain": chain, "seq": seq, "head": head},
         "why": why,
-        "leftovers": left,
         "opened_at": None if opening is None else opened_at,
+        "opened_found": found,
     }
 
 
-def _uncleared(remains: Remains, chain: str | None) -> dict[int, str]:
-    """Return the doubtful openings that no later clear ended: whoever spoils the row must not close the case by it."""
-    cleared = [
-        seq for (of, seq), held in remains.events.items() if of == chain and held[0].kind == Kind.ENCLOSURE_CLEARED
-    ]
-    return {seq: time for seq, time in remains.doubtful_openings.items() if seq > max(cleared, default=-1)}
+def _may_have_opened(remains: Remains, chain: str | None, last: int) -> bool:
+    """Whether an event that is lost may have been an opening that nothing cleared; `last`: the highest seq known.
+
+    Pruning takes receipted rows from below and never openings: a row that says it was one counts anywhere, and so does
+    every seq that is missing where pruning has not been, or whoever deletes a row would close the case by it.
+    """
+    if chain is None:
+        return True  # nothing could be read
+    held = {seq: one[0].kind for (of, seq), one in remains.events.items() if of == chain}
+    cleared = max((seq for seq, kind in held.items() if kind == Kind.ENCLOSURE_CLEARED), default=-1)
+    if any(seq > cleared for seq in remains.doubtful_openings):
+        return True
+    beyond_pruning = remains.released.get(chain, (-1, ""))[0] + 1
+    first = min((seq for seq, kind in held.items() if kind not in NEVER_PRUNED), default=beyond_pruning)
+    return any(seq not in held for seq in range(max(min(first, beyond_pruning), cleared + 1), last + 1))
 
 
 def _write_fresh(

@@ -14,7 +14,7 @@ import pytest
 from evidence.chain import Head, follow, read_event, verify_chain
 from evidence.envelope import EVENT_TYPE, Envelope, sign
 from evidence.errors import ReceiptMismatch
-from evidence.events import DeviceEnrolledBody, Kind, parse_body, parse_event
+from evidence.events import DeviceEnrolledBody, EnclosureOpenedBody, Kind, parse_body, parse_event
 from evidence.keys import Ed25519Key
 from evidence.receipt import Receipt, sign_receipt
 from kiosk import journal_salvage
@@ -102,12 +102,37 @@ def test_a_changed_journal_begins_a_new_chain_that_names_the_one_before(tmp_path
     assert [one for one in known if one[0] > 4] == unsent
     assert journal.state.reason.startswith("new_chain: ")
     assert list(tmp_path.glob("journal.set-aside-*.db"))
-    journal.append("test.noted", {})
+    lost = any(seq > 4 and data not in left for seq, data in before.items())
+    assert (journal.opening is not None) >= lost  # one of them may have been an opened enclosure
+    last = journal.append("test.noted", {}).seq
     require_whole(journal)
     journal.close()
     again = open_journal(tmp_path)  # and it is no new chain every morning
-    assert again.head.seq == 1
+    assert (again.head.chain, again.head.seq) == (journal.head.chain, last)
     again.close()
+
+
+def test_an_opening_that_the_collector_has_and_somebody_deleted_here_still_counts(tmp_path: Path) -> None:
+    journal = open_journal(tmp_path)
+    journal.append("test.noted", {})
+    journal.append(Kind.ENCLOSURE_OPENED, EnclosureOpenedBody(found="running", seen_at="2026-01-01T00:00:00.000Z"))
+    for _ in range(3):
+        journal.append("test.noted", {})
+    journal.release(receipt(journal.head), COLLECTOR.public)
+    journal.close()
+    with sqlite3.connect(tmp_path / "journal.db") as database:
+        database.execute("DELETE FROM events WHERE kind = 'enclosure.opened'")
+        database.commit()
+        database.execute("PRAGMA secure_delete = ON")
+        database.execute("VACUUM")
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # else the row is read from where it lay before
+    database.close()
+    journal = open_journal(tmp_path)
+    assert journal.opening == 1
+    assert (
+        parse_event(Envelope.decode(journal.newest((Kind.ENCLOSURE_OPENED,), 1)[0]).payload).body["found"] == "unknown"
+    )
+    journal.close()
 
 
 def test_a_row_of_our_own_that_the_next_one_does_not_follow_is_found(tmp_path: Path) -> None:
@@ -198,7 +223,7 @@ def test_a_copy_of_the_whole_folder_is_found_by_the_collectors_receipt(tmp_path:
         copy.release(receipt(held), COLLECTOR.public)
 
     assert copy.head.chain != held.chain
-    assert copy.head.seq == 0
+    assert first_body(copy).predecessor is not None
     predecessor = first_body(copy).predecessor
     assert predecessor is not None
     assert predecessor["seq"] == max(held.seq, 1 + appended)
@@ -324,7 +349,7 @@ def test_noise_and_an_empty_file_begin_a_new_chain(tmp_path: Path) -> None:
         folder.mkdir()
         (folder / "journal.db").write_bytes(content)
         journal = open_journal(folder)
-        assert journal.head.seq == 0
+        assert journal.opening == (1 if content else None)  # of noise nobody can say what it held
         assert first_body(journal).predecessor is None
         journal.close()
 
