@@ -68,7 +68,8 @@ class Bench:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run what is marked `both_databases` on SQLite and on PostgreSQL."""
     if metafunc.definition.get_closest_marker("both_databases") and "bench" in metafunc.fixturenames:
-        metafunc.parametrize("bench", ["sqlite", "postgresql"], indirect=True)
+        sqlite_alone = metafunc.definition.get_closest_marker("sqlite_files")
+        metafunc.parametrize("bench", ["sqlite"] if sqlite_alone else ["sqlite", "postgresql"], indirect=True)
 
 
 @pytest.fixture(scope="session")

@@ -98,10 +98,9 @@ def test_payload_and_salt_go_and_every_other_leaf_and_chain_stands(sworn: Bench,
     assert receipt.upto == 7 and whole(sworn)
 
 
+@pytest.mark.sqlite_files  # PostgreSQL's are the server's own: there a VACUUM is asked for, and nobody has looked
 def test_nothing_of_it_is_left_in_the_files(sworn: Bench) -> None:
     """The nonce of an erased event is in no file of the database."""
-    if sworn.settings.database is not None:
-        pytest.skip("PostgreSQL's files are the server's; VACUUM is asked for")
     victim = next(one for one in entries(sworn) if one.kind == "presence.interval")
     needle = json.loads(victim.envelope)["payload"][40:90].encode()
     assert any(needle in path.read_bytes() for path in sworn.settings.data.glob("collector.sqlite*"))
@@ -207,9 +206,8 @@ def test_what_waits_in_staging_goes_too_and_enters_as_a_tombstone(sworn: Bench, 
     assert early not in [one.envelope for one in entries(sworn)]
 
 
+@pytest.mark.sqlite_files  # copying a file is SQLite's backup
 def test_a_restored_backup_is_emptied_at_its_start(sworn: Bench, terminal: Terminal, tmp_path: Path) -> None:
-    if sworn.settings.database is not None:
-        pytest.skip("copying a file is SQLite's backup; the rule is the same")
     with sworn.database.writer.connect() as connection:
         connection.exec_driver_sql("SELECT 1")
     sworn.database.scrub()

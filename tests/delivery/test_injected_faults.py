@@ -44,7 +44,11 @@ def can_trace() -> str | None:
 
 
 REASON = can_trace()
-needs_strace = pytest.mark.skipif(REASON is not None, reason=REASON or "")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _strace_can_trace() -> None:
+    assert REASON is None, REASON
 
 
 def traced(program: str, folder: Path, files: list[Path], call: str, fault: str, when: int) -> tuple[int, str, int]:
@@ -91,7 +95,6 @@ def sweep(run: Callable[[str, str, int], bool]) -> Counter[str]:
 
 
 @pytest.mark.long
-@needs_strace
 @pytest.mark.timeout(3600)
 def test_a_journal_whose_nth_write_fails_keeps_what_it_showed_and_goes_on(
     tmp_path: Path, record_property: Callable[[str, object], None]
@@ -141,7 +144,6 @@ def require_kept(folder: Path, key: Ed25519Key, said: str, note: str) -> None:
 
 
 @pytest.mark.long
-@needs_strace
 @pytest.mark.timeout(3600)
 def test_a_collector_whose_nth_write_fails_keeps_what_it_receipted_and_doubles_nothing(
     bench: Bench, tmp_path: Path, record_property: Callable[[str, object], None]

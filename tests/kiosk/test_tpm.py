@@ -21,7 +21,12 @@ from kiosk.tpm import Tpm, choose_tpm
 from tests.kiosk.small_terminal import small_terminal, until
 from tests.support.swtpm import MISSING, Swtpm
 
-pytestmark = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
+
+@pytest.fixture(autouse=True, scope="module")
+def _everything_is_there() -> None:
+    assert MISSING is None, MISSING
+
+
 NOTE = {"sensor": "camera", "state": "working", "before": None, "reason": "ok: a test"}
 
 
