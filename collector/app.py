@@ -42,7 +42,8 @@ class Collector:
         intake = Intake(self.database, self.keys.receipt, self.keys.seal, limits_of(settings), scribe=scribe)
         self.subscriber = Subscriber(settings, self._deliver)
         self.checkpointer = Rounds("checkpoints", settings.checkpoint_every_s, self.services.checkpoints.sign)
-        self.rounds = [self.checkpointer, *attesting(settings, self.database)]
+        self.attesting = attesting(settings, self.database)
+        self.rounds = [self.checkpointer, *self.attesting]
         commands, handovers = self.services.commands, Handovers(self.database)
         gaps = Gaps(self.database, self.keys.receipt)
         self.pump = Pump(
@@ -71,7 +72,8 @@ class Collector:
 
     def health(self) -> Health:
         """Say how it is."""
-        return health_of(self.pump.state, self.subscriber.state, self.database, self.checkpointer.failing)
+        unattested = [rounds.name for rounds in self.attesting if rounds.failing is not None]
+        return health_of(self.pump.state, self.subscriber.state, self.database, self.checkpointer.failing, unattested)
 
     def web(self) -> FastAPI:
         """Build the HTTP application, with the console where the settings want it."""

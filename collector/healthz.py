@@ -1,7 +1,8 @@
-"""Whether the collector works: intake, database and broker, each with a word and a reason."""
+"""Whether the collector works: intake, database, broker and ledger, each with a word and a reason."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
@@ -23,21 +24,30 @@ class PartHealth(BaseModel):
 
 
 class Health(BaseModel):
-    """The whole: ok where every part is."""
+    """The whole: ok where every part is that the collector itself answers for."""
 
     status: Literal["ok", "failed"]
     intake: PartHealth
     database: PartHealth
     broker: PartHealth
     checkpoints: PartHealth = PartHealth(state="ok")
+    attestations: Annotated[
+        PartHealth, Field(description="Witnesses and time-stamps: others' word, so `status` does not hang on it.")
+    ] = PartHealth(state="ok")
 
 
-def health_of(intake: PumpState, broker: BrokerState, database: Database, unsigned: str | None = None) -> Health:
-    """Judge the parts; `unsigned` is why no checkpoint could be signed."""
+def health_of(
+    intake: PumpState,
+    broker: BrokerState,
+    database: Database,
+    unsigned: str | None = None,
+    unattested: Sequence[str] = (),
+) -> Health:
+    """Judge the parts; `unsigned` is why no checkpoint could be signed, `unattested` whose word did not come."""
     parts = {"intake": _intake(intake), "broker": _broker(broker), "database": _database(database)}
     parts["checkpoints"] = _checkpoints(unsigned)
     whole: Literal["ok", "failed"] = "ok" if all(part.state == "ok" for part in parts.values()) else "failed"
-    return Health(status=whole, **parts)
+    return Health(status=whole, **parts, attestations=_attestations(unattested))
 
 
 def _intake(state: PumpState) -> PartHealth:
@@ -60,6 +70,12 @@ def _checkpoints(unsigned: str | None) -> PartHealth:
     if unsigned is None:
         return PartHealth(state="ok")
     return PartHealth(state="failed", reason="no checkpoint can be signed over the ledger; the log says why")
+
+
+def _attestations(unattested: Sequence[str]) -> PartHealth:
+    if not unattested:
+        return PartHealth(state="ok")
+    return PartHealth(state="failed", reason=f"the last round failed: {', '.join(unattested)}; the log says why")
 
 
 def _database(database: Database) -> PartHealth:

@@ -14,7 +14,7 @@ class Rounds:
     """Calls `step` every so often on a thread of its own."""
 
     def __init__(self, name: str, every_s: float, step: Callable[[], object]) -> None:
-        self._name = name
+        self.name = name
         self._every_s = every_s
         self._step = step
         self._stop = threading.Event()
@@ -50,7 +50,7 @@ class Rounds:
         except Exception as error:
             text = f"{type(error).__name__}: {error}"
             if text != self._failing:  # once, not every two seconds
-                log.error("a round failed", rounds=self._name, error=text)
+                log.error("a round failed", rounds=self.name, error=text)
             self._failing = text
         else:
             self._failing = None

@@ -115,6 +115,13 @@ def test_a_running_collector_signs_has_it_cosigned_and_stamped(mosquitto: Mosqui
 
         eventually(checked)
         assert collector.health().checkpoints.state == "ok"
+        eventually(lambda: collector.health().attestations.state == "ok")
+        witness.stop()
+        with connected(terminal, mosquitto.port) as wire:
+            wire.send(terminal.punch())
+            wire.receipt_upto(6, collector.keys.receipt.public, 60)
+        eventually(lambda: collector.health().attestations.reason.startswith("the last round failed: witnesses"), 60)
+        assert collector.health().status == "ok"  # a witness that is away keeps nobody from punching
     finally:
         collector.stop()
         witness.stop()
