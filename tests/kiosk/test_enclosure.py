@@ -545,6 +545,14 @@ def test_a_terminal_without_a_loop_says_nothing_of_one(tmp_path: Path) -> None:
         assert kiosk.parts()["enclosure"].state == "absent"
 
 
+def test_a_terminal_without_a_loop_whose_new_chain_begins_in_doubt_records_punches_for_review(tmp_path: Path) -> None:
+    with terminal(tmp_path, Pins(), enclosure=EnclosureSettings()) as kiosk:
+        enrol(kiosk)
+        doubt = EnclosureOpenedBody(found="unknown", seen_at="2026-01-01T00:00:00.000Z")
+        kiosk.journal.append(Kind.ENCLOSURE_OPENED, doubt)  # as a journal does that began anew while running
+        assert punch(kiosk).verdict is Verdict.REVIEW
+
+
 def test_the_command_clears_with_the_service_stopped_and_says_in_one_line_what_is_wrong(tmp_path: Path) -> None:
     pins = Pins()
     with terminal(tmp_path, pins) as kiosk:

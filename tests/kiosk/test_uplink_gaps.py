@@ -101,10 +101,10 @@ def test_a_receipt_for_what_was_never_written_begins_a_new_chain_that_is_deliver
         return {read_event(data, {DEVICE: KEY.public})[0].chain for _, data in giver.arrivals}
 
     giver.wait_until(lambda: journal.head.chain in chains())
-    assert journal.depth == 2 + 5
+    assert journal.depth == 3 + 5  # what was never written may have been an opening: the new chain says so
     giver.send(DEVICE, SITE, giver.receipt(old))
     eventually(lambda: not journal.leftover_chains())
-    assert journal.depth == 2
+    assert journal.depth == 3
     uplink.stop()
     journal.close()
 
