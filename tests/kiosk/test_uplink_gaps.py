@@ -5,7 +5,9 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -34,7 +36,25 @@ def giver(mosquitto: Mosquitto) -> Iterator[ReceiptGiver]:
     one.stop()
 
 
-def uplink_of(journal: Journal, mosquitto: Mosquitto, giver: ReceiptGiver, resend_after_s: float = 60) -> Uplink:
+class UplinkOf(Protocol):
+    def __call__(self, journal: Journal, resend_after_s: float = 60) -> Uplink: ...
+
+
+@pytest.fixture
+def uplink_of(mosquitto: Mosquitto, giver: ReceiptGiver) -> Iterator[UplinkOf]:
+    """Starts uplinks, and stops them whatever becomes of the test: one left running writes into others' output."""
+    with ExitStack() as running:
+
+        def start(journal: Journal, resend_after_s: float = 60) -> Uplink:
+            one = _uplink(journal, mosquitto, giver, resend_after_s)
+            one.start()
+            running.callback(one.stop)
+            return one
+
+        yield start
+
+
+def _uplink(journal: Journal, mosquitto: Mosquitto, giver: ReceiptGiver, resend_after_s: float) -> Uplink:
     settings = KioskSettings.model_validate(
         {
             "device": DEVICE,
@@ -43,9 +63,8 @@ def uplink_of(journal: Journal, mosquitto: Mosquitto, giver: ReceiptGiver, resen
             "collector_keys": [giver.key.public.text()],
         }
     )
-    one = Uplink(journal, settings, CLOCK, backoff=Backoff(0.05, 0.2), window=Window(64, resend_after_s=resend_after_s))
-    one.start()
-    return one
+    window = Window(64, resend_after_s=resend_after_s)
+    return Uplink(journal, settings, CLOCK, backoff=Backoff(0.05, 0.2), window=window)
 
 
 def eventually(condition: Callable[[], bool], timeout_s: float = 20) -> None:
@@ -61,12 +80,12 @@ def question(journal: Journal, first: int, last: int, key: Ed25519Key, chain: st
 
 
 def test_what_the_collector_lacks_is_sent_again_although_it_has_a_receipt(
-    tmp_path: Path, mosquitto: Mosquitto, giver: ReceiptGiver
+    tmp_path: Path, giver: ReceiptGiver, uplink_of: UplinkOf
 ) -> None:
     journal = open_journal(tmp_path)
     for number in range(9):
         journal.append("test.noted", {"number": number})
-    uplink = uplink_of(journal, mosquitto, giver)
+    uplink = uplink_of(journal)
     eventually(lambda: journal.depth == 0)
     before = len(giver.arrivals)
     giver.send(DEVICE, SITE, question(journal, 3, 5, Ed25519Key.generate()))  # a stranger's
@@ -82,13 +101,13 @@ def test_what_the_collector_lacks_is_sent_again_although_it_has_a_receipt(
 
 
 def test_a_receipt_for_what_was_never_written_begins_a_new_chain_that_is_delivered_too(
-    tmp_path: Path, mosquitto: Mosquitto, giver: ReceiptGiver
+    tmp_path: Path, giver: ReceiptGiver, uplink_of: UplinkOf
 ) -> None:
     journal = open_journal(tmp_path)
     for number in range(4):
         journal.append("test.noted", {"number": number})
     giver.answers = False
-    uplink = uplink_of(journal, mosquitto, giver, 0.3)
+    uplink = uplink_of(journal, 0.3)
     giver.wait_until(lambda: giver.head is not None and giver.head.seq == 4)
     assert giver.head is not None
     old: Head = giver.head
@@ -110,7 +129,7 @@ def test_a_receipt_for_what_was_never_written_begins_a_new_chain_that_is_deliver
 
 
 def test_leftovers_of_a_damaged_journal_arrive_beside_the_new_chain(
-    tmp_path: Path, mosquitto: Mosquitto, giver: ReceiptGiver
+    tmp_path: Path, giver: ReceiptGiver, uplink_of: UplinkOf
 ) -> None:
     journal = open_journal(tmp_path)
     for number in range(200):
@@ -122,7 +141,7 @@ def test_leftovers_of_a_damaged_journal_arrive_beside_the_new_chain(
     database.close()
     journal = open_journal(tmp_path)
     giver.answers = False
-    uplink = uplink_of(journal, mosquitto, giver)
+    uplink = uplink_of(journal)
     for seq in (63, 127, 191, 200):
         giver.wait_until(lambda seq=seq: seq in giver.first_arrivals)  # type: ignore[misc]
         event, envelope = read_event(dict(giver.arrivals)[seq], {DEVICE: KEY.public})
