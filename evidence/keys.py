@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
+from evidence import ed25519 as ed25519_verification
 from evidence.errors import BadSignature, InvalidKey
 
 SIGNATURE_BYTES = 64  # both algorithms: R || S
@@ -101,7 +102,7 @@ class PublicKey:
         key = _load(self.algorithm, self.spki)
         try:
             if isinstance(key, ed25519.Ed25519PublicKey):
-                key.verify(signature, message)
+                ed25519_verification.verify(key, self.spki[len(_ED25519_SPKI) :], signature, message)
                 return
             r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
             if not (0 < r < _P256_ORDER and 0 < s <= _P256_ORDER // 2):

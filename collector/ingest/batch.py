@@ -85,7 +85,11 @@ class Batch:
         events = [one for one in addressed if one.topic.leaf is Leaf.EVENT]
         self._each(self._take_report, [one for one in addressed if one.topic.leaf is not Leaf.EVENT])
         decoded: Sequence[Decoded] = self._each(self._reader.decode, events)
-        self._each(self._place, self._each(self._reader.verify, decoded))
+        offered: Sequence[Offered] = self._each(self._reader.verify, decoded)
+        chains = {(one.event.device, one.event.chain) for one in offered}
+        self._tips.look_up(chains)
+        self._staging.look_up(chains)
+        self._each(self._place, offered)
 
     def anything_ready(self) -> bool:
         """Say whether `take_ready` would find something."""
@@ -124,13 +128,17 @@ class Batch:
     # --- steps
 
     def _address(self, messages: Iterable[Message]) -> list[Addressed]:
-        found = []
+        routed, found = [], []
         for message in messages:
             try:
-                found.append(self._reader.address(message))
-            except SQLAlchemyError:
-                raise
-            except Exception as error:
+                routed.append((message, Topic.parse(message.topic)))
+            except EvidenceError as error:
+                self._bury("", message, error)
+        self._reader.look_up({topic.device for _, topic in routed})
+        for message, topic in routed:
+            try:
+                found.append(self._reader.address(message, topic))
+            except CollectorError as error:
                 self._bury("", message, error)
         return found
 

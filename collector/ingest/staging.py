@@ -5,6 +5,7 @@ Bounded per device; what does not fit is not kept, and the terminal sends it aga
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from sqlalchemy import delete, func
@@ -78,9 +79,19 @@ class Staging:
         )
         return list(self.session.exec(query))
 
+    def look_up(self, chains: Collection[tuple[str, str]]) -> None:
+        """Read which events of these chains (device, chain) wait, in one question."""
+        unread = {one for one in chains if one not in self._seqs}
+        if not unread:
+            return
+        self._seqs.update({one: set() for one in unread})
+        devices, names = {device for device, _ in unread}, {chain for _, chain in unread}
+        query = select(StagedEvent.device, StagedEvent.chain, StagedEvent.seq)
+        query = query.where(col(StagedEvent.device).in_(devices), col(StagedEvent.chain).in_(names))
+        for device, chain, seq in self.session.exec(query):
+            if (device, chain) in unread:
+                self._seqs[device, chain].add(seq)
+
     def _waiting(self, device: str, chain: str) -> set[int]:
-        seqs = self._seqs.get((device, chain))
-        if seqs is None:
-            query = select(StagedEvent.seq).where(StagedEvent.device == device, StagedEvent.chain == chain)
-            seqs = self._seqs[device, chain] = set(self.session.exec(query))
-        return seqs
+        self.look_up({(device, chain)})
+        return self._seqs[device, chain]
