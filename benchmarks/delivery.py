@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from structlog.testing import capture_logs
 
 from benchmarks.fleet import Sender, deliver, verify_receipts
+from benchmarks.progress import bar
 from benchmarks.ratio import Ratio
 from collector.database import Database
 from collector.devices.service import Devices, NewDevice
@@ -57,7 +57,8 @@ class Site:
         for number in range(TERMINALS):
             terminal = Terminal(f"{prefix}-{number}", prefix)
             new = NewDevice(name=terminal.device, site=prefix, key=terminal.key.public.text())
-            Devices(self.database, timedelta(minutes=10)).add(new)
+            with capture_logs():
+                Devices(self.database, timedelta(minutes=10)).add(new)
             signed = [terminal.enrol(), *(terminal.punch(f"E{n % 200:03d}") for n in range(events - 1))]
             senders.append(Sender(terminal, signed))
             senders[-1].connect(self.mosquitto.port)
@@ -107,23 +108,6 @@ def a_site() -> Iterator[Site]:
         yield Site(postgresql, mosquitto, settings, load_or_create_keys(settings.keys_path), database)
 
 
-@contextmanager
-def bar(text: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar that is drawn only when it is told to move: no thread of it is measured too."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), auto_refresh=False, transient=True) as progress:
-        task, drawn = progress.add_task(text, total=total), 0.0
-
-        def told(more: int) -> None:
-            nonlocal drawn
-            progress.advance(task, more)
-            if time.monotonic() - drawn > 0.5:
-                drawn = time.monotonic()
-                progress.refresh()
-
-        yield told
-
-
 def run(smoke: bool = False) -> list[Ratio]:
     """Measure with one collector, then with two. `smoke`: only see that it runs."""
     events, rounds = (SMOKE_EVENTS, SMOKE_ROUNDS) if smoke else (EVENTS, ROUNDS)
@@ -132,7 +116,9 @@ def run(smoke: bool = False) -> list[Ratio]:
         for collectors in (1, 2):
             ours, bare = _measure(site, collectors, events // TERMINALS, rounds)
             word = "one collector" if collectors == 1 else f"{collectors} collectors"
-            note = f"{events} events of {TERMINALS} terminals, Mosquitto and PostgreSQL, in {rounds} turns with the limit"
+            note = (
+                f"{events} events of {TERMINALS} terminals, Mosquitto and PostgreSQL, in {rounds} turns with the limit"
+            )
             found.append(Ratio(f"signature to receipt, {word}", ours, bare, "events/s", WANTED, note))
         site.require_whole(2 * TERMINALS * (events // TERMINALS + WARM_UP))
     one, two = found

@@ -83,17 +83,7 @@ class PublicKey:
     @classmethod
     def parse(cls, text: str) -> PublicKey:
         """Read what `text` wrote. Raises InvalidKey."""
-        name, _, encoded = text.strip().partition(":")
-        try:
-            algorithm = Algorithm(name)
-            spki = base64.b64decode(encoded, validate=True)
-        except (ValueError, binascii.Error) as error:
-            raise InvalidKey("a public key is written `ed25519:…` or `es256:…` with base64 after the colon") from error
-        _load(algorithm, spki)
-        key = cls(algorithm, spki)
-        if key.text() != text.strip():
-            raise InvalidKey("the key's base64 is not canonical: unused bits are set or padding is odd")
-        return key
+        return _parse(text)
 
     def verify(self, signature: bytes, message: bytes) -> None:
         """Check a 64-byte R||S signature over `message`. Raises BadSignature or InvalidKey."""
@@ -101,7 +91,7 @@ class PublicKey:
             raise BadSignature(f"a signature has {SIGNATURE_BYTES} bytes, this one {len(signature)}")
         key = _load(self.algorithm, self.spki)
         try:
-            if isinstance(key, ed25519.Ed25519PublicKey):
+            if not isinstance(key, ec.EllipticCurvePublicKey):
                 ed25519_verification.verify(key, self.spki[len(_ED25519_SPKI) :], signature, message)
                 return
             r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
@@ -192,6 +182,21 @@ def low_s(r: int, s: int) -> bytes:
 
 def _spki(key: ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey) -> bytes:
     return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+@functools.lru_cache(maxsize=4096)  # a manifest or a registry names few keys, and is asked for one with every event
+def _parse(text: str) -> PublicKey:
+    name, _, encoded = text.strip().partition(":")
+    try:
+        algorithm = Algorithm(name)
+        spki = base64.b64decode(encoded, validate=True)
+    except (ValueError, binascii.Error) as error:
+        raise InvalidKey("a public key is written `ed25519:…` or `es256:…` with base64 after the colon") from error
+    _load(algorithm, spki)
+    key = PublicKey(algorithm, spki)
+    if key.text() != text.strip():
+        raise InvalidKey("the key's base64 is not canonical: unused bits are set or padding is odd")
+    return key
 
 
 @functools.lru_cache(maxsize=4096)  # loading costs as much as a verification; a collector sees few keys, often
