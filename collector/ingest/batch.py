@@ -17,13 +17,14 @@ from sqlmodel import Session
 
 from collector.database import insert_into
 from collector.devices.keys import rotate
-from collector.devices.models import Device
+from collector.devices.models import Device, DeviceKey
 from collector.devices.reports import StatusUpdates
 from collector.erasure.tombs import bury_what_came_back
 from collector.errors import CollectorError, InDeclaredGap, KeyMismatch, RevokedDevice
 from collector.ingest.dead_letters import Bounds, DeadLetterBox
 from collector.ingest.message import Message
 from collector.ingest.models import Equivocation, StagedEvent
+from collector.ingest.opening import Opened
 from collector.ingest.reading import Addressed, Decoded, Offered, Reader, Registered
 from collector.ingest.staging import Staging
 from collector.ingest.tips import Tip, Tips
@@ -74,14 +75,19 @@ class Batch:
         """Entries in the ledger once this transaction has committed."""
         return self._ledger.tree_size
 
+    @property
+    def keys(self) -> Iterable[DeviceKey]:
+        """The registered keys of the devices that had to do with it."""
+        return self._reader.keys()
+
     def head(self, device: str, chain: str) -> Head | None:
         """Return the last admitted event of a chain."""
         tip = self._tips.get(device, chain)
         return None if tip is None else tip.head
 
-    def take(self, messages: Iterable[Message]) -> None:
+    def take(self, opened: Iterable[Opened]) -> None:
         """Admit, stage or refuse messages, step by step. Raises only what is the database's fault."""
-        addressed = self._address(messages)
+        addressed = self._address(opened)
         events = [one for one in addressed if one.topic.leaf is Leaf.EVENT]
         self._each(self._take_report, [one for one in addressed if one.topic.leaf is not Leaf.EVENT])
         decoded: Sequence[Decoded] = self._each(self._reader.decode, events)
@@ -127,19 +133,19 @@ class Batch:
 
     # --- steps
 
-    def _address(self, messages: Iterable[Message]) -> list[Addressed]:
+    def _address(self, opened: Iterable[Opened]) -> list[Addressed]:
         routed, found = [], []
-        for message in messages:
+        for one in opened:
             try:
-                routed.append((message, Topic.parse(message.topic)))
+                routed.append((one, Topic.parse(one.message.topic)))
             except EvidenceError as error:
-                self._bury("", message, error)
+                self._bury("", one.message, error)
         self._reader.look_up({topic.device for _, topic in routed})
-        for message, topic in routed:
+        for one, topic in routed:
             try:
-                found.append(self._reader.address(message, topic))
+                found.append(self._reader.address(one, topic))
             except CollectorError as error:
-                self._bury("", message, error)
+                self._bury("", one.message, error)
         return found
 
     def _each(self, step: Callable[[_In], _Out], items: Sequence[_In]) -> list[_Out]:

@@ -15,6 +15,7 @@ from collector.database import Database
 from collector.ingest.batch import Batch
 from collector.ingest.dead_letters import Bounds, DeadLetterBox
 from collector.ingest.message import Answer, Message
+from collector.ingest.opening import Opener
 from collector.statements.scribe import Scribe
 from collector.timestamps import utc_now
 from evidence.chain import Head
@@ -49,6 +50,7 @@ class Intake:
         self._limits = limits or Limits()
         self._now = now
         self._scribe = scribe
+        self._opener = Opener()
 
     def admit(self, messages: Sequence[Message]) -> list[Answer]:
         """Take the messages in one transaction; return the receipts that are due. Raises SQLAlchemyError."""
@@ -56,10 +58,12 @@ class Intake:
 
     def admit_counted(self, messages: Sequence[Message]) -> tuple[list[Answer], Counter[str], Counter[str]]:
         """As `admit`, with how many events had which outcome, and the codes of what was refused."""
+        opened = self._opener.open(messages)
         with self._database.write() as session:
             batch = self._batch(session)
-            batch.take(messages)
+            batch.take(opened)
             batch.write()
+        self._opener.meet(batch.keys)
         return self._answers(batch), batch.outcomes, batch.refusals
 
     def refuse(self, message: Message, code: str, why: str) -> None:

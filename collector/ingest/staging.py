@@ -93,5 +93,6 @@ class Staging:
                 self._seqs[device, chain].add(seq)
 
     def _waiting(self, device: str, chain: str) -> set[int]:
-        self.look_up({(device, chain)})
+        if (device, chain) not in self._seqs:
+            self.look_up({(device, chain)})
         return self._seqs[device, chain]

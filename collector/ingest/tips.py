@@ -49,7 +49,8 @@ class Tips:
 
     def get(self, device: str, chain: str) -> Tip | None:
         """Return a chain; None if it has not begun."""
-        self.look_up({(device, chain)})
+        if (device, chain) not in self._tips:
+            self.look_up({(device, chain)})
         return self._tips[device, chain]
 
     def look_up(self, chains: Collection[tuple[str, str]]) -> None:
