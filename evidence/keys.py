@@ -115,7 +115,7 @@ class SigningKey(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: the public half is derived once
 class Ed25519Key:
     """An Ed25519 private key in memory."""
 
@@ -143,7 +143,7 @@ class Ed25519Key:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
 
-    @property
+    @functools.cached_property
     def public(self) -> PublicKey:
         """The public half."""
         return PublicKey(Algorithm.ED25519, _spki(self.private.public_key()))
@@ -153,7 +153,7 @@ class Ed25519Key:
         return self.private.sign(message)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: the public half is derived once
 class Es256Key:
     """An ECDSA P-256 private key in memory; the shape a TPM's key has."""
 
@@ -164,7 +164,7 @@ class Es256Key:
         """Make a new key from the operating system's randomness."""
         return cls(ec.generate_private_key(ec.SECP256R1()))
 
-    @property
+    @functools.cached_property
     def public(self) -> PublicKey:
         """The public half."""
         return PublicKey(Algorithm.ES256, _spki(self.private.public_key()))

@@ -23,7 +23,7 @@ from collector.ingest.message import Answer, Message
 log = structlog.get_logger()
 
 READY_EVERY_S = 0.5  # how soon an approval given on the command line takes effect
-QUEUE_LIMIT = 5000  # twenty batches: with reports of 2 kB some ten megabytes
+QUEUE_LIMIT = 5000  # ten batches: with reports of 2 kB some ten megabytes
 RETRY_S = 1.0  # a locked or full database is asked again at this pace
 
 
@@ -57,7 +57,7 @@ class Pump:
         self,
         intake: Intake,
         outlet: Outlet,
-        batch_messages: int = 256,
+        batch_messages: int = 512,
         batch_wait_s: float = 0.02,
         *,
         outbox: Callable[[], Sequence[Answer]] = tuple,
