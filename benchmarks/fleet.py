@@ -1,7 +1,7 @@
 """Terminals that cost the machine next to nothing: what they send was signed and put into packets beforehand.
 
 Each has a connection of its own to the broker (MQTT 3.1.1, publishing at QoS 1), keeps as many events under way as a
-real terminal does, and goes on when a receipt comes. The receipts are verified by `verify_receipts`, when the clock is off.
+real terminal does, and goes on when a receipt comes. Receipts are verified by `verify_receipts`, with the clock off.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Sender:
         self.line.sendall(_packet(0x82, b"\x00\x01" + _text(self.terminal.topic(Leaf.RECEIPT)) + b"\x00"))
         while not self._take(self.line.recv(4096), _SUBACK):
             pass
-        self.line.setblocking(False)
+        self.line.settimeout(0)
 
     def close(self) -> None:
         """Hang up."""

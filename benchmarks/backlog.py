@@ -1,0 +1,58 @@
+"""Fifty thousand events that wait on terminals which come back: how fast the collector takes them, and in what memory.
+
+Sixteen terminals, a real Mosquitto and a real PostgreSQL, one collector process; a quarter at a time, in turns with the
+limit, bare Ed25519 verification of the same events by `cryptography` on one core.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.delivery import TERMINALS, WANTED, WARM_UP, a_site, bare_verification
+from benchmarks.fleet import deliver, verify_receipts
+from benchmarks.progress import bar
+from benchmarks.ratio import Ratio
+
+EVENTS, SMOKE_EVENTS = 50_000, 320
+QUARTERS = 4
+FLAT = "<= 1.05"  # of the resident set after a quarter
+
+
+def run(smoke: bool = False) -> list[Ratio]:
+    """Measure. `smoke`: only see that it runs."""
+    each = (SMOKE_EVENTS if smoke else EVENTS) // TERMINALS
+    ours_s, bare_s, resident_mib = [], [], []
+    with a_site() as site:
+        with bar("signing", TERMINALS * (each + WARM_UP)) as told:
+            senders = site.fleet("backlog", each + WARM_UP, told)
+        with site.collectors(1) as (collector,), bar("draining", TERMINALS * each) as told:
+            deliver(senders, WARM_UP)
+            assert collector.process is not None
+            for quarter in range(QUARTERS):
+                first, last = (WARM_UP + each * one // QUARTERS for one in (quarter, quarter + 1))
+                bare_s.append(bare_verification([one.envelopes[first:last] for one in senders], senders))
+                ours_s.append(deliver(senders, last))
+                resident_mib.append(_resident_mib(collector.process.pid))
+                told(TERMINALS * (last - first))
+        verify_receipts(senders, site.keys.receipt.public)
+        for one in senders:
+            one.close()
+        site.require_whole(TERMINALS * (each + WARM_UP))
+    count = TERMINALS * each
+    note = f"{count} events of {TERMINALS} terminals, one collector, Mosquitto and PostgreSQL"
+    quarter = count / QUARTERS
+    return [
+        Ratio("a backlog, signature to receipt", count / sum(ours_s), count / sum(bare_s), "events/s", WANTED, note),
+        Ratio("its last quarter / its first", quarter / ours_s[-1], quarter / ours_s[0], "events/s", ">= 0.9", ""),
+        Ratio("memory after it / after a quarter", resident_mib[-1], resident_mib[0], "MiB", FLAT, "resident set"),
+    ]
+
+
+def _resident_mib(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmRSS:")).split()[1]) / 1024
+
+
+if __name__ == "__main__":
+    for row in run():
+        print(f"{row.name}: {row.ours:.0f} / {row.limit:.0f} {row.unit} = {row.ratio:.3f} (wanted {row.wanted})")
