@@ -37,7 +37,7 @@ EVENTS, SMOKE_EVENTS = 10_000, 200  # of all terminals
 TURNS, SMOKE_TURNS = 5, 1
 WANTED = ">= 0.7"
 POLICY = {"name": "outdoor", "required": ["face_match"]}
-BATCH = 256
+BATCH = 512  # the collector's default
 SITE = Scope(site="east", worker=None, since="2026-11-22T00:00:00.000Z", until="2026-11-23T00:00:00.000Z")
 
 
@@ -48,7 +48,8 @@ def run(smoke: bool = False) -> list[Ratio]:
     data, trust = _bundle(terminals, events // TERMINALS)
     envelopes = {one.device: _envelopes(data, one) for one in terminals}
     count = sum(map(len, envelopes.values()))
-    ours, bare = [], []
+    ours: list[float] = []
+    bare: list[float] = []
     with bar("verifying", turns) as told:
         for turn in range(turns):
             for what in (ours, bare) if turn % 2 else (bare, ours):
