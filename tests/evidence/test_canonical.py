@@ -236,3 +236,10 @@ def test_a_number_is_judged_alike_by_the_quick_way_and_the_slow_way_wherever_it_
 @given(st.dictionaries(ascii_text, ascii_text | st.integers(-9, 9) | st.lists(ascii_text, max_size=3), max_size=8))
 def test_plain_text_comes_back_from_the_quick_way_as_it_was(value: Any) -> None:
     assert parse_canonical(canonical(value)) == value == module._parse_slowly(canonical(value))
+
+
+def test_keys_in_the_order_of_their_utf_8_bytes_are_refused_where_utf_16_has_another() -> None:
+    right, wrong = '{"\U0001f600":1,"\uff61":2}'.encode(), '{"\uff61":2,"\U0001f600":1}'.encode()
+    assert parse_canonical(right) == {"\U0001f600": 1, "\uff61": 2}
+    with pytest.raises(NotCanonical):
+        parse_canonical(wrong)
