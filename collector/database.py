@@ -10,6 +10,7 @@ import functools
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Dialect, Engine, Table, insert
@@ -64,14 +65,14 @@ def insert_into(session: Session, table: Any) -> sqlite.Insert:
 
 
 def insert_rows(session: Session, table: Any, rows: Sequence[Mapping[str, Any]]) -> int:
-    """Insert rows with the same columns that already have the driver's types; return how many. Raises IntegrityError.
+    """Insert rows with the same columns, two or more, in the driver's types; return how many. Raises IntegrityError.
 
     SQLAlchemy builds the SQL and the driver takes the rows as they are: the detour of every value through a type
     processor costs as much as half a signature check. PostgreSQL takes them by COPY (collector/postgresql.py).
     """
     connection, names = session.connection(), tuple(rows[0])
     statement = _insertion(connection.dialect, table.__table__, names)
-    return connection.exec_driver_sql(statement, [tuple(row[name] for name in names) for row in rows]).rowcount
+    return connection.exec_driver_sql(statement, list(map(itemgetter(*names), rows))).rowcount
 
 
 @functools.lru_cache(maxsize=64)  # one for each table

@@ -45,14 +45,14 @@ class Algorithm(StrEnum):
     ES256 = "es256"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: the id is derived once
 class PublicKey:
     """A registered public key: its algorithm and its DER SubjectPublicKeyInfo."""
 
     algorithm: Algorithm
     spki: bytes
 
-    @property
+    @functools.cached_property
     def id(self) -> str:
         """The key id: lower-case hex SHA-256 of the SubjectPublicKeyInfo."""
         return hashlib.sha256(self.spki).hexdigest()
