@@ -70,19 +70,20 @@ def insert_rows(session: Session, table: Any, rows: Sequence[Mapping[str, Any]])
     SQLAlchemy builds the SQL and the driver takes the rows as they are: the detour of every value through a type
     processor costs as much as half a signature check. PostgreSQL takes them by COPY (collector/postgresql.py).
     """
-    connection, names = session.connection(), tuple(rows[0])
-    statement = _insertion(connection.dialect, table.__table__, names)
+    connection = session.connection()
+    statement, names = _insertion(connection.dialect, table.__table__, tuple(rows[0]))
     return connection.exec_driver_sql(statement, list(map(itemgetter(*names), rows))).rowcount
 
 
 @functools.lru_cache(maxsize=64)  # one for each table
-def _insertion(dialect: Dialect, table: Table, names: tuple[str, ...]) -> str:
+def _insertion(dialect: Dialect, table: Table, names: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """Return the statement and the order of its values."""
     if dialect.name == "postgresql":
         quote = dialect.identifier_preparer.quote
-        return f"COPY {quote(table.name)} ({', '.join(map(quote, names))}) FROM STDIN (FORMAT BINARY)"
+        return f"COPY {quote(table.name)} ({', '.join(map(quote, names))}) FROM STDIN (FORMAT BINARY)", names
     compiled = insert(table).compile(dialect=dialect, column_keys=list(names))
-    assert isinstance(compiled, SQLCompiler) and compiled.positiontup == list(names)
-    return str(compiled)
+    assert isinstance(compiled, SQLCompiler) and compiled.positiontup is not None
+    return str(compiled), tuple(compiled.positiontup)
 
 
 def is_passing(error: Exception) -> bool:
