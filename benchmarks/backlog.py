@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.delivery import TERMINALS, WANTED, WARM_UP, a_site, bare_verification
+from benchmarks.delivery import TERMINALS, WARM_UP, Spent, a_site
 from benchmarks.fleet import deliver, verify_receipts
 from benchmarks.progress import bar
 from benchmarks.ratio import Ratio
@@ -21,7 +21,7 @@ FLAT = "<= 1.05"  # of the resident set after a quarter
 def run(smoke: bool = False) -> list[Ratio]:
     """Measure. `smoke`: only see that it runs."""
     each = (SMOKE_EVENTS if smoke else EVENTS) // TERMINALS
-    ours_s, bare_s, resident_mib = [], [], []
+    spent, ours_s, resident_mib = Spent(), [], []
     with a_site() as site:
         with bar("signing", TERMINALS * (each + WARM_UP)) as told:
             senders = site.fleet("backlog", each + WARM_UP, told)
@@ -30,20 +30,18 @@ def run(smoke: bool = False) -> list[Ratio]:
             assert collector.process is not None
             for quarter in range(QUARTERS):
                 first, last = (WARM_UP + each * one // QUARTERS for one in (quarter, quarter + 1))
-                bare_s.append(bare_verification([one.envelopes[first:last] for one in senders], senders))
-                ours_s.append(deliver(senders, last))
+                ours_s.append(spent.turn(senders, first, last, [collector]))
                 resident_mib.append(_resident_mib(collector.process.pid))
                 told(TERMINALS * (last - first))
         verify_receipts(senders, site.keys.receipt.public)
         for one in senders:
             one.close()
         site.require_whole(TERMINALS * (each + WARM_UP))
-    count = TERMINALS * each
-    note = f"{count} events of {TERMINALS} terminals, one collector, Mosquitto and PostgreSQL"
+    note = f"{spent.events} events of {TERMINALS} terminals, Mosquitto and PostgreSQL"
     first_s, last_s = ours_s[0], ours_s[-1]
-    part = count / QUARTERS
+    part = spent.events / QUARTERS
     return [
-        Ratio("a backlog, signature to receipt", count / sum(ours_s), count / sum(bare_s), "events/s", WANTED, note),
+        *spent.ratios("a backlog, signature to receipt", "one collector", note),
         Ratio("its last quarter / its first", part / last_s, part / first_s, "events/s", ">= 0.9", ""),
         Ratio("memory after it / after a quarter", resident_mib[-1], resident_mib[0], "MiB", FLAT, "resident set"),
     ]

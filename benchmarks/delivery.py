@@ -6,6 +6,7 @@ limit is bare Ed25519 verification of the same events by `cryptography` on one c
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -108,56 +109,80 @@ def a_site() -> Iterator[Site]:
         yield Site(postgresql, mosquitto, settings, load_or_create_keys(settings.keys_path), database)
 
 
+@dataclass(slots=True)
+class Spent:
+    """Seconds that so many events took: by the clock, and of processors (ours: the collectors' alone)."""
+
+    events: int = 0
+    ours_s: float = 0.0
+    bare_s: float = 0.0
+    ours_cpu_s: float = 0.0
+    bare_cpu_s: float = 0.0
+
+    def turn(self, senders: Sequence[Sender], first: int, last: int, collectors: Sequence[CollectorProcess]) -> float:
+        """Verify a part of every terminal's events bare, then have it delivered; return the seconds of the latter."""
+        self.events += len(senders) * (last - first)
+        for sender in senders:
+            key = sender.terminal.key.private.public_key()
+            decoded = [Envelope.decode(one) for one in sender.envelopes[first:last]]
+            signed = [(one.signatures[0].sig, one.signed_bytes) for one in decoded]
+            began, cpu_began = time.perf_counter(), time.process_time()
+            for signature, message in signed:
+                key.verify(signature, message)
+            self.bare_s += time.perf_counter() - began
+            self.bare_cpu_s += time.process_time() - cpu_began
+        cpu_began = sum(map(_cpu_s, collectors))
+        took_s = deliver(senders, last)
+        self.ours_s += took_s
+        self.ours_cpu_s += sum(map(_cpu_s, collectors)) - cpu_began
+        return took_s
+
+    def ratios(self, name: str, who: str, note: str) -> list[Ratio]:
+        """Return the rates, and the processor time of an event, which a busy machine changes less."""
+        ours, bare = self.events / self.ours_s, self.events / self.bare_s
+        each, limit = (1e6 * spent / self.events for spent in (self.ours_cpu_s, self.bare_cpu_s))
+        return [
+            Ratio(f"{name}, {who}", ours, bare, "events/s", WANTED, note),
+            Ratio(f"processor time an event, {who}", each, limit, "µs", "", "of the collectors; limit: a bare check"),
+        ]
+
+
 def run(smoke: bool = False) -> list[Ratio]:
     """Measure with one collector, then with two. `smoke`: only see that it runs."""
     events, rounds = (SMOKE_EVENTS, SMOKE_ROUNDS) if smoke else (EVENTS, ROUNDS)
+    note = f"{events} events of {TERMINALS} terminals, Mosquitto and PostgreSQL, in {rounds} turns with the limit"
     found = []
     with a_site() as site:
-        for collectors in (1, 2):
-            ours, bare = _measure(site, collectors, events // TERMINALS, rounds)
-            word = "one collector" if collectors == 1 else f"{collectors} collectors"
-            note = (
-                f"{events} events of {TERMINALS} terminals, Mosquitto and PostgreSQL, in {rounds} turns with the limit"
-            )
-            found.append(Ratio(f"signature to receipt, {word}", ours, bare, "events/s", WANTED, note))
+        for number, who in ((1, "one collector"), (2, "two collectors")):
+            found.append(_measure(site, number, events // TERMINALS, rounds).ratios("signature to receipt", who, note))
         site.require_whole(2 * TERMINALS * (events // TERMINALS + WARM_UP))
-    one, two = found
+    one, two = found[0][0], found[1][0]
     more = Ratio("two collectors / one collector", two.ours, one.ours, "events/s", ">= 1.0", "the same run")
-    return [one, two, more]
+    return [*found[0], *found[1], more]
 
 
-def _measure(site: Site, collectors: int, each: int, rounds: int) -> tuple[float, float]:
-    """Return our and the bare events a second; every terminal sends `each` events after its warm-up."""
-    total = each + WARM_UP
-    with bar(f"signing for {collectors}", TERMINALS * total) as told:
-        senders = site.fleet(f"fleet{collectors}", total, told)
-    ours_s = bare_s = 0.0
-    with site.collectors(collectors), bar(f"delivering to {collectors}", rounds) as told:
+def _measure(site: Site, number: int, each: int, rounds: int) -> Spent:
+    """Have every terminal send `each` events after its warm-up to so many collectors."""
+    total, spent = each + WARM_UP, Spent()
+    with bar(f"signing for {number}", TERMINALS * total) as told:
+        senders = site.fleet(f"fleet{number}", total, told)
+    with site.collectors(number) as collectors, bar(f"delivering to {number}", rounds) as told:
         deliver(senders, WARM_UP)
-        for number in range(rounds):
-            first, last = (WARM_UP + each * one // rounds for one in (number, number + 1))
-            bare_s += bare_verification([one.envelopes[first:last] for one in senders], senders)
-            ours_s += deliver(senders, last)
+        for turn in range(rounds):
+            first, last = (WARM_UP + each * one // rounds for one in (turn, turn + 1))
+            spent.turn(senders, first, last, collectors)
             told(1)
     verify_receipts(senders, site.keys.receipt.public)
     for one in senders:
         one.close()
-    count = TERMINALS * each
-    return count / ours_s, count / bare_s
+    return spent
 
 
-def bare_verification(parts: Sequence[Sequence[bytes]], senders: Sequence[Sender]) -> float:
-    """Return the seconds that `cryptography` takes for the signatures of these envelopes and nothing else."""
-    took_s = 0.0
-    for envelopes, sender in zip(parts, senders, strict=True):
-        key = sender.terminal.key.private.public_key()
-        decoded = [Envelope.decode(one) for one in envelopes]
-        signed = [(one.signatures[0].sig, one.signed_bytes) for one in decoded]
-        began = time.perf_counter()
-        for signature, message in signed:
-            key.verify(signature, message)
-        took_s += time.perf_counter() - began
-    return took_s
+def _cpu_s(collector: CollectorProcess) -> float:
+    """Return the processor time of a collector so far, user's and system's."""
+    assert collector.process is not None
+    fields = Path(f"/proc/{collector.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":
