@@ -79,9 +79,9 @@ class Site:
                     "ZAIGANG_COLLECTOR_MQTT_CLIENT_ID": f"collector-{place}",
                     "ZAIGANG_COLLECTOR_CONSOLE": "false",
                 }
-                one = CollectorProcess(self.settings.data, self.mosquitto.port, environment=environment).start()
-                stack.callback(one.stop)
-                running.append(one)
+                one = CollectorProcess(self.settings.data, self.mosquitto.port, environment=environment)
+                stack.callback(one.stop)  # before it starts: one that starts too slowly must not stay behind
+                running.append(one.start())
             yield running
 
     def require_whole(self, events: int) -> None:

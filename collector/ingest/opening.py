@@ -5,7 +5,6 @@ That a signature stands under a key is a fact about bytes; whether that key coun
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from collector.devices.keys import parse_key
 from collector.devices.models import DeviceKey
 from collector.ingest.message import Message
 from evidence.envelope import EVENT_TYPE, Envelope
-from evidence.errors import EvidenceError, InvalidKey, SignatureError
+from evidence.errors import InvalidKey
 from evidence.events import Event, parse_event
 from evidence.keys import PublicKey
 from evidence.topics import Leaf
@@ -30,15 +29,18 @@ class Opened:
     message: Message
     envelope: Envelope | None = None
     event: Event | None = None
-    error: EvidenceError | None = None  # why there is no event
+    error: Exception | None = None  # why there is no event
     stands_under: PublicKey | None = None  # the envelope's one signature, as an event; None: nobody has looked
 
 
 class Opener:
-    """Opens messages; knows the registered keys that it has met, and believes of them nothing but their bytes."""
+    """Opens messages; knows the registered keys that it has met, and believes of them nothing but their bytes.
+
+    One thread may open while another one lets it meet keys.
+    """
 
     def __init__(self) -> None:
-        self._keys: OrderedDict[str, PublicKey] = OrderedDict()  # by id
+        self._keys: dict[str, PublicKey] = {}  # by id, in the order in which they were met
 
     def open(self, messages: Iterable[Message]) -> list[Opened]:
         """Read every event and check its signature where the key that it names has been met. Raises nothing."""
@@ -52,13 +54,13 @@ class Opener:
                 with suppress(InvalidKey):
                     self._keys[key.key_id] = parse_key(key.key)
         while len(self._keys) > KEYS_KEPT:
-            self._keys.popitem(last=False)  # whoever comes again is met again
+            del self._keys[next(iter(self._keys))]  # whoever comes again is met again
 
     def _read(self, message: Message) -> Opened:
         try:
             envelope = Envelope.decode(message.payload)
             return Opened(message, envelope, parse_event(envelope.payload))
-        except EvidenceError as error:
+        except Exception as error:  # whatever it is, it is this message's own: the batch buries it with the reason
             return Opened(message, error=error)
 
     def _check(self, opened: Opened) -> Opened:
@@ -69,6 +71,6 @@ class Opener:
             return opened
         try:
             opened.envelope.verify(key, EVENT_TYPE)
-        except SignatureError:  # the transaction checks it again with the key that counts, and says why it is refused
+        except Exception:  # the transaction checks it again with the key that counts, and says why it is refused
             return opened
         return Opened(opened.message, opened.envelope, opened.event, None, key)
