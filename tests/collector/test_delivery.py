@@ -116,7 +116,7 @@ def test_a_message_that_breaks_every_transaction_is_set_aside_alone(
     taken = Batch.take
 
     def take(self: Batch, messages: Any) -> None:
-        if any(message.payload == b"poison" for message in messages):
+        if any(one.message.payload == b"poison" for one in messages):
             raise AssertionError("a bug")
         taken(self, messages)
 
