@@ -34,10 +34,7 @@ class Opened:
 
 
 class Opener:
-    """Opens messages; knows the registered keys that it has met, and believes of them nothing but their bytes.
-
-    One thread may open while another one lets it meet keys.
-    """
+    """Opens messages; knows the registered keys that it has met, and believes of them nothing but their bytes."""
 
     def __init__(self) -> None:
         self._keys: dict[str, PublicKey] = {}  # by id, in the order in which they were met
