@@ -135,7 +135,7 @@ class FaceSession:
         self._quality: quality.Quality | None = None
         self._good_frames = 0
         self._tracker: PlaneTracker | None = None  # of the turn that is asked now
-        self._turned: PlaneTracker | None = None  # of the last turn that was answered
+        self._turned: list[PlaneTracker] = []  # of the turns that are over
         self._candidate: _Candidate | None = None
         self._answered: _Candidate | None = None  # the frame of the last answer, of the turn's where there is one
         self._checks: dict[str, Check] = {}
@@ -312,19 +312,27 @@ class FaceSession:
 
     def _end_turn(self) -> None:
         """Let the points go; they are judged when the attempt is over, for a fit takes longer than a frame does."""
-        self._turned, self._tracker = self._tracker or self._turned, None
+        if self._tracker is not None:
+            self._turned.append(self._tracker)
+            self._tracker = None
 
-    def _fitted(self) -> PlaneFit | None:
-        """Judge the points of the last turn; None: nobody turned, or it broke."""
+    def _judge_turns(self) -> None:
+        """Judge the points of every turn, the one that was cut off too; a turn that breaks hides no other's failure."""
+        assert self._challenge is not None
         self._end_turn()
-        turned, self._turned = self._turned, None
-        if turned is None:
-            return None
-        try:
-            return turned.fit()
-        except Exception as error:
-            self._broken("planarity", error)
-            return None
+        turned, self._turned = self._turned, []
+        fits: list[PlaneFit] = []
+        for tracker in turned:
+            try:
+                fits.append(tracker.fit())
+            except Exception as error:
+                self._broken("planarity", error)
+        if not fits and self._challenge.stage is not Stage.PASSED:
+            return
+        check = liveness.turns_check(fits, self._settings.planarity_limits)
+        if check.outcome is Outcome.FAILED:
+            self._checks["planarity"] = check
+        self._checks.setdefault("planarity", check)
 
     def _consider(self, face: Landmarks, image: NDArray[np.uint8], yaw: float) -> None:
         """Keep the most frontal good frame of the prompts, of the turn's where there is one.
@@ -389,9 +397,7 @@ class FaceSession:
             return
         self._judge_signs()
         self._judge_flash()
-        fit = self._fitted()
-        if fit is not None or self._challenge.stage is Stage.PASSED:
-            self._checks.setdefault("planarity", liveness.planarity_check(fit, self._settings.planarity_limits))
+        self._judge_turns()
         if self._challenge.stage in (Stage.PASSED, Stage.FAILED) or self._continuity.code:
             self._checks.setdefault("continuity", liveness.continuity_check(self._continuity))
 
@@ -435,7 +441,7 @@ class FaceSession:
             record = record.model_copy(update={"excused": self._request.excused})
         self.result = FaceResult(worker, name, checks, record)
         self._phase, self._hint, self._candidate, self._answered = FacePhase.DONE, None, None, None
-        self._tracker = self._turned = None
+        self._tracker, self._turned = None, []
 
     def _broken(self, name: str, error: Exception) -> None:
         self._checks[name] = _not_run(name, f"error: {type(error).__name__}: {error}"[:400])
