@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -39,6 +38,7 @@ from kiosk.enclosure import Enclosure, Keys
 from kiosk.enrolment import Consent, Enrolled
 from kiosk.errors import BadgeCodesUnreadable, ControlError, JournalError, JournalFailed, JournalFull
 from kiosk.gallery_key import gallery_key, keys_part
+from kiosk.hardware import badge_reader_of, fence_of, gps_of, lamps_of, open_camera
 from kiosk.health import clock_part, free_bytes, gather, state_of, troubles
 from kiosk.hearing import Hearing
 from kiosk.joined import joined_of
@@ -50,18 +50,11 @@ from kiosk.place import beacon_check, clock_check, gps_check, judged
 from kiosk.policy import PROFILES
 from kiosk.renewal import CertificateKeeper
 from kiosk.scene_watch import SceneWatch
-from kiosk.sensors.badges import BadgeSource, RecordedBadges
 from kiosk.sensors.camera import Camera
 from kiosk.sensors.enclosure import GpioTamperLoop, lgpio_pins
-from kiosk.sensors.evdev_badges import EvdevBadges
-from kiosk.sensors.gps import Fence, FixTracker, GpsReading, Place
+from kiosk.sensors.gps import GpsReading
 from kiosk.sensors.gps_home import read_home, write_home
-from kiosk.sensors.lamps import Lamps
 from kiosk.sensors.newest_frame import NewestFrame
-from kiosk.sensors.picamera2_camera import Picamera2Camera
-from kiosk.sensors.serial_gps import SerialGps
-from kiosk.sensors.v4l2 import V4l2Camera
-from kiosk.sensors.video_file import VideoFileCamera
 from kiosk.settings import KioskSettings
 from kiosk.spot_check import SpotChecks
 from kiosk.spot_check_file import AttemptsFile
@@ -81,15 +74,6 @@ log = structlog.get_logger(__name__)
 
 HEALTH_EVERY_S = 5.0  # a console shows trouble within two of these
 PRUNE_EVERY_S = 3600.0
-
-
-def open_camera(settings: KioskSettings) -> Camera:
-    """Open the camera that the settings name. Raises a SensorError."""
-    if settings.camera.startswith("file:"):
-        return VideoFileCamera(Path(settings.camera.removeprefix("file:")))
-    if settings.camera.startswith("picamera2"):
-        return Picamera2Camera(int(settings.camera.partition(":")[2] or 0))
-    return V4l2Camera(settings.camera)
 
 
 class Kiosk:
@@ -174,10 +158,10 @@ class Kiosk:
             signed=self.uplink.wake,
         )
         self._closing.callback(self.enclosure.stop)
-        self._lamps = _lamps(settings, self._pins)
-        self._fence = _fence(settings)
+        self._lamps = lamps_of(settings, self._pins)
+        self._fence = fence_of(settings)
         self._home = read_home(settings.gps_home_file, self._fence)
-        self._gps = _gps(settings, self._fence, self._home)
+        self._gps = gps_of(settings, self._fence, self._home)
         self.hearing = Hearing(settings, self.journal, self.clock, self.uplink.wake, self._erased)
         self.eyes: NewestFrame | None = None
         self._face: Face | None = None
@@ -223,7 +207,7 @@ class Kiosk:
             presence=self.hearing.presence is not None,
         )
         self._badge_trouble: str | None = None
-        self._badge_reader = _badge_reader(settings, self._badge_read)
+        self._badge_reader = badge_reader_of(settings, self._badge_read)
         self.screen: TerminalServer | None = None
         if screen:
             self.screen = TerminalServer(self.attendant, settings.language, settings.screen_host, settings.screen_port)
@@ -582,29 +566,3 @@ def _clips(
         log.error("clips_unavailable", reason=str(error))
         return Clips(None, gallery, journal, now, trouble=f"{error.code}: {error}", wake=wake)
     return Clips(store, gallery, journal, now, wake=wake)
-
-
-def _fence(settings: KioskSettings) -> Fence | None:
-    fence = settings.fence
-    return None if fence is None else Fence(fence.latitude_e7, fence.longitude_e7, fence.radius_m)
-
-
-def _gps(settings: KioskSettings, fence: Fence | None, home: Place | None) -> SerialGps | None:
-    if settings.gps_port is None:
-        return None
-    return SerialGps(settings.gps_port, settings.gps_baud, FixTracker(fence, home))
-
-
-def _badge_reader(settings: KioskSettings, on_code: Callable[[str], None]) -> BadgeSource | None:
-    if settings.badge_reader is None:
-        return None
-    if settings.badge_reader.startswith("file:"):
-        return RecordedBadges(Path(settings.badge_reader.removeprefix("file:")), on_code)
-    return EvdevBadges(settings.badge_reader, on_code)
-
-
-def _lamps(settings: KioskSettings, pins: Callable[[], Factory]) -> Lamps | None:
-    built = settings.enclosure
-    if built.green_pin is None and built.red_pin is None and built.buzzer_pin is None:
-        return None
-    return Lamps(green=built.green_pin, red=built.red_pin, buzzer=built.buzzer_pin, pins=pins)
