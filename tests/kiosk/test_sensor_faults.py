@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from evidence.events import LogType, Verdict
 from evidence.status import Health, Part
-from kiosk import app, hearing
+from kiosk import hearing, keeper
 from kiosk.app import Kiosk
 from kiosk.sensors import beacons, newest_frame, serial_gps
 from kiosk.sensors.advertisement import Advertisement
@@ -251,7 +251,7 @@ def test_the_limits_of_the_sensors_and_the_pause_between_messages_add_up_to_ten_
     slowest_s = max(
         newest_frame.REOPEN_AFTER_S, serial_gps.SILENT_AFTER_S, serial_gps.READ_TIMEOUT_S, beacons.QUIET_AFTER_US / 1e6
     )
-    assert slowest_s + app.HEALTH_EVERY_S <= TOLD_WITHIN_S
+    assert slowest_s + keeper.HEALTH_EVERY_S <= TOLD_WITHIN_S
 
 
 def test_a_fault_is_told_by_the_first_health_message_after_the_sensors_own_limit(site: Site) -> None:
