@@ -25,7 +25,8 @@ from evidence.events import (
 )
 from evidence.keys import PublicKey
 from evidence.status import Part
-from kiosk.attendant import Attendant, Surroundings
+from kiosk.attempt import Surroundings
+from kiosk.attendant import Attendant
 from kiosk.badge_reading import BadgeReading
 from kiosk.clip_store import ClipError, ClipStore
 from kiosk.clips import Clips

@@ -22,9 +22,9 @@ from evidence.authorisation import EnrolmentAuthorisation, verify_authorisation
 from evidence.errors import EvidenceError
 from evidence.events import Ask, ConsentBody, Fact, Kind, WorkerCode, WorkerEnrolledBody
 from evidence.keys import PublicKey
-from kiosk.attendant import Eyes
 from kiosk.erasure import erased_statement
 from kiosk.errors import KioskError
+from kiosk.face_look import Eyes
 from kiosk.journal import Journal
 from kiosk.owed import Owed
 from kiosk.verify.excuse import require_some_prompt

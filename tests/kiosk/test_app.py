@@ -474,10 +474,10 @@ def test_an_error_of_ours_records_nothing_and_the_terminal_goes_on(tmp_path: Pat
         def broken(*_: object) -> None:
             raise RuntimeError("a fault of ours")
 
-        kiosk.attendant._identify_by_pin, whole = broken, kiosk.attendant._identify_by_pin  # type: ignore[method-assign]
+        kiosk.attendant._desk._identify_by_pin, whole = broken, kiosk.attendant._desk._identify_by_pin  # type: ignore[method-assign]
         result = result_of(kiosk, None, lambda: kiosk.attendant.badge_pin(LogType.IN, WORKER, PIN))
         assert (result.verdict, result.reasons, result.receipt_code) == (Verdict.REFUSED, ("error",), None)
         assert kiosk.journal.head.seq == before
-        kiosk.attendant._identify_by_pin = whole  # type: ignore[method-assign]
+        kiosk.attendant._desk._identify_by_pin = whole  # type: ignore[method-assign]
         again = result_of(kiosk, None, lambda: kiosk.attendant.badge_pin(LogType.IN, WORKER, PIN))
         assert again.receipt_code is not None
