@@ -112,7 +112,7 @@ class FaceLook:
     def _watch(self, eyes: Eyes, session: FaceSession, since_us: int, punch: Punch | None) -> FaceResult:
         """Feed the session from the tap until it has a result."""
         newest = eyes.newest
-        index = -1 if newest is None else newest.index  # frames from before the tap are not looked at
+        index = -1 if newest is None else newest.index
         while session.result is None:
             frame = eyes.wait_newer(index, FRAME_TIMEOUT_S)
             now_us = time.monotonic_ns() // 1000
@@ -122,6 +122,8 @@ class FaceLook:
                 session.give_up(now_us, "timeout: the attempt took longer than the site allows")
             elif frame is not None:
                 index = frame.index
+                if frame.mono_us < since_us:
+                    continue  # it was on its way when the worker tapped, and shows who stood there before
                 self._light.hear(session)
                 progress = session.feed(frame.mono_us, frame.image)
                 self._light.show(session, progress.flash)
