@@ -42,6 +42,7 @@ from evidence.receipt import PunchReceipt, Receipt, covers, read_receipt
 from evidence.status import Part
 from kiosk import journal_file
 from kiosk.clock import Clock, Stamp
+from kiosk.durable_file import sync_folder
 from kiosk.errors import (
     IdentityError,
     JournalDamaged,
@@ -52,7 +53,6 @@ from kiosk.errors import (
     OpeningStands,
 )
 from kiosk.health import free_bytes
-from kiosk.identity import sync_folder
 from kiosk.journal_check import CHECK_WITHIN_S, check, require_not_behind
 from kiosk.journal_mark import Mark, read_mark, write_mark
 from kiosk.journal_once import COMMAND_ANSWER as COMMAND_ANSWER

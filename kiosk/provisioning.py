@@ -33,8 +33,9 @@ from evidence.provisioning import (
     sign_join,
     verify_answer,
 )
+from kiosk.durable_file import replace_file
 from kiosk.errors import CollectorUnreachable, JoinDenied, JoinUnanswered, WrongPin
-from kiosk.identity import read_or_make, replace_file
+from kiosk.identity import read_or_make
 from kiosk.joined import Joined
 from kiosk.pinned_https import PinnedServer, pin_of
 from kiosk.version import software
