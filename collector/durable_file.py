@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Put a file in place in one step, on disk when it returns. Raises OSError: the file before or this one is there."""
+    """Put a file in place in one step, on disk when this returns. Raises OSError; then old or new is there."""
     draft = _draft(path, content)
     try:
         draft.replace(path)
