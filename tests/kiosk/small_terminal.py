@@ -12,7 +12,8 @@ from evidence.chain import read_event
 from evidence.events import Check, Event, LogType, PunchBody, parse_body
 from evidence.keys import PublicKey
 from kiosk.app import Kiosk
-from kiosk.settings import FenceSettings, KioskSettings
+from kiosk.settings import KioskSettings
+from kiosk.settings_tables import FenceSettings
 
 LATITUDE, LONGITUDE = 31.2304, 121.4737
 PATIENCE_S = 60.0  # two cores may be shared with much else

@@ -40,7 +40,8 @@ from kiosk.errors import JournalFull, KeyFileExposed
 from kiosk.sensors.camera import Camera, CameraStalled, Frame
 from kiosk.sensors.eddystone_eid import eid
 from kiosk.sensors.video_file import VideoFileCamera
-from kiosk.settings import FenceSettings, KioskSettings, PresenceSettings
+from kiosk.settings import KioskSettings
+from kiosk.settings_tables import FenceSettings, PresenceSettings
 from kiosk.terminal.view import Phase, Result
 from kiosk.verify.pin import InvalidPin
 from zaigang.demo.scene import ANCHOR, Scene, beacon_recording

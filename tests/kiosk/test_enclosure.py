@@ -39,7 +39,8 @@ from kiosk.enclosure import READING_KEPT_S
 from kiosk.enrolment import EnrolmentError
 from kiosk.errors import JournalFull, NotCleared, OpeningStands
 from kiosk.journal import Journal
-from kiosk.settings import EnclosureSettings, KioskSettings
+from kiosk.settings import KioskSettings
+from kiosk.settings_tables import EnclosureSettings
 from kiosk.terminal.view import Phase, Result
 from kiosk.verify.gallery import GalleryLocked
 from tests.support.gpio import Pins

@@ -18,7 +18,8 @@ import pytest
 from evidence.events import LogType, Verdict
 from kiosk.app import Kiosk
 from kiosk.sensors.serial_gps import SerialGps
-from kiosk.settings import FenceSettings, KioskSettings
+from kiosk.settings import KioskSettings
+from kiosk.settings_tables import FenceSettings
 from tests.kiosk.lockstep import strict_profiles
 from tests.kiosk.test_app import COLLECTOR, LATITUDE, LONGITUDE, PIN, WORKER, authorisation, result_of, until
 from tests.support.faults import CallRecorder, fault_in, functions_in, modules_in

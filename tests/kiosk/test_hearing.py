@@ -18,7 +18,8 @@ from kiosk.journal import Journal
 from kiosk.presence import Moment
 from kiosk.sensors.advertisement import Advertisement
 from kiosk.sensors.eddystone_eid import eid
-from kiosk.settings import KioskSettings, PresenceSettings
+from kiosk.settings import KioskSettings
+from kiosk.settings_tables import PresenceSettings
 from tests.kiosk.sensors.bluez import BlueZ, PrivateBus
 from tests.kiosk.sensors.frames import FEAA, SITE, heard
 

@@ -23,7 +23,8 @@ from kiosk.app import Kiosk
 from kiosk.sensors import beacons, newest_frame, serial_gps
 from kiosk.sensors.advertisement import Advertisement
 from kiosk.sensors.recorded_beacons import RecordedBeacons
-from kiosk.settings import FenceSettings, KioskSettings
+from kiosk.settings import KioskSettings
+from kiosk.settings_tables import FenceSettings
 from tests.kiosk.lockstep import strict_profiles
 from tests.kiosk.sensors.strict_capture import Device, StrictCapture
 from tests.kiosk.test_app import (
