@@ -65,9 +65,10 @@ from kiosk.terminal.serve import TerminalServer
 from kiosk.terminal_key import TerminalKey
 from kiosk.tpm import choose_tpm
 from kiosk.uplink import Uplink
+from kiosk.verify.errors import GalleryError
 from kiosk.verify.face import Face, open_face
 from kiosk.verify.face_settings import FaceSettings
-from kiosk.verify.gallery import Gallery, GalleryError
+from kiosk.verify.gallery import Gallery
 from kiosk.verify.session import FaceSession
 
 if TYPE_CHECKING:

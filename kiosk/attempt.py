@@ -25,7 +25,8 @@ from kiosk.sensors.camera import Frame
 from kiosk.spot_check import Call, GoesOn, SpotChecks, no_clip
 from kiosk.standing_in import stand_in
 from kiosk.terminal.view import Result
-from kiosk.verify.gallery import Gallery, GalleryError
+from kiosk.verify.errors import GalleryError
+from kiosk.verify.gallery import Gallery
 
 log = structlog.get_logger()
 

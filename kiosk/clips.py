@@ -22,7 +22,8 @@ from kiosk.clock import format_time, parse_time
 from kiosk.errors import KioskError
 from kiosk.journal import Journal, Recorded
 from kiosk.spot_check import Call
-from kiosk.verify.gallery import Gallery, GalleryError
+from kiosk.verify.errors import GalleryError
+from kiosk.verify.gallery import Gallery
 
 log = structlog.get_logger(__name__)
 

@@ -27,9 +27,10 @@ from kiosk.errors import KioskError
 from kiosk.face_look import Eyes
 from kiosk.journal import Journal
 from kiosk.owed import Owed
+from kiosk.verify.errors import GalleryTampered
 from kiosk.verify.excuse import require_some_prompt
 from kiosk.verify.face import EnrolmentView, Face
-from kiosk.verify.gallery import Gallery, GalleryTampered, GalleryWorker
+from kiosk.verify.gallery import Gallery, GalleryWorker
 from kiosk.verify.gallery_record import Agreement, Statement
 from kiosk.verify.pin import require_pin
 

@@ -42,7 +42,7 @@ from kiosk.journal import Journal
 from kiosk.settings import KioskSettings
 from kiosk.settings_tables import EnclosureSettings
 from kiosk.terminal.view import Phase, Result
-from kiosk.verify.gallery import GalleryLocked
+from kiosk.verify.errors import GalleryLocked
 from tests.support.gpio import Pins
 from zaigang.demo.scene import Scene
 
