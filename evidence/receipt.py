@@ -11,13 +11,12 @@ import binascii
 import re
 from dataclasses import dataclass
 
-from pydantic import ValidationError
-
-from evidence.canonical import MAX_SAFE_INTEGER, canonical, parse_canonical
-from evidence.envelope import PUNCH_RECEIPT_TYPE, RECEIPT_TYPE, Envelope, pae, sign
+from evidence.canonical import MAX_SAFE_INTEGER
+from evidence.envelope import PUNCH_RECEIPT_TYPE, RECEIPT_TYPE, pae
 from evidence.errors import Fork, Omitted, ReceiptError, ReceiptMismatch, TooLarge
 from evidence.events import Counter, Fact, Hex128, HexDigest, Name, UtcTime
 from evidence.keys import PublicKey, SigningKey
+from evidence.signed_fact import sign_fact, verify_fact
 
 MAX_PUNCH_RECEIPT_BYTES = 300  # a version 12-M QR code: readable from a cheap screen at arm's length
 _PREFIX = "zaigang-receipt-v1"
@@ -36,7 +35,7 @@ class Receipt(Fact):
 
 def sign_receipt(receipt: Receipt, key: SigningKey) -> bytes:
     """Return the encoded envelope of a collector's receipt."""
-    return sign(RECEIPT_TYPE, canonical(receipt.model_dump(mode="json")), key).encode()
+    return sign_fact(RECEIPT_TYPE, receipt, key)
 
 
 def verify_receipt(data: bytes, key: PublicKey, device: str, chain: str) -> Receipt:
@@ -53,11 +52,7 @@ def verify_receipt(data: bytes, key: PublicKey, device: str, chain: str) -> Rece
 
 def read_receipt(data: bytes, key: PublicKey, device: str) -> Receipt:
     """Read a collector's receipt for any chain of this device, as `verify_receipt`."""
-    payload = Envelope.decode(data).verify(key, RECEIPT_TYPE)
-    try:
-        receipt = Receipt.model_validate(parse_canonical(payload))
-    except ValidationError as error:
-        raise ReceiptError(f"the payload is not a receipt: {error.error_count()} field(s) wrong") from error
+    receipt = verify_fact(data, key, RECEIPT_TYPE, Receipt, ReceiptError, "a receipt")
     if receipt.device != device:
         raise ReceiptMismatch(f"the receipt is for {receipt.device}, not for {device}")
     return receipt
