@@ -18,7 +18,8 @@ from kiosk.clock import Stamp
 from kiosk.confirmation import COUNTED, ConfirmationRate
 from kiosk.errors import JournalFailed, JournalFull
 from kiosk.face_look import FaceLook
-from kiosk.journal import Journal, Recorded
+from kiosk.journal import Journal
+from kiosk.journal_author import Recorded
 from kiosk.policy import Policy
 from kiosk.punch import Draft, Punch, Tap
 from kiosk.sensors.camera import Frame

@@ -20,7 +20,8 @@ from kiosk.clip_recording import Recording
 from kiosk.clip_store import ClipError, ClipMissing, ClipStore, Opened
 from kiosk.clock import format_time, parse_time
 from kiosk.errors import KioskError
-from kiosk.journal import Journal, Recorded
+from kiosk.journal import Journal
+from kiosk.journal_author import Recorded
 from kiosk.spot_check import Call
 from kiosk.verify.errors import GalleryError
 from kiosk.verify.gallery import Gallery
