@@ -26,8 +26,9 @@ from kiosk.screen_light import ScreenLight
 from kiosk.sensors.camera import Frame
 from kiosk.terminal.picture import privacy_jpeg
 from kiosk.terminal.view import BadgeRead, Called, Light, Phase, Purpose, Result, TerminalView
+from kiosk.verify.face_attempt import FacePhase, FaceProgress
 from kiosk.verify.gallery import Gallery
-from kiosk.verify.session import FacePhase, FaceProgress, FaceSession
+from kiosk.verify.session import FaceSession
 
 log = structlog.get_logger()
 T = TypeVar("T")

@@ -21,8 +21,9 @@ from kiosk.punch import Punch, Step
 from kiosk.screen_light import ScreenLight
 from kiosk.sensors.camera import Frame
 from kiosk.standing_in import counted, no_face
+from kiosk.verify.face_attempt import FacePhase, FaceProgress, FaceResult
 from kiosk.verify.gallery import Gallery
-from kiosk.verify.session import FacePhase, FaceProgress, FaceResult, FaceSession
+from kiosk.verify.session import FaceSession
 
 log = structlog.get_logger()
 

@@ -292,6 +292,18 @@ def test_two_turns_of_a_living_head_pass(stage: Stage) -> None:
     assert outcomes(stage.play(stage.session(LEFT, RIGHT), living_person(person(astronaut), seed=3))) == ALL_PASSED
 
 
+def test_a_turn_that_breaks_hides_no_other_that_failed(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    fits = iter([planarity.PlaneFit(0.004, 0.05, 80, 22)])  # the first turn's: paper
+
+    def fit(_: planarity.PlaneTracker) -> planarity.PlaneFit:
+        return next(fits)  # the second turn's raises
+
+    monkeypatch.setattr(planarity.PlaneTracker, "fit", fit)
+    said = outcomes(stage.play(stage.session(LEFT, RIGHT), living_person(person(astronaut), seed=3)))
+    assert (said["challenge"], said["planarity"]) == ("passed", "failed flat")
+    assert said["face_match"] == "not_run not_reached"
+
+
 def _swung(ask: Ask, share: float) -> Pose:
     return Pose(yaw_deg=(38 if ask is LEFT else -38) * share)
 
