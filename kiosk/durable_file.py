@@ -22,7 +22,7 @@ def replace_file(path: Path, content: bytes, *, mode: int = 0o600) -> None:
     try:
         _write(draft, content, mode)
         draft.replace(path)
-    except BaseException:
+    except Exception:
         draft.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
