@@ -9,11 +9,12 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evidence.canonical import MAX_SAFE_INTEGER
 from evidence.envelope import PUNCH_RECEIPT_TYPE, RECEIPT_TYPE, pae
-from evidence.errors import Fork, Omitted, ReceiptError, ReceiptMismatch, TooLarge
+from evidence.errors import BadSignature, Fork, Omitted, ReceiptError, ReceiptMismatch, TooLarge
 from evidence.events import Counter, Fact, Hex128, HexDigest, Name, UtcTime
 from evidence.keys import PublicKey, SigningKey
 from evidence.signed_fact import sign_fact, verify_fact
@@ -93,6 +94,19 @@ class PunchReceipt:
         receipt, signature, statement = _split(text)
         key.verify(signature, pae(PUNCH_RECEIPT_TYPE, statement.encode()))
         return receipt
+
+    @classmethod
+    def verify_by_one(cls, text: str, keys: Sequence[PublicKey]) -> PunchReceipt:
+        """Read a QR code's content signed by one of the terminal's `keys`, of which there is one at least.
+
+        Raises an EvidenceError, BadSignature where none fits.
+        """
+        for key in keys[:-1]:
+            try:
+                return cls.verify(text, key)
+            except BadSignature:
+                continue
+        return cls.verify(text, keys[-1])
 
     @classmethod
     def unverified(cls, text: str) -> PunchReceipt:
