@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,9 @@ from evidence.keys import PublicKey
 from kiosk.app import Kiosk
 from kiosk.settings import KioskSettings
 from kiosk.settings_tables import FenceSettings
+from tests.support.waiting import until
 
 LATITUDE, LONGITUDE = 31.2304, 121.4737
-PATIENCE_S = 60.0  # two cores may be shared with much else
 
 
 @contextmanager
@@ -32,15 +31,6 @@ def small_terminal(folder: Path, **changes: Any) -> Iterator[Kiosk]:
     }
     with Kiosk(KioskSettings(**(given | changes)), screen=False) as kiosk:
         yield kiosk
-
-
-def until(probe: Callable[[], Any], what: str) -> Any:
-    """Return what `probe` finds, as soon as it is true."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not (found := probe()):
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.02)
-    return found
 
 
 def events(kiosk: Kiosk) -> list[Event]:

@@ -44,6 +44,7 @@ from kiosk.settings import KioskSettings
 from kiosk.settings_tables import FenceSettings, PresenceSettings
 from kiosk.terminal.view import Phase, Result
 from kiosk.verify.pin import InvalidPin
+from tests.support.waiting import until
 from zaigang.demo.scene import ANCHOR, Scene, beacon_recording
 from zaigang.synthetic_gps import PtyGps, standing_still
 
@@ -52,7 +53,6 @@ WORKER, NAME, PIN = "W-1", "王芳", "246810"
 CONSENT = Consent(text_version="1", language="zh")
 COLLECTOR = Ed25519Key.generate()
 TRIES = 3  # a busy machine shows few frames, and a living face may be refused once, as at a gate
-PATIENCE_S = 60.0  # two cores may be shared with much else
 
 
 @pytest.fixture(scope="module")
@@ -83,14 +83,6 @@ def terminal(folder: Path, camera: Callable[[], Camera], *, device: str = "gate-
             yield kiosk
     finally:
         gps.stop()
-
-
-def until(probe: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + PATIENCE_S
-    while not (found := probe()):
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.02)
-    return found
 
 
 def authorisation(worker: str = WORKER, device: str = "gate-1", expires: str = "2099-01-01T00:00:00.000Z") -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,7 @@ from kiosk.errors import BadgeCodesUnreadable
 from kiosk.settings import KioskSettings
 from kiosk.terminal.view import BadgeRead, Phase
 from tests.kiosk.sensors.key_events import Keyboard
-
-
-def until(probe: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + 30
-    while not (found := probe()):
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.01)
-    return found
+from tests.support.waiting import until
 
 
 def settings(folder: Path, **changes: Any) -> KioskSettings:
