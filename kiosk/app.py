@@ -28,8 +28,7 @@ from evidence.status import Part
 from kiosk.attempt import Surroundings
 from kiosk.attendant import Attendant
 from kiosk.badge_reading import BadgeReading
-from kiosk.clip_store import ClipError, ClipStore
-from kiosk.clips import Clips
+from kiosk.clips import open_clips
 from kiosk.clock import Stamp, SystemClock
 from kiosk.clock_watch import ClockWatch
 from kiosk.commands import CommandDesk
@@ -139,7 +138,7 @@ class Kiosk:
             now=lambda: self.clock.stamp().time,
             wake=self.uplink.wake,
         )
-        self.clips = _clips(settings, self.gallery, self.journal, lambda: self.clock.stamp().time, self.uplink.wake)
+        self.clips = open_clips(settings, self.gallery, self.journal, lambda: self.clock.stamp().time, self.uplink.wake)
         self._calls = SpotChecks(
             name_of=self._name_of,
             now_us=lambda: time.monotonic_ns() // 1000,
@@ -484,16 +483,3 @@ class Kiosk:
                 confirmed=self.attendant.rate.confirmed,
             )
         )
-
-
-def _clips(
-    settings: KioskSettings, gallery: Gallery, journal: Journal, now: Callable[[], str], wake: Callable[[], None]
-) -> Clips:
-    """Open the clips; a folder that cannot be used costs clips, not punches."""
-    key = gallery_key(settings.clip_key_file)
-    try:
-        store = ClipStore(settings.clips_folder, key.load, low_space_bytes=settings.low_space_mib << 20)
-    except ClipError as error:
-        log.error("clips_unavailable", reason=str(error))
-        return Clips(None, gallery, journal, now, trouble=f"{error.code}: {error}", wake=wake)
-    return Clips(store, gallery, journal, now, wake=wake)
