@@ -18,18 +18,25 @@ from tests.support.waiting import until
 LATITUDE, LONGITUDE = 31.2304, 121.4737
 
 
-@contextmanager
-def small_terminal(folder: Path, **changes: Any) -> Iterator[Kiosk]:
-    """A running terminal whose site asks for badge and PIN; settings as in docs/examples/kiosk.toml."""
+def settings_of(folder: Path, **changes: Any) -> KioskSettings:
+    """Settings of gate-1, whose broker nobody serves: punches do not need a network."""
     given: dict[str, Any] = {
         "device": "gate-1",
         "site": "east",
         "data_dir": folder / "terminal",
-        "broker": ("mqtt://127.0.0.1:9",),  # nobody there: punches do not need a network
+        "broker": ("mqtt://127.0.0.1:9",),
+    }
+    return KioskSettings(**(given | changes))
+
+
+@contextmanager
+def small_terminal(folder: Path, **changes: Any) -> Iterator[Kiosk]:
+    """A running terminal whose site asks for badge and PIN; settings as in docs/examples/kiosk.toml."""
+    given: dict[str, Any] = {
         "fence": FenceSettings(latitude=LATITUDE, longitude=LONGITUDE, radius_m=100),
         "profile": "badge-only",
     }
-    with Kiosk(KioskSettings(**(given | changes)), screen=False) as kiosk:
+    with Kiosk(settings_of(folder, **(given | changes)), screen=False) as kiosk:
         yield kiosk
 
 

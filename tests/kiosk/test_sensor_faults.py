@@ -23,10 +23,10 @@ from kiosk.app import Kiosk
 from kiosk.sensors import beacons, newest_frame, serial_gps
 from kiosk.sensors.advertisement import Advertisement
 from kiosk.sensors.recorded_beacons import RecordedBeacons
-from kiosk.settings import KioskSettings
 from kiosk.settings_tables import FenceSettings
 from tests.kiosk.lockstep import strict_profiles
 from tests.kiosk.sensors.strict_capture import Device, StrictCapture
+from tests.kiosk.small_terminal import settings_of
 from tests.kiosk.test_app import (
     COLLECTOR,
     LATITUDE,
@@ -190,11 +190,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         patch.setattr(cv2, "VideoCapture", _HangingCapture)
         rigs = {"camera": CameraRig(), "gps": GpsRig(folder), "beacons": BeaconRig()}
         patch.setattr(hearing, "BleakBeacons", lambda: rigs["beacons"])
-        settings = KioskSettings(
-            device="gate-1",
-            site="east",
-            data_dir=folder / "terminal",
-            broker=("mqtt://127.0.0.1:9",),
+        settings = settings_of(
+            folder,
             collector_keys=(COLLECTOR.public.text(),),
             gps_port=str(folder / "gps"),
             beacons="bleak",
