@@ -48,9 +48,8 @@ class Surroundings:
     punched: Callable[[PunchBody], None] = lambda body: None  # told of each committed punch, refused ones too
     calls: SpotChecks | None = None  # who is called here
     clips: Clips | None = None  # keeps a clip of a called worker who agreed to that
-    ended: Callable[[Verdict | None], None] = lambda verdict: (
-        None
-    )  # how a punch ended, None: not recorded; lamps, buzzer
+    # How a punch ended, None: not recorded; lamps, buzzer.
+    ended: Callable[[Verdict | None], None] = lambda verdict: None
     hold_exposure: Callable[[bool], bool] = lambda held: False  # locks or frees the camera's; whether it could
 
 
