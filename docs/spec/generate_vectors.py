@@ -9,61 +9,32 @@ from __future__ import annotations
 import base64
 import json
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from joining_vectors import joining_vectors
+from terminal_vectors import (
+    PUNCH,
+    authorisation_vectors,
+    clearance_vectors,
+    command_vectors,
+    event_vectors,
+    gap_request_vectors,
+    handover_vectors,
+)
+from vector_keys import BOOT, CHAIN, COLLECTOR, GATE, OLD, OTHER_CHAIN, TIME, TPM, ed25519_of
 
 from evidence.canonical import MAX_DEPTH, canonical
 from evidence.checkpoint import Checkpoint, sign_checkpoint
 from evidence.envelope import EVENT_TYPE, PUNCH_RECEIPT_TYPE, RECEIPT_TYPE, Envelope, Signature, sign
 from evidence.events import ClockReading, Event
-from evidence.keys import Ed25519Key, Es256Key, PublicKey, SigningKey, low_s
+from evidence.keys import SigningKey
 from evidence.merkle import consistency_proof, inclusion_proof, leaf_hash, root_of
 from evidence.note import NoteSignature, NoteSigner, SignatureType
 from evidence.receipt import PunchReceipt, Receipt, sign_receipt
 from evidence.tlog_proof import TlogProof
-
-CHAIN, OTHER_CHAIN, BOOT = "c0" * 16, "d0" * 16, "b0" * 16
-TIME = "2026-03-01T08:00:00.000Z"
-P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-
-
-@dataclass(frozen=True, slots=True)
-class Rfc6979Key:
-    """An ES256 key whose signatures come out the same each time."""
-
-    private: ec.EllipticCurvePrivateKey
-
-    @property
-    def public(self) -> PublicKey:
-        """The public half."""
-        return Es256Key(self.private).public
-
-    def sign(self, message: bytes) -> bytes:
-        """Sign `message`, low-S."""
-        return low_s(*decode_dss_signature(self._sign(message)))
-
-    def sign_high(self, message: bytes) -> bytes:
-        """The twin of that signature, which must be refused."""
-        raw = self.sign(message)
-        return raw[:32] + (P256_ORDER - int.from_bytes(raw[32:], "big")).to_bytes(32, "big")
-
-    def _sign(self, message: bytes) -> bytes:
-        return self.private.sign(message, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
-
-
-def _ed25519(seed: int) -> Ed25519Key:
-    return Ed25519Key(ed25519.Ed25519PrivateKey.from_private_bytes(bytes([seed]) * 32))
-
-
-GATE, OLD, COLLECTOR = _ed25519(1), _ed25519(2), _ed25519(9)
-TPM = Rfc6979Key(ec.derive_private_key(1, ec.SECP256R1()))
 
 
 def canonical_vectors() -> dict[str, Any]:
@@ -271,6 +242,10 @@ def chain_vectors() -> dict[str, Any]:
     handing = {"kind": "device.key_rotated", "body": _handing_over(GATE, OLD)}
     rotation = _signed_by(_event(5, head, GATE, **handing), GATE, OLD)
     after = _signed(6, rotation.hash, OLD)
+    opened = _opened(5, head)
+    cleared = _cleared(6, opened.hash, opening=5)
+    again = _opened(6, opened.hash)
+    stale = _cleared(7, again.hash, opening=5)
     cases: list[tuple[str, list[Envelope], list[tuple[int, int | None, str]]]] = [
         ("holds", good, []),
         ("its beginning holds", good[:3], []),
@@ -325,6 +300,21 @@ def chain_vectors() -> dict[str, Any]:
             [*good, _signed_by(_event(5, head, GATE), GATE, OLD)],
             [(5, 5, "signature_count")],
         ),
+        ("a punch is verified", [*good, _punch(5, head)], []),
+        ("verified after an opening", [*good, opened, _punch(6, opened.hash)], [(6, 6, "verified_while_opened")]),
+        ("for review after an opening", [*good, opened, _punch(6, opened.hash, verdict="review")], []),
+        ("verified after the clear", [*good, opened, cleared, _punch(7, cleared.hash)], []),
+        (
+            "verified after the clear of an older opening",
+            [*good, opened, again, stale, _punch(8, stale.hash)],
+            [(8, 8, "verified_while_opened")],
+        ),
+        (
+            "a punch whose body cannot be read, after an opening",
+            [*good, opened, _signed(6, opened.hash, GATE, kind="punch.recorded", body={"verdict": "verified"})],
+            [],
+        ),
+        ("a first event whose body cannot be read", [_signed(0, None, GATE, body={"key": 1})], []),
         (
             "a receipt among events",
             [*good, sign(RECEIPT_TYPE, _event(5, head, GATE).payload(), GATE)],
@@ -346,6 +336,19 @@ def chain_vectors() -> dict[str, Any]:
 
 def _signed_by(event: Event, *keys: SigningKey) -> Envelope:
     return sign(EVENT_TYPE, event.payload(), *keys)
+
+
+def _opened(seq: int, prev: str) -> Envelope:
+    return _signed(seq, prev, GATE, kind="enclosure.opened", body={"found": "running", "seen_at": TIME})
+
+
+def _cleared(seq: int, prev: str, *, opening: int) -> Envelope:
+    body = {"opening": opening, "authorised_by": "Ren", "authorisation": "e0" * 16, "clearance": "e30="}
+    return _signed(seq, prev, GATE, kind="enclosure.cleared", body=body)
+
+
+def _punch(seq: int, prev: str, verdict: str = "verified") -> Envelope:
+    return _signed(seq, prev, GATE, kind="punch.recorded", body=PUNCH | {"verdict": verdict})
 
 
 def _handing_over(before: SigningKey, after: SigningKey) -> dict[str, str]:
@@ -452,9 +455,9 @@ def merkle_vectors() -> dict[str, Any]:
 
 
 ORIGIN = "ledger.example/harbour"
-LOG = NoteSigner(ORIGIN, SignatureType.ED25519, _ed25519(21))
-WITNESS = NoteSigner("witness.example/works-council", SignatureType.COSIGNATURE_V1, _ed25519(22))
-OTHER_WITNESS = NoteSigner("witness.example/union", SignatureType.COSIGNATURE_V1, _ed25519(23))
+LOG = NoteSigner(ORIGIN, SignatureType.ED25519, ed25519_of(21))
+WITNESS = NoteSigner("witness.example/works-council", SignatureType.COSIGNATURE_V1, ed25519_of(22))
+OTHER_WITNESS = NoteSigner("witness.example/union", SignatureType.COSIGNATURE_V1, ed25519_of(23))
 SECONDS = 1_772_352_000  # TIME
 
 
@@ -467,7 +470,7 @@ def checkpoint_vectors() -> dict[str, Any]:
     smaller = sign_checkpoint(Checkpoint(ORIGIN, 256, root_of(LEAVES[:256])), LOG)
     elsewhere = NoteSigner("ledger.example/other", LOG.type, LOG.key)
     other = sign_checkpoint(Checkpoint("ledger.example/other", 257, checkpoint.root), elsewhere)
-    stranger = NoteSigner("witness.example/nobody", WITNESS.type, _ed25519(24)).cosign(text, SECONDS)
+    stranger = NoteSigner("witness.example/nobody", WITNESS.type, ed25519_of(24)).cosign(text, SECONDS)
     one_later = NoteSignature(first.name, first.key_id, (SECONDS + 1).to_bytes(8, "big") + first.signature[8:])
     whole = note.adding(first, second).encode()
     good = [
@@ -530,6 +533,13 @@ FILES = {
     "punch_receipts": punch_receipt_vectors,
     "merkle": merkle_vectors,
     "checkpoints": checkpoint_vectors,
+    "events": event_vectors,
+    "gap_requests": gap_request_vectors,
+    "commands": command_vectors,
+    "authorisations": authorisation_vectors,
+    "clearances": clearance_vectors,
+    "handovers": handover_vectors,
+    "joining": joining_vectors,
 }
 
 
