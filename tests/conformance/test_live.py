@@ -1,0 +1,211 @@
+"""The foreign terminal at work: a real Mosquitto, a real collector, and nothing between them but docs/protocol.md."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import queue
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.collector.process import ROOT, CollectorProcess
+from tests.collector.process import command as zaigang
+from tests.collector.wire import eventually
+from tests.conformance.foreign import Abroad
+from tests.support.mosquitto import Mosquitto
+
+WAIT_S = 120  # a gap is asked for twenty seconds after it opened, at the next round of thirty
+SITE, DEVICE, WORKER = "east", "foreign-1", "E001"
+
+
+@dataclass
+class Foreign:
+    """The Perl terminal as a process: orders in, lines out."""
+
+    process: subprocess.Popen[str]
+    lines: queue.Queue[str] = field(default_factory=queue.Queue)
+    said: list[str] = field(default_factory=list)
+
+    def listen(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.put(line.rstrip("\n"))
+        self.lines.put("over")
+
+    def order(self, line: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{line}\n")
+        self.process.stdin.flush()
+
+    def wait_for(self, *beginnings: str) -> list[str]:
+        """Read on until a line has begun with each of these, in whatever order; return what follows each beginning."""
+        found: dict[str, str] = {}
+        while len(found) < len(beginnings):
+            line = self.lines.get(timeout=WAIT_S)
+            self.said.append(line)
+            assert not line.startswith(("refused", "over")), self.said
+            found |= {one: line.removeprefix(one) for one in beginnings if one not in found and line.startswith(one)}
+        return [found[one] for one in beginnings]
+
+    def wait_for_receipt(self, upto: int) -> int:
+        """Read on until a receipt covers `upto`; return the ledger's size in it."""
+        while True:
+            covered, tree_size = map(int, self.wait_for("receipt ")[0].split())
+            if covered >= upto:
+                return tree_size
+
+
+@contextlib.contextmanager
+def foreign_terminal(abroad: Abroad, *arguments: str) -> Iterator[Foreign]:
+    process = subprocess.Popen(
+        abroad.command("terminal", *arguments),
+        cwd=abroad.folder,
+        env=abroad.environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    terminal = Foreign(process)
+    reader = threading.Thread(target=terminal.listen)
+    reader.start()
+    try:
+        yield terminal
+    finally:
+        process.kill()
+        process.wait(10)
+        reader.join(10)
+
+
+@dataclass(frozen=True)
+class Api:
+    """The collector's API over HTTP."""
+
+    url: str
+    key: str
+
+    def get(self, path: str) -> bytes:
+        request = urllib.request.Request(self.url + path, headers={"Authorization": f"Bearer {self.key}"})
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return bytes(answer.read())
+
+    def json(self, path: str) -> Any:
+        return json.loads(self.get(path))
+
+
+@contextlib.contextmanager
+def running(collector: CollectorProcess) -> Iterator[CollectorProcess]:
+    collector.start()
+    try:
+        yield collector
+    finally:
+        collector.stop()
+
+
+def test_a_terminal_written_from_the_document_alone_does_its_work(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    data = tmp_path / "data"
+    zaigang("site", "add", SITE, "--title", "East", "--tz", "Asia/Shanghai", data=data)
+    zaigang("worker", "add", WORKER, "--name", "Chen", data=data)
+    pinned = json.loads(zaigang("keys", "--json", data=data).stdout)
+    zaigang("rotate-key", "receipt", data=data)  # since the pins were written: the terminal has to follow
+    receipt_key = json.loads(zaigang("keys", "--json", data=data).stdout)["receipt"]
+    api_key = zaigang("apikey", "create", "--name", "hr", data=data).stdout.strip()
+    abroad = Abroad.in_folder(tmp_path / "abroad")
+    where = ("127.0.0.1", str(mosquitto.port), SITE, DEVICE, "Asia/Shanghai", pinned["receipt"], pinned["command"])
+    with foreign_terminal(abroad, "journal", *where) as terminal:
+        (key,) = terminal.wait_for("key ")
+        zaigang("device", "add", DEVICE, "--site", SITE, "--key", key, data=data)
+        with running(CollectorProcess(data, mosquitto.port)) as collector:
+            api = Api(collector.url, api_key)
+            terminal.order("go")
+            terminal.wait_for("online")
+            terminal.order(f"punch {WORKER}")
+            handed_over, qr = terminal.wait_for("handed over to ", "qr ")
+            assert handed_over.split() == [receipt_key, pinned["command"]]
+            older = _checkpoint(api, tmp_path / "older", terminal.wait_for_receipt(2))
+            (punch,) = api.json("/api/v1/punches")["items"]
+            assert (punch["employee"], punch["verdict"], punch["device_id"]) == (WORKER, "verified", DEVICE)
+            eventually(lambda: api.json("/api/v1/devices")["items"][0]["state"] == "operational")
+
+            # The collector lacks an event and asks; meanwhile an administrator asks for something, too.
+            terminal.order(f"withhold {WORKER}")
+            terminal.order(f"punch {WORKER}")
+            zaigang("device", "spot-check", DEVICE, WORKER, data=data)
+            assert terminal.wait_for("answered ", "asked for ") == ["1 spot_check", "3 3"]
+            terminal.wait_for_receipt(5)
+            (called,) = api.json("/api/v1/spot-checks")["items"]
+            assert (called["state"], called["reason"].split(":")[0]) == ("refused", "unknown_action")
+
+            # A new key, of the kind that a TPM has.
+            terminal.order("rotate es256")
+            terminal.order(f"punch {WORKER}")
+            newer = _checkpoint(api, tmp_path / "newer", terminal.wait_for_receipt(7))
+            assert len(api.json("/api/v1/punches")["items"]) == 4
+            assert api.json("/api/v1/dead-letters")["counts"] == []
+            _check_ledger(abroad, api, data, older, newer)
+            terminal.order("stop")
+            assert terminal.process.wait(20) == 0
+    _verify(abroad, data, key, receipt_key, qr)
+
+
+def _checkpoint(api: Api, path: Path, size: int) -> Path:
+    """Keep the first checkpoint that has at least so many entries."""
+
+    def stored() -> bool:
+        with contextlib.suppress(urllib.error.HTTPError):  # 404 until the first is signed
+            path.write_bytes(api.get("/checkpoint"))
+        return path.exists() and int(path.read_text().splitlines()[1]) >= size
+
+    eventually(stored)
+    return path
+
+
+def _check_ledger(abroad: Abroad, api: Api, data: Path, older: Path, newer: Path) -> None:
+    """The foreign reader finds the newest entry under the newer checkpoint, and the older one grown into it."""
+    sizes = [int(path.read_text().splitlines()[1]) for path in (older, newer)]
+    origin = newer.read_text().splitlines()[0]
+    vkey = json.loads(zaigang("checkpoint", "--json", data=data).stdout)["log"]
+    entries, leaves = api.get(f"/tile/entries/000.p/{sizes[1]}"), []
+    while entries:  # c2sp.org/tlog-tiles: a length of two bytes before each
+        size = int.from_bytes(entries[:2], "big")
+        leaves.append(entries[2 : 2 + size].hex())
+        entries = entries[2 + size :]
+    proof = abroad.folder / "entry.tlog-proof"
+    proof.write_bytes(api.get(f"/api/v1/ledger/entries/{sizes[1] - 1}/proof?size={sizes[1]}"))
+    shown = abroad.run("check-proof", "inclusion", origin, vkey, str(proof), leaves[-1])
+    assert (shown.stdout, shown.returncode) == (f"{sizes[1] - 1}\n", 0)
+    shown = abroad.run("check-proof", "inclusion", origin, vkey, str(proof), leaves[0])
+    assert (shown.stdout, shown.returncode) == ("inclusion_failed\n", 1)
+    hashes = api.json(f"/api/v1/ledger/consistency?from={sizes[0]}&to={sizes[1]}")["proof"]
+    assert sizes[0] < sizes[1]
+    grown = abroad.run("check-proof", "growth", origin, vkey, str(older), str(newer), *hashes)
+    assert (grown.stdout, grown.returncode) == (f"{sizes[0]} {sizes[1]}\n", 0)
+    grown = abroad.run("check-proof", "growth", origin, vkey, str(older), str(newer), *hashes[1:])
+    assert (grown.stdout, grown.returncode) == ("consistency_failed\n", 1)
+
+
+def _verify(abroad: Abroad, data: Path, key: str, receipt_key: str, qr: str) -> None:
+    """The project's own verifier believes the foreign terminal's file, its QR code and the receipt that it kept."""
+    journal = abroad.folder / "journal" / "journal.jsonl"
+    receipt = abroad.folder / "receipt.json"
+    receipt.write_text((abroad.folder / "journal" / "receipts.jsonl").read_text().splitlines()[-1])
+    trust = abroad.folder / "trust.json"
+    trust.write_text(json.dumps({"devices": {DEVICE: [key]}, "collector": {"receipt": receipt_key}}))
+    program = [sys.executable, "-c", "from zaigang.cli import main; main()", "verify"]
+    options = ["--trust", str(trust), "--punch-receipt", qr, "--receipt", str(receipt)]
+    done = subprocess.run([*program, str(journal), *options], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    exported = zaigang("export", json.loads(_payload(journal))["chain"], data=data).stdout
+    assert exported == journal.read_text()
+
+
+def _payload(journal: Path) -> bytes:
+    return base64.b64decode(json.loads(journal.read_text().splitlines()[0])["payload"])
