@@ -5,14 +5,12 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import queue
 import subprocess
 import sys
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,69 +18,10 @@ from tests.collector.process import ROOT, CollectorProcess
 from tests.collector.process import command as zaigang
 from tests.collector.wire import eventually
 from tests.conformance.foreign import Abroad
+from tests.conformance.foreign_process import foreign_process
 from tests.support.mosquitto import Mosquitto
 
-WAIT_S = 120  # a gap is asked for twenty seconds after it opened, at the next round of thirty
 SITE, DEVICE, WORKER = "east", "foreign-1", "E001"
-
-
-@dataclass
-class Foreign:
-    """The Perl terminal as a process: orders in, lines out."""
-
-    process: subprocess.Popen[str]
-    lines: queue.Queue[str] = field(default_factory=queue.Queue)
-    said: list[str] = field(default_factory=list)
-
-    def listen(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.lines.put(line.rstrip("\n"))
-        self.lines.put("over")
-
-    def order(self, line: str) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{line}\n")
-        self.process.stdin.flush()
-
-    def wait_for(self, *beginnings: str) -> list[str]:
-        """Read on until a line has begun with each of these, in whatever order; return what follows each beginning."""
-        found: dict[str, str] = {}
-        while len(found) < len(beginnings):
-            line = self.lines.get(timeout=WAIT_S)
-            self.said.append(line)
-            assert not line.startswith(("refused", "over")), self.said
-            found |= {one: line.removeprefix(one) for one in beginnings if one not in found and line.startswith(one)}
-        return [found[one] for one in beginnings]
-
-    def wait_for_receipt(self, upto: int) -> int:
-        """Read on until a receipt covers `upto`; return the ledger's size in it."""
-        while True:
-            covered, tree_size = map(int, self.wait_for("receipt ")[0].split())
-            if covered >= upto:
-                return tree_size
-
-
-@contextlib.contextmanager
-def foreign_terminal(abroad: Abroad, *arguments: str) -> Iterator[Foreign]:
-    process = subprocess.Popen(
-        abroad.command("terminal", *arguments),
-        cwd=abroad.folder,
-        env=abroad.environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    terminal = Foreign(process)
-    reader = threading.Thread(target=terminal.listen)
-    reader.start()
-    try:
-        yield terminal
-    finally:
-        process.kill()
-        process.wait(10)
-        reader.join(10)
 
 
 @dataclass(frozen=True)
@@ -120,7 +59,7 @@ def test_a_terminal_written_from_the_document_alone_does_its_work(tmp_path: Path
     api_key = zaigang("apikey", "create", "--name", "hr", data=data).stdout.strip()
     abroad = Abroad.in_folder(tmp_path / "abroad")
     where = ("127.0.0.1", str(mosquitto.port), SITE, DEVICE, "Asia/Shanghai", pinned["receipt"], pinned["command"])
-    with foreign_terminal(abroad, "journal", *where) as terminal:
+    with foreign_process(abroad, "terminal", "journal", *where) as terminal:
         (key,) = terminal.wait_for("key ")
         zaigang("device", "add", DEVICE, "--site", SITE, "--key", key, data=data)
         with running(CollectorProcess(data, mosquitto.port)) as collector:

@@ -95,7 +95,13 @@ package Key::Private {
         return bless { pem => $path, public => Key->parse("$algorithm:" . Base64::base64($spki)) }, $class;
     }
 
+    sub from_file ($class, $path) { $class->_with(Key::_openssl('pkey', -in => $path)) }
+
     sub public ($self) { $self->{public} }
+    sub pem ($self) { Key::_openssl('pkey', -in => $self->{pem}) }
+
+    # A PKCS #10 request for a certificate, DER.
+    sub request ($self, $name) { Key::_openssl('req', '-new', -key => $self->{pem}, -subj => "/CN=$name", -outform => 'DER') // die 'openssl made no request' }
 
     sub sign ($self, $message) {
         my $es256 = $self->{public}{algorithm} eq 'es256';
@@ -103,6 +109,12 @@ package Key::Private {
         my $signature = Key::_openssl('pkeyutl', '-sign', @how) // die 'openssl signed nothing';
         return $es256 ? Key::_low_s($signature) : $signature;
     }
+}
+
+# The SubjectPublicKeyInfo of a certificate in a PEM file, DER.
+sub of_certificate ($path) {
+    my $pem = _openssl('x509', -in => $path, '-pubkey', '-noout') // refuse('invalid_key', 'no certificate');
+    return _openssl('pkey', '-pubin', -in => _file($pem), -outform => 'DER');
 }
 
 # DER of ECDSA-Sig-Value and R || S, each into the other.

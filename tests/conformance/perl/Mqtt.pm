@@ -4,11 +4,14 @@ package Mqtt;
 
 use v5.36;
 use IO::Socket::INET ();
+use Tls;
 
-# `%with`: host, port, client, will_topic, will, keepalive_s. Dies where there is no broker or it refuses.
+# `%with`: host, port, client, will_topic, will, keepalive_s; tls: PEM files for Tls.pm. Dies where there is no broker or
+# it refuses.
 sub new ($class, %with) {
-    my $socket = IO::Socket::INET->new(PeerAddr => $with{host}, PeerPort => $with{port}, Proto => 'tcp') or die "no broker: $@\n";
-    my $self = bless { socket => $socket, buffer => '', id => 0 }, $class;
+    my $tls = $with{tls} && Tls->connect(%with{qw(host port)}, %{ $with{tls} });
+    my $socket = $tls ? $tls->socket : IO::Socket::INET->new(PeerAddr => $with{host}, PeerPort => $with{port}, Proto => 'tcp');
+    my $self = bless { socket => $socket // die("no broker: $@\n"), tls => $tls, buffer => '', id => 0 }, $class;
     my $flags = 0b00101110;    # will retained, will QoS 1, will, clean session
     $self->_send(0x10, _text('MQTT') . pack('CCn', 4, $flags, $with{keepalive_s}) . join '', map { _text($_) } @with{qw(client will_topic will)});
     my ($type, $body) = $self->_packet;
