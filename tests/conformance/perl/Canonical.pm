@@ -8,7 +8,7 @@ no warnings "recursion";
 use Encode ();
 use Exporter 'import';
 use Refused;
-our @EXPORT = qw(canonical read_json read_canonical whole truth is_whole is_truth);
+our @EXPORT = qw(utf8_text canonical read_json read_canonical whole truth is_whole is_truth);
 
 use constant { DEEPEST => 32, LARGEST => 2**53 - 1 };
 
@@ -20,9 +20,16 @@ sub truth ($is)     { bless { is => $is ? 1 : 0 }, 'Truth' }
 sub is_whole ($value) { ref $value eq 'Whole' }
 sub is_truth ($value) { ref $value eq 'Truth' }
 
+# The characters of UTF-8 bytes, or undef. Perl's own strict decoder refuses U+FFFF and its like, which are characters
+# here; its lax one takes surrogates and what is beyond Unicode, which are none.
+sub utf8_text ($bytes) {
+    my $text = eval { Encode::decode('utf8', $bytes, Encode::FB_CROAK | Encode::LEAVE_SRC) } // return undef;
+    return $text =~ /[\x{D800}-\x{DFFF}]|[^\x{0}-\x{10FFFF}]/ ? undef : $text;
+}
+
 # Bytes to a value. Refuses not_json and duplicate_key; `read_canonical` also not_canonical, in this order.
 sub read_json ($bytes) {
-    my $text = eval { Encode::decode('UTF-8', $bytes, Encode::FB_CROAK | Encode::LEAVE_SRC) } // refuse('not_json', 'no UTF-8');
+    my $text = utf8_text($bytes) // refuse('not_json', 'no UTF-8');
     my $twice;
     pos($text) = 0;
     my $value = _value(\$text, \$twice);
@@ -37,7 +44,7 @@ sub read_canonical ($bytes) {
     return $value;
 }
 
-sub canonical ($value) { Encode::encode('UTF-8', _written($value, 0)) }
+sub canonical ($value) { Encode::encode('utf8', _written($value, 0)) }
 
 sub _written ($value, $depth) {
     refuse('not_canonical', 'it nests too deep') if $depth > DEEPEST;
@@ -46,8 +53,13 @@ sub _written ($value, $depth) {
     return $value->{is} ? 'true' : 'false' if is_truth($value);
     return _integer($value->{text}) if is_whole($value);
     return '[' . join(',', map { _written($_, $depth + 1) } @$value) . ']' if ref $value eq 'ARRAY';
-    my @names = sort { Encode::encode('UTF-16BE', $a) cmp Encode::encode('UTF-16BE', $b) } keys %$value;
+    my @names = sort { _utf16($a) cmp _utf16($b) } keys %$value;
     return '{' . join(',', map { _string($_) . ':' . _written($value->{$_}, $depth + 1) } @names) . '}';
+}
+
+# RFC 8785 sorts by these. (Perl's own encoder puts U+FFFD for U+FFFF and its like.)
+sub _utf16 ($text) {
+    return pack 'n*', map { $_ < 0x10000 ? $_ : (0xD800 + ($_ - 0x10000 >> 10), 0xDC00 + ($_ & 0x3FF)) } unpack 'W*', $text;
 }
 
 sub _integer ($text) {

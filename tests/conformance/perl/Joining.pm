@@ -17,7 +17,7 @@ sub code ($text) {
     my $damaged = sub { refuse('join', 'the code is damaged') };
     my $word = $text =~ s/\s+//gr;
     my ($said, $check) = $word =~ m{\A(zaigang-join-v1/.*)/([^/]*)\z}s or $damaged->();
-    length $word <= 600 && $check eq base64url(substr sha256($said), 0, 3) or $damaged->();
+    $word =~ /\A[\x21-\x7e]{1,600}\z/ && $check eq base64url(substr sha256($said), 0, 3) or $damaged->();
     my (undef, $site, $device, $pin, $receipt, $command, $secret, $host, @more) = split m{/}, $said, -1;
     my %sizes = (32 => [$pin, $receipt, $command], 16 => [$secret]);
     for my $size (keys %sizes) {

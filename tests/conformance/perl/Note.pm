@@ -4,6 +4,7 @@ package Note;
 
 use v5.36;
 use Base64;
+use Canonical 'utf8_text';
 use Digest::SHA 'sha256';
 use Encode ();
 use Exporter 'import';
@@ -19,7 +20,7 @@ sub verifier_key ($text) {
     my ($name, $id, $encoded) = $text =~ /\A($NAME)\+([0-9a-f]{8})\+(\S+)\z/ or refuse('invalid_key', 'no vkey');
     my $data = unbase64($encoded) // refuse('invalid_key', 'no base64');
     length $data == 33 or refuse('invalid_key', 'a type and 32 bytes');
-    my $key = { name => $name, type => ord $data, key => Key->from_raw(substr $data, 1), id => substr(sha256(Encode::encode('UTF-8', $name) . "\n$data"), 0, 4) };
+    my $key = { name => $name, type => ord $data, key => Key->from_raw(substr $data, 1), id => substr(sha256(Encode::encode('utf8', $name) . "\n$data"), 0, 4) };
     unpack('H*', $key->{id}) eq $id or refuse('invalid_key', 'the id does not fit');
     return $key;
 }
@@ -27,7 +28,7 @@ sub verifier_key ($text) {
 # Bytes to [text, [name, id, signature] …]. Refuses too_large, invalid_note.
 sub _read ($bytes) {
     length $bytes <= 1_000_000 or refuse('too_large', 'a note has at most a million bytes');
-    my $note = eval { Encode::decode('UTF-8', $bytes, Encode::FB_CROAK | Encode::LEAVE_SRC) } // refuse('invalid_note', 'no UTF-8');
+    my $note = utf8_text($bytes) // refuse('invalid_note', 'no UTF-8');
     refuse('invalid_note', 'a control character') if $note =~ /[\x00-\x09\x0b-\x1f]/;
     my ($text, $lines) = $note =~ /\A(.+\n)\n((?:[^\n]*\n)+)\z/s or refuse('invalid_note', 'no signatures');
     ($text, $lines) = ("$1\n", $2) if $note =~ /\A(.+)\n\n((?:[^\n]+\n)+)\z/s;    # the last empty line parts them
@@ -53,7 +54,7 @@ sub verify_checkpoint ($bytes, $origin, $log, $witnesses, $needed) {
     my $root = unbase64($encoded) // '';
     length $root == 32 or refuse('invalid_checkpoint', 'the root is no hash');
     $of eq $origin or refuse('wrong_origin', "of $of");
-    my $signed = Encode::encode('UTF-8', $text);
+    my $signed = Encode::encode('utf8', $text);
     my @log = _by($log, $signatures) or refuse('unknown_key', 'the log has not signed');
     $log->{key}->verify($_, $signed) for @log;
     my $found = 0;
