@@ -31,7 +31,7 @@ from evidence.checkpoint import Checkpoint, sign_checkpoint
 from evidence.envelope import EVENT_TYPE, PUNCH_RECEIPT_TYPE, RECEIPT_TYPE, Envelope, Signature, sign
 from evidence.events import ClockReading, Event
 from evidence.keys import SigningKey
-from evidence.merkle import consistency_proof, inclusion_proof, leaf_hash, root_of
+from evidence.merkle import consistency_proof, inclusion_proof, leaf_hash, node_hash, root_of
 from evidence.note import NoteSignature, NoteSigner, SignatureType
 from evidence.receipt import PunchReceipt, Receipt, sign_receipt
 from evidence.tlog_proof import TlogProof
@@ -434,6 +434,9 @@ def merkle_vectors() -> dict[str, Any]:
     growths = [(0, 5), (1, 2), (2, 3), (3, 7), (4, 7), (6, 8), (7, 7), (255, 256), (256, 300), (257, 300), (299, 300)]
     bad_path = [one.hex() for one in inclusion_proof(4, 7, LEAVES)]
     bad_growth = [one.hex() for one in consistency_proof(3, 7, LEAVES)]
+    half, eight = [one.hex() for one in consistency_proof(4, 8, LEAVES)], root_of(LEAVES[:8])
+    stray = LEAVES[1]
+    above = node_hash(stray, LEAVES[0])  # what a reader comes to that takes a step where the tree has ended
     return {
         "leaf_data": "leaf n is the hash of 32 bytes n (300 leaves, n modulo 256)",
         "roots": [{"size": size, "root": root_of(LEAVES[:size]).hex()} for size in sizes],
@@ -451,12 +454,28 @@ def merkle_vectors() -> dict[str, Any]:
             {"name": "a step too many", "index": 4, "size": 7, "path": [*bad_path, "00" * 32]},
             {"name": "steps swapped", "index": 4, "size": 7, "path": bad_path[::-1]},
             {"name": "a place beyond the end", "index": 7, "size": 7, "path": bad_path},
+            {"name": "another root", "index": 4, "size": 7, "path": bad_path, "root": "00" * 32},
+            {"name": "the root of a smaller tree", "index": 0, "size": 2, "path": [], "root": LEAVES[0].hex()},
+            {"name": "the root of a larger tree", "index": 0, "size": 1, "path": [stray.hex()], "root": above.hex()},
         ],
         "bad_consistency": [
             {"name": "another older size", "old": 2, "new": 7, "proof": bad_growth},
             {"name": "a step missing", "old": 3, "new": 7, "proof": bad_growth[:-1]},
             {"name": "a step too many", "old": 3, "new": 7, "proof": [*bad_growth, "00" * 32]},
             {"name": "a proof where none is due", "old": 7, "new": 7, "proof": ["00" * 32]},
+            {"name": "another older root", "old": 3, "new": 7, "proof": bad_growth, "old_root": "00" * 32},
+            {"name": "another newer root", "old": 3, "new": 7, "proof": bad_growth, "new_root": "00" * 32},
+            {"name": "another root of one size", "old": 7, "new": 7, "proof": [], "old_root": "00" * 32},
+            {"name": "the root of a smaller tree", "old": 4, "new": 16, "proof": half, "new_root": eight.hex()},
+            {
+                "name": "the roots of larger trees",
+                "old": 3,
+                "new": 4,
+                "proof": [*(one.hex() for one in consistency_proof(3, 4, LEAVES)), stray.hex()],
+                "old_root": node_hash(stray, root_of(LEAVES[:3])).hex(),
+                "new_root": node_hash(stray, root_of(LEAVES[:4])).hex(),
+            },
+            {"name": "a root of nothing", "old": 0, "new": 7, "proof": [], "old_root": "00" * 32},
             {"name": "a proof from nothing", "old": 0, "new": 7, "proof": ["00" * 32]},
         ],
     }
