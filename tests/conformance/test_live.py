@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from paho.mqtt import publish
+
 from tests.collector.process import ROOT, CollectorProcess
 from tests.collector.process import command as zaigang
 from tests.collector.wire import eventually
-from tests.conformance.foreign import Abroad
+from tests.conformance.foreign import VECTORS, Abroad
 from tests.conformance.foreign_process import foreign_process
 from tests.support.mosquitto import Mosquitto
 
@@ -74,6 +76,11 @@ def test_a_terminal_written_from_the_document_alone_does_its_work(tmp_path: Path
             assert (punch["employee"], punch["verdict"], punch["device_id"]) == (WORKER, "verified", DEVICE)
             eventually(lambda: api.json("/api/v1/devices")["items"][0]["state"] == "operational")
 
+            # What strangers say on its topics lets nothing go and has nothing done.
+            for leaf, said, code in _strangers_words():
+                publish.single(f"zaigang/v1/{SITE}/{DEVICE}/{leaf}", said, qos=1, port=mosquitto.port)
+                assert terminal.wait_for("refused ") == [code]
+
             # The collector lacks an event and asks; meanwhile an administrator asks for something, too.
             terminal.order(f"withhold {WORKER}")
             terminal.order(f"punch {WORKER}")
@@ -93,6 +100,23 @@ def test_a_terminal_written_from_the_document_alone_does_its_work(tmp_path: Path
             terminal.order("stop")
             assert terminal.process.wait(20) == 0
     _verify(abroad, data, key, receipt_key, qr)
+
+
+def _strangers_words() -> list[tuple[str, bytes, str]]:
+    """(topic, message, the code with which it is refused): words of the vectors' collector, and noise."""
+    receipts, gaps, commands = (
+        json.loads((VECTORS / f"{name}.json").read_text())["good"][0]["envelope"].encode()
+        for name in ("receipts", "gap_requests", "commands")
+    )
+    return [
+        ("receipt", receipts, "unknown_key"),
+        ("receipt", gaps, "unknown_key"),
+        ("receipt", commands, "wrong_payload_type"),
+        ("receipt", b"\xff" * 100, "not_json"),
+        ("command", commands, "unknown_key"),
+        ("command", receipts, "wrong_payload_type"),
+        ("command", b"", "not_json"),
+    ]
 
 
 def _checkpoint(api: Api, path: Path, size: int) -> Path:
