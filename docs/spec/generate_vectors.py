@@ -14,13 +14,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from event_vectors import PUNCH, event_vectors
 from joining_vectors import joining_vectors
-from terminal_vectors import (
-    PUNCH,
+from said_vectors import (
     authorisation_vectors,
     clearance_vectors,
     command_vectors,
-    event_vectors,
     gap_request_vectors,
     handover_vectors,
 )
