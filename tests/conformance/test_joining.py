@@ -15,11 +15,11 @@ import pytest
 
 from tests.collector.process import CollectorProcess
 from tests.collector.process import command as zaigang
-from tests.collector.wire import eventually
 from tests.conformance.foreign import Abroad
 from tests.conformance.foreign_process import foreign_process
 from tests.support.mosquitto_tls import TlsMosquitto
 from tests.support.ports import free_port
+from tests.support.waiting import eventually
 
 SITE, DEVICE, WORKER = "east", "foreign-1", "E001"
 

@@ -18,10 +18,10 @@ from paho.mqtt import publish
 
 from tests.collector.process import ROOT, CollectorProcess
 from tests.collector.process import command as zaigang
-from tests.collector.wire import eventually
 from tests.conformance.foreign import VECTORS, Abroad
 from tests.conformance.foreign_process import foreign_process
 from tests.support.mosquitto import Mosquitto
+from tests.support.waiting import eventually
 
 SITE, DEVICE, WORKER = "east", "foreign-1", "E001"
 
