@@ -100,6 +100,7 @@ def build_services(
             keys,
             load_or_create_authority(settings.keys_path),
             Reachable(settings.public_url, settings.public_brokers),
+            scribe or record_nothing,
         ),
         ledger=Ledger(database),
         checkpoints=checkpoints,

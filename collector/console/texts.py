@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+from collector.console.texts_evidence import EVIDENCE_EN, EVIDENCE_ZH
+from collector.console.texts_ledger import LEDGER_EN, LEDGER_ZH
+
 Language = Literal["zh", "en"]
 
 _ZH = {
@@ -432,7 +435,10 @@ _EN = {
     "reason.not_reached": "Ended before this step",
 }
 
-TEXTS: dict[Language, dict[str, str]] = {"zh": _ZH, "en": _EN}
+TEXTS: dict[Language, dict[str, str]] = {
+    "zh": _ZH | EVIDENCE_ZH | LEDGER_ZH,
+    "en": _EN | EVIDENCE_EN | LEDGER_EN,
+}
 
 
 class Texts:

@@ -201,6 +201,11 @@ class EvidenceBundles:
             )
 
 
+def bundle_name(scope: Scope, made_at: str) -> str:
+    """Return the file name of a bundle; it does not name a worker, since it stands in histories and logs."""
+    return f"evidence-{scope.site or 'worker'}-{made_at[:10]}.zip"
+
+
 def _first_stored(session: Session) -> SignedCheckpoint:
     return session.exec(select(SignedCheckpoint).order_by(col(SignedCheckpoint.size)).limit(1)).one()
 

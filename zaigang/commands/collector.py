@@ -38,6 +38,7 @@ from zaigang.commands.collector_opened import opened as _opened
 from zaigang.commands.collector_opened import plain_errors as _plain_errors
 from zaigang.commands.collector_opened import print_json as _print_json
 from zaigang.commands.collector_opened import print_table as _table
+from zaigang.verifiers import verifier_files
 
 app = typer.Typer(no_args_is_help=True, help="The centre: keeps what terminals signed and answers HR.")
 device = typer.Typer(no_args_is_help=True, help="Terminals.")
@@ -80,7 +81,7 @@ def run_command(
             highlight=False,
             soft_wrap=True,
         )
-        run(settings)
+        run(settings, verifier_files())
 
 
 @app.command()
