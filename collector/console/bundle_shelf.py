@@ -34,7 +34,7 @@ class Job:
     token: str  # in its address; a secret, though only the session of the same key gets it
     key_id: str
     scope: Scope
-    step: str = "waiting"  # waiting, chains, verify, picture, done
+    step: str = "waiting"  # waiting, starting, chains, verify, picture, done
     done: int = 0
     of: int = 0
     made: Made | None = None
@@ -95,6 +95,7 @@ class Shelf:
 
         try:
             with self._one_at_a_time, acting_as(console_user(caller)):
+                job.step = "starting"
                 made_by = f"{caller.name} ({caller.key_id})"
                 job.made = self.bundles.make(job.scope, made_by, picture=picture, tell=tell)
         except CollectorError as error:

@@ -13,6 +13,7 @@ from collector.auth.sessions import COOKIE, Sessions
 from collector.console.elements import box, facts, link, page, pill, title
 from collector.console.moments import house_zone
 from collector.console.statement_words import statement_row
+from collector.console.statements import key_names
 from collector.console.texts import Texts
 from collector.errors import CollectorError, NotFound, Unauthorised
 from collector.ledger.models import LedgerEntry
@@ -39,14 +40,14 @@ def draw_statement(services: Services, leaf_index: int, texts: Texts, who: str) 
             title(texts("statement_not_found"))
             return
         view, state = read_statement(entry), signature_of(entry, services.statements.signers())
-        row = statement_row(view, house_zone(services), texts)
+        row = statement_row(view, house_zone(services), key_names(services), texts)
         with box("zg-title"):
             box(text=row.says, tag="h1")
             pill(row.kind, row.tone)
             pill(texts(f"signature.{state}"), _TONES[state])
         with box("zg-detail"):
             with box(tag="section"):
-                box(text=texts("envelope"), tag="h2")
+                box(text=texts("signed_words"), tag="h2")
                 _envelope(entry, view, texts, covered=_covered(services, leaf_index))
             with box(tag="section"):
                 box(text=texts("statement"), tag="h2")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pydantic import JsonValue
@@ -50,15 +51,15 @@ class StatementRow:
     reason: str
 
 
-def statement_row(view: StatementView, zone: str, texts: Texts) -> StatementRow:
-    """Put a statement in words; its time in `zone`."""
+def statement_row(view: StatementView, zone: str, names: Mapping[str, str], texts: Texts) -> StatementRow:
+    """Put a statement in words; its time in `zone`, API keys by their `names`."""
     entry = view.entry
     says, more = texts("unreadable_statement"), ""
     by = reason = ""
     if view.event is not None:
         says, more = words(view.event, texts)
         body = view.event.body
-        by = str(body.get("by") or body.get("who") or "")
+        by = who_acted(str(body.get("by") or body.get("who") or ""), names, texts)
         reason = str(body.get("reason") or "")
     return StatementRow(
         place=entry.leaf_index,
@@ -70,6 +71,14 @@ def statement_row(view: StatementView, zone: str, texts: Texts) -> StatementRow:
         by=by,
         reason=reason,
     )
+
+
+def who_acted(by: str, names: Mapping[str, str], texts: Texts) -> str:
+    """Name whoever did it: `console:ID` and `apikey:ID` by the key's name, `cli:LOGIN` by the login."""
+    way, _, who = by.partition(":")
+    if way not in ("console", "apikey", "cli") or not who:
+        return by
+    return texts(f"by.{way}", who=f"{names[who]} ({who})" if who in names else who)
 
 
 def words(event: Event, texts: Texts) -> tuple[str, str]:
@@ -99,7 +108,7 @@ def _sentence(body: Fact | None, texts: Texts) -> tuple[str, str] | None:
         case EquivocationFoundBody():
             return texts("says.equivocation.found", device=body.device, seq=body.seq, code=body.code), ""
         case CorrectionRecordedBody():
-            says = _raw(body.says)
+            says = ", ".join(f"{name}: {_plain(value)}" for name, value in body.says.items())
             return texts("says.correction.recorded", device=body.device, seq=body.seq, says=says), ""
         case WorkerErasureBody():
             scope = texts(f"erasure.{body.scope}")
@@ -122,8 +131,12 @@ def _audit(body: AuditEntryBody, texts: Texts) -> tuple[str, str]:
 
 
 def _short(target: str) -> str:
-    """A key of a record; long ones are hashes that nobody reads."""
-    return f"{target[:16]}…" if len(target) > 40 else target
+    """A record's key, its parts between slashes; long parts are ids and hashes, of which the beginning will do."""
+    return "/".join(f"{part[:8]}…" if len(part) > 30 else part for part in target.split("/"))
+
+
+def _plain(value: JsonValue) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _raw(body: dict[str, JsonValue]) -> str:

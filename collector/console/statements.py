@@ -80,6 +80,7 @@ def draw_statements(
     """Draw the list."""
     zone = house_zone(services)
     asked = asked_of(parameters, zone)
+    names = key_names(services)
     found = services.statements.search(asked.filters, asked.before, SHOWN)
     with page(texts, who, "statements"):
         title(texts("statements"), texts("statements_intro"))
@@ -93,11 +94,16 @@ def draw_statements(
                 elif found.items:
                     with box("zg-card zg-rows"):
                         for view in found.items:
-                            _row(statement_row(view, zone, texts), texts)
+                            _row(statement_row(view, zone, names, texts), texts)
                 _onward(asked, found.next, texts, short=len(found.items) < SHOWN)
             with box(tag="section"):
                 box(text=texts("ledger"), tag="h2")
                 corner.draw(texts)
+
+
+def key_names(services: Services) -> dict[str, str]:
+    """Return the names of the API keys by id."""
+    return {key.id: key.name for key in services.api_keys.all()}
 
 
 def _filter(asked: Asked, zone: str, texts: Texts) -> None:

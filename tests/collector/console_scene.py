@@ -110,4 +110,3 @@ def _history(bench: Bench) -> Terminal:
     bench.offer(one, b"garbage")
     services.checkpoints.sign()
     return one
-
