@@ -72,8 +72,14 @@ def _reason(code: str, sentence: str, texts: Texts) -> str:
 
 def _value(value: object) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_value(one)}" for key, one in value.items())
+        return ", ".join(_named(key, one) for key, one in value.items())
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _named(key: str, value: object) -> str:
+    if key.endswith("_e7") and isinstance(value, int):  # degrees as signed: times 10^7, since nothing signed is a float
+        return f"{key.removesuffix('_e7')} {value / 1e7:.5f}"
+    return f"{key} {_value(value)}"
 
 
 def _facts(row: dict[str, Any], evidence: dict[str, Any], services: Services, texts: Texts) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -47,6 +48,10 @@ class ConsoleScene:
     def url(self) -> str:
         return self.collector.url
 
+    def new_writer(self) -> str:
+        """Return a key that has had no bundle made yet."""
+        return self.services.api_keys.create("another office", Scope.WRITE)[1]
+
     def signed_in(self, browser: Browser, key: str, size: dict[str, int], locale: str, path: str = "/") -> Page:
         """Open a page as whoever has this key."""
         page = browser.new_context(viewport=size, locale=locale, accept_downloads=True).new_page()
@@ -58,6 +63,13 @@ class ConsoleScene:
             page.goto(self.url + path)
         page.wait_for_selector(".zg-page")
         return page
+
+
+def shot(page: Page, name: str) -> None:
+    """Keep a picture where somebody asks for it."""
+    if folder := os.environ.get("ZAIGANG_SCREENSHOTS"):
+        page.evaluate("scrollTo(0, 0)")
+        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
 
 
 @contextmanager
