@@ -62,6 +62,7 @@ def draw_statement(services: Services, leaf_index: int, texts: Texts, who: str) 
                             (texts("chain"), f"{entry.chain} · {entry.seq}"),
                             (texts("envelope_hash"), entry.hash),
                             (texts("signed_with"), entry.key_id),
+                            *([(texts("salt"), entry.salt.hex())] if entry.salt else ()),
                         ]
                     )
 

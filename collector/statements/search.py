@@ -76,7 +76,9 @@ def find(
 
 
 def is_about(view: StatementView, about: str) -> bool:
-    """Say whether one of the fields that name somebody or something has this text in it."""
+    """Say whether one of the fields that name somebody or something has this text in it; everything has no text."""
+    if not about:
+        return True
     body: dict[str, JsonValue] = {} if view.event is None else dict(view.event.body)
     named = (body.get(name) for name in _SUBJECTS)
     return any(about.casefold() in one.casefold() for one in named if isinstance(one, str))
