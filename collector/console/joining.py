@@ -13,6 +13,7 @@ from nicegui import run, ui
 from collector.auth.service import Caller, Scope
 from collector.auth.sessions import Sessions
 from collector.console.elements import box, empty, link, page, pill, title
+from collector.console.moments import house_zone, shown
 from collector.console.texts import Texts
 from collector.console.writing import acting_writer
 from collector.devices.join_requests import Waiting
@@ -31,7 +32,7 @@ class _Decide(Protocol):
 
 def draw_joining(services: Services, sessions: Sessions, cookie: str, texts: Texts, caller: Caller) -> None:
     """Draw the page and keep the requests up to date while the browser is there."""
-    requests = services.joining.requests()
+    requests, zone = services.joining.requests(), house_zone(services)
 
     def writing() -> AbstractContextManager[Caller]:
         return acting_writer(sessions, cookie, texts)
@@ -47,7 +48,7 @@ def draw_joining(services: Services, sessions: Sessions, cookie: str, texts: Tex
 
     @ui.refreshable
     def asking() -> None:
-        _requests(requests, texts, decide, may_decide=caller.may(Scope.WRITE))
+        _requests(requests, zone, texts, decide, may_decide=caller.may(Scope.WRITE))
 
     def refresh(fresh: list[Waiting]) -> None:
         nonlocal requests
@@ -78,25 +79,25 @@ def draw_joining(services: Services, sessions: Sessions, cookie: str, texts: Tex
     ui.timer(REFRESH_S, look)
 
 
-def _requests(requests: list[Waiting], texts: Texts, decide: _Decide, *, may_decide: bool) -> None:
+def _requests(requests: list[Waiting], zone: str, texts: Texts, decide: _Decide, *, may_decide: bool) -> None:
     if not requests:
         empty(texts("nobody_asks"), texts("nobody_asks_hint"))
     for one in requests[:_SHOWN]:
-        _request(one, texts, decide, may_decide=may_decide)
+        _request(one, zone, texts, decide, may_decide=may_decide)
 
 
 def _code(services: Services, texts: Texts, writing: _Writing, *, may_decide: bool) -> None:
     sites = {site.name: f"{site.title} ({site.name})" for site in services.sites.all()}
+    zone = house_zone(services)
     with box("zg-card zg-join"):
         if not may_decide:
             box(text=texts("read_only"))
             return
         where = ui.select(sites, label=texts("site"), value=next(iter(sites), None)).classes("zg-field")
         name = ui.input(texts("terminal_name"), placeholder="gate-1").classes("zg-field")
-        shown = box("zg-code")
 
         def make() -> None:
-            shown.clear()
+            made.clear()
             try:
                 if not where.value or not name.value.strip():
                     raise Invalid(texts("site_and_name"))
@@ -106,15 +107,16 @@ def _code(services: Services, texts: Texts, writing: _Writing, *, may_decide: bo
                 text = str(error) if isinstance(error, CollectorError) else texts("bad_name")
                 ui.notify(text, type="negative")
                 return
-            with shown:
+            with made:
                 ui.html(qr_picture(code.text()), sanitize=False)
                 box("zg-code-text", code.text(), "code")
-                box(text=texts("code_ends", time=expires), tag="small")
+                box(text=texts("code_ends", time=shown(expires, zone), zone=zone), tag="small")
 
         box("zg-button zg-primary", texts("make_code"), "button").on("click", make)
+        made = box("zg-code")
 
 
-def _request(one: Waiting, texts: Texts, decide: _Decide, *, may_decide: bool) -> None:
+def _request(one: Waiting, zone: str, texts: Texts, decide: _Decide, *, may_decide: bool) -> None:
     with box("zg-card zg-device"):
         with box("zg-device-head"):
             with box():
@@ -123,7 +125,7 @@ def _request(one: Waiting, texts: Texts, decide: _Decide, *, may_decide: bool) -
             pill(texts(f"join.{one.state}"), _TONES.get(one.state, "off"))
         box("zg-fingerprint", one.fingerprint, "code")
         if one.state != "waiting":
-            box("zg-device-site", f"{one.asked_at} · {one.decided_by}")
+            box("zg-device-site", f"{shown(one.asked_at, zone)} · {one.decided_by}")
         elif may_decide:
             box("zg-device-site", texts("compare"))
             with box("zg-decide"):

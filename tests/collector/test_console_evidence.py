@@ -107,6 +107,8 @@ def test_a_bundle_about_a_site_is_of_the_sites_days_and_waits_for_whoever_comes_
     browser: Browser, scene: ConsoleScene
 ) -> None:
     page = scene.signed_in(browser, scene.new_writer(), WIDE, "en-GB", "/evidence")
+    page.get_by_label("Days are of this time zone").click()
+    page.get_by_role("option", name="UTC").click()
     page.get_by_text("A site", exact=True).click()
     page.get_by_label("Site", exact=True).click()
     page.get_by_role("option", name="浦东东门工地 (east)").click()
@@ -120,7 +122,8 @@ def test_a_bundle_about_a_site_is_of_the_sites_days_and_waits_for_whoever_comes_
     assert page.context.request.get(scene.url + address).headers["x-bundle-sha256"] == (
         scene.services.evidence_bundles.made(1)[0].sha256
     )
-    assert scene.services.evidence_bundles.made(1)[0].site == "east"
+    made = scene.services.evidence_bundles.made(1)[0]
+    assert (made.site, made.since) == ("east", "2026-11-21T16:00:00.000Z")
 
 
 def test_who_may_only_look_sees_everything_and_makes_nothing(browser: Browser, scene: ConsoleScene) -> None:
