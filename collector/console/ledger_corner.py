@@ -24,7 +24,9 @@ class Line:
     what: str
     how: str
     more: str
-    tone: str  # good, warn, bad, off
+    tone: str  # good, bad, off
+    state: str = ""  # the word in the pill
+    code: bool = False  # `how` is a hash
 
 
 class LedgerCorner:
@@ -44,10 +46,10 @@ class LedgerCorner:
                     with box(f"zg-ledger-line {line.tone}"):
                         with box("zg-ledger-head"):
                             box("zg-device-site", line.what, "span")
-                            if line.tone in ("good", "bad"):
-                                state = "ledger.up_to_date" if line.tone == "good" else "ledger.overdue"
-                                pill(texts(state), line.tone)
-                        box("zg-ledger-how", line.how)
+                            if line.state:
+                                pill(line.state, line.tone)
+                        if line.how:
+                            box("zg-sha" if line.code else "zg-ledger-how", line.how, "code" if line.code else "div")
                         if line.more:
                             box("zg-device-site", line.more)
 
@@ -72,7 +74,7 @@ def ledger_lines(standing: Standing, health: Health, texts: Texts, now: datetime
     lines.append(Line(texts("ledger.entries"), str(standing.entries), "", "off"))
     lines.append(_checkpoint(standing, texts, now))
     if standing.root:
-        lines.append(Line(texts("ledger.root"), standing.root.hex(), "", "off"))
+        lines.append(Line(texts("ledger.root"), standing.root.hex(), "", "off", code=True))
     for key, vouchers in (("witness", standing.witnesses), ("authority", standing.authorities)):
         lines += [_voucher(texts(f"ledger.{key}", name=one.name), one, texts, now) for one in vouchers]
         if not vouchers:
@@ -85,17 +87,18 @@ def ledger_lines(standing: Standing, health: Health, texts: Texts, now: datetime
 def _trouble(name: str, part: PartHealth, texts: Texts) -> list[Line]:
     if part.state == "ok":
         return []
-    return [Line(texts(f"health.{name}"), part.reason if texts.language == "en" else texts("health.log"), "", "bad")]
+    reason = part.reason if texts.language == "en" else texts("health.log")
+    return [Line(texts(f"health.{name}"), reason, "", "bad", texts("ledger.failed"))]
 
 
 def _checkpoint(standing: Standing, texts: Texts, now: datetime) -> Line:
     what = texts("ledger.checkpoint")
     how = texts("ledger.no_checkpoint")
     if standing.signed_at is not None:
-        how = f"{texts('ledger.covers', n=standing.size)}, {ago(standing.signed_at, texts, now)}"
+        how = texts("ledger.covers", n=standing.size, age=ago(standing.signed_at, texts, now))
     waits = standing.uncovered_since
     more = texts("ledger.all_covered") if waits is None else texts("ledger.uncovered", age=ago(waits, texts, now))
-    return Line(what, how, more if standing.entries else "", "bad" if standing.overdue else "good")
+    return Line(what, how, more if standing.entries else "", *_state(texts, overdue=standing.overdue))
 
 
 def _voucher(what: str, one: Voucher, texts: Texts, now: datetime) -> Line:
@@ -103,4 +106,8 @@ def _voucher(what: str, one: Voucher, texts: Texts, now: datetime) -> Line:
     if one.at is not None:
         how = texts("ledger.vouches", n=one.size, age=ago(one.at, texts, now))
     more = "" if one.waits_since is None else texts("ledger.waits", age=ago(one.waits_since, texts, now))
-    return Line(what, how, more, "bad" if one.overdue else "good")
+    return Line(what, how, more, *_state(texts, overdue=one.overdue))
+
+
+def _state(texts: Texts, *, overdue: bool) -> tuple[str, str]:
+    return ("bad", texts("ledger.overdue")) if overdue else ("good", texts("ledger.up_to_date"))

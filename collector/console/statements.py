@@ -96,7 +96,7 @@ def draw_statements(
                         for view in found.items:
                             _row(statement_row(view, zone, names, texts), texts)
                 _onward(asked, found.next, texts, short=len(found.items) < SHOWN)
-            with box(tag="section"):
+            with box("zg-before-when-narrow", tag="section"):
                 box(text=texts("ledger"), tag="h2")
                 corner.draw(texts)
 

@@ -101,10 +101,12 @@ class Statements:
         if filters.until is not None:
             query = query.where(col(LedgerEntry.time) < filters.until)
 
+        at_once = PAGE if filters.about else limit + 1
+
         def older(than: int | None) -> list[LedgerEntry]:
             below = query if than is None else query.where(col(LedgerEntry.leaf_index) < than)
             with self._database.read() as session:
-                return list(session.exec(below.limit(PAGE)))
+                return list(session.exec(below.limit(at_once)))
 
         return find(older, filters.about or "", before, limit)
 
