@@ -42,7 +42,7 @@ def draw_dead_letters(services: Services, parameters: Mapping[str, str], texts: 
 def _letter(letter: DeadLetter, zone: str, texts: Texts) -> None:
     with box("zg-card zg-letter"):
         with box("zg-device-head"):
-            box("zg-device-name", texts.get(f"dead.code.{letter.code}", letter.code))
+            box("zg-device-name", why(letter.code, texts))
             if letter.times > 1:
                 box("zg-device-site", texts("dead.times", n=letter.times))
         box("zg-device-site", f"{letter.source or texts('dead.nobody')} · {shown(letter.last_at, zone)}")
@@ -71,11 +71,16 @@ def _counts(counts: list[DeadLetterCount], zone: str, texts: Texts) -> None:
         facts(
             (
                 f"{one.source or texts('dead.nobody')} · {shown(one.last_at, zone)}",
-                f"{texts.get(f'dead.code.{one.code}', one.code)}: {texts('dead.times', n=one.times)}",
+                f"{why(one.code, texts)}: {texts('dead.times', n=one.times)}",
             )
             for one in counts
         )
     box("zg-device-site", texts("dead.kept"))
+
+
+def why(code: str, texts: Texts) -> str:
+    """Name the reason; the code and the sentence of a rare one stand with the contents."""
+    return texts.get(f"dead.code.{code}", texts("dead.code.other"))
 
 
 def readable(content: bytes) -> tuple[str, bool]:

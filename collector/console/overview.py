@@ -51,6 +51,8 @@ def draw_overview(services: Services, sessions: Sessions, cookie: str, texts: Te
 
 
 def _sums(shown: Overview, texts: Texts) -> None:
+    if shown.ledger_overdue:
+        link("zg-note bad", "/statements", texts("ledger.look"))
     with box("zg-sums"):
         _sum(shown.operational, f"{texts('terminals')} · {texts('working')}", "")
         _sum(shown.attention, f"{texts('terminals')} · {texts('need_attention')}", "bad" if shown.attention else "")

@@ -109,6 +109,7 @@ LEDGER_ZH = {
     "ledger.needed": "出示前需要 {n} 个见证签名",
     "ledger.overdue": "逾期",
     "ledger.failed": "失败",
+    "ledger.look": "账本有逾期：检查点、见证或时间戳等得太久。查看账本状态 ›",
     "ledger.up_to_date": "正常",
     "health.checkpoints": "检查点无法签署",
     "health.attestations": "上一轮见证或时间戳没有成功",
@@ -151,6 +152,10 @@ LEDGER_ZH = {
     "dead.code.signature_count": "签名个数不对",
     "dead.code.duplicate_key": "字段重复",
     "dead.code.bad_start": "事件链的开头不对",
+    "dead.code.wrong_chain": "不属于这条事件链",
+    "dead.code.invalid_key": "密钥无法读取",
+    "dead.code.internal": "考勤中心内部错误",
+    "dead.code.other": "其他原因",
 }
 
 LEDGER_EN = {
@@ -262,6 +267,7 @@ LEDGER_EN = {
     "ledger.needed": "Shown only with {n} cosignature(s)",
     "ledger.overdue": "Overdue",
     "ledger.failed": "Failed",
+    "ledger.look": "The ledger is overdue: a checkpoint, a witness or a time-stamp is waited for. See how it stands ›",
     "ledger.up_to_date": "Up to date",
     "health.checkpoints": "No checkpoint can be signed",
     "health.attestations": "The last round of witnesses or time-stamps failed",
@@ -306,4 +312,8 @@ LEDGER_EN = {
     "dead.code.signature_count": "A wrong number of signatures",
     "dead.code.duplicate_key": "A field stands twice",
     "dead.code.bad_start": "A chain that begins wrongly",
+    "dead.code.wrong_chain": "Not of this chain",
+    "dead.code.invalid_key": "A key that cannot be read",
+    "dead.code.internal": "An error of the collector itself",
+    "dead.code.other": "Another reason",
 }

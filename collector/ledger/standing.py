@@ -48,6 +48,11 @@ class Standing:
     witnesses: tuple[Voucher, ...]
     authorities: tuple[Voucher, ...]
 
+    @property
+    def anything_overdue(self) -> bool:
+        """Say whether somebody has to look."""
+        return self.overdue or any(one.overdue for one in (*self.witnesses, *self.authorities))
+
 
 @dataclass(frozen=True, slots=True)
 class Expected:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page
@@ -14,6 +15,7 @@ from collector.auth.service import Scope
 from collector.database import Database
 from collector.identity import load_or_create_keys
 from collector.ingest.intake import Intake
+from collector.ledger.checkpoints import Checkpoints
 from collector.people.service import NewWorker, WorkerBody
 from collector.punches.service import Filters, Order
 from collector.services import Services, build_services, open_database
@@ -21,6 +23,7 @@ from collector.settings import load_settings
 from collector.sites.service import NewSite
 from collector.statements.actor import acting_as
 from collector.statements.scribe import Scribe
+from collector.timestamps import utc_text
 from tests.collector.conftest import Bench
 from tests.collector.process import CollectorProcess
 from tests.collector.terminal import Terminal
@@ -73,8 +76,8 @@ def shot(page: Page, name: str) -> None:
 
 
 @contextmanager
-def console_scene(folder: Path) -> Iterator[ConsoleScene]:
-    """Write the history, then run the collector on it."""
+def console_scene(folder: Path, signed_ago: timedelta = timedelta(0)) -> Iterator[ConsoleScene]:
+    """Write the history, with a checkpoint over it that is so old, then run the collector on it."""
     broker = Mosquitto(folder).start()
     settings = load_settings(data=folder / "data")
     database = open_database(settings)
@@ -83,6 +86,8 @@ def console_scene(folder: Path) -> Iterator[ConsoleScene]:
     services = build_services(settings, database, keys, scribe)
     bench = Bench(settings, database, keys, services, Intake(database, keys.receipt, keys.seal, scribe=scribe))
     terminal = _history(bench)
+    then = utc_text(datetime.now(UTC) - signed_ago)
+    Checkpoints(database, services.checkpoints.signer, keys.seal, settings.keepsake_path, lambda: then).sign()
     _, writer = services.api_keys.create("site office", Scope.WRITE)
     _, reader = services.api_keys.create("hr", Scope.READ)
     collector = CollectorProcess(settings.data, broker.port).start()
@@ -120,5 +125,4 @@ def _history(bench: Bench) -> Terminal:
     bench.offer(other, fork.punch("E002", "review"))
     bench.offer(one, b"garbage", b"\xff\xfe\x00\x01" * 40, Terminal("nobody-9").enrol())
     bench.offer(one, b"garbage")
-    services.checkpoints.sign()
     return one

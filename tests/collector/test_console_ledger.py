@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -16,6 +18,7 @@ from evidence.envelope import STATEMENT_TYPE, Envelope
 from evidence.statements import statement_key
 from evidence.tlog_proof import TlogProof
 from tests.collector.console_scene import SCREENS, WIDE, ConsoleScene, console_scene, shot
+from tests.collector.test_standing import COUNCIL
 from tests.support.layout import layout_problems
 
 pytestmark = pytest.mark.browser
@@ -186,3 +189,26 @@ def test_the_audit_of_the_layout_sees_what_it_looks_for(browser: Browser, scene:
     found = " ".join(layout_problems(page))
     for problem in ("sideways", "shortened", "pale", "overlap", "out of"):
         assert problem in found
+
+
+def test_a_ledger_that_waits_too_long_is_red_on_the_first_page_and_in_its_corner(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """A checkpoint signed two hours ago, and a witness that does not answer."""
+    nobody = {"key": COUNCIL, "url": "http://127.0.0.1:9/"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ZAIGANG_COLLECTOR_WITNESSES", json.dumps([nobody]))
+        with console_scene(tmp_path, signed_ago=timedelta(hours=2)) as late:
+            for size, locale in SCREENS:
+                chinese = locale == "zh-CN"
+                page = late.signed_in(browser, late.reader, size, locale)
+                assert layout_problems(page) == []
+                page.get_by_text("账本有逾期" if chinese else "The ledger is overdue").click()
+                page.wait_for_url("**/statements")
+                red = page.locator(".zg-ledger-line.bad")
+                expect(red.filter(has_text="witness.example.org/council")).to_contain_text(
+                    "2 小时前签署" if chinese else "signed 2 h ago"
+                )
+                expect(red.filter(has_text="失败" if chinese else "Failed")).to_have_count(1)
+                assert layout_problems(page) == []
+                shot(page, f"overdue-{size['width']}-{locale}")

@@ -14,6 +14,8 @@ from tests.collector.holes import OTHER, erase, swear, with_a_gap
 from tests.collector.terminal import Terminal
 from tests.collector.test_evidence_bundles import POLICY, POLICY_HASH, SITE, WORKER, a_day, made, punch
 
+pytestmark = pytest.mark.both_databases
+
 NARROW = Scope(site="east", worker=None, since="2026-11-22T01:10:00.000Z", until="2026-11-22T02:00:00.000Z")
 
 

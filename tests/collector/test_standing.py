@@ -16,6 +16,8 @@ from evidence.note import NoteSigner, SignatureType
 from tests.collector.conftest import Bench
 from tests.collector.terminal import Terminal
 
+pytestmark = pytest.mark.both_databases
+
 COUNCIL = NoteSigner("witness.example.org/council", SignatureType.COSIGNATURE_V1, Ed25519Key.generate()).public.text()
 TSA = "https://tsa.example.org/"
 EXPECTED = Expected(timedelta(seconds=2), (COUNCIL,), 1, (TSA,), timedelta(hours=1))
@@ -54,6 +56,7 @@ def test_a_voucher_is_overdue_by_what_waits_for_it(bench: Bench, terminal: Termi
     assert [one.overdue for one in (*fresh.witnesses, *fresh.authorities)] == [False, False]
     assert [one.overdue for one in (*later.witnesses, *later.authorities)] == [True, False]
     assert standing(bench, timedelta(hours=2, minutes=2)).authorities[0].overdue
+    assert (fresh.anything_overdue, later.anything_overdue) == (False, True)
     vouch(bench, 1)
     covered = standing(bench, timedelta(days=30))
     for one in (*covered.witnesses, *covered.authorities):
