@@ -68,6 +68,7 @@ from kiosk.spot_check_file import AttemptsFile
 from kiosk.terminal.serve import TerminalServer
 from kiosk.terminal_key import TerminalKey
 from kiosk.tpm import choose_tpm
+from kiosk.transfer.exchange import Around, comparing, open_exchange, transfer_part
 from kiosk.uplink import Uplink
 from kiosk.verify.face import Face, open_face
 from kiosk.verify.face_settings import FaceSettings
@@ -142,7 +143,32 @@ class Kiosk:
         self._last = self.journal.last_stamp  # a step is seen although it happened while nothing ran here
         self._closing.callback(self.gallery.close)
         self._owed = Owed(self.gallery, self.journal)
-        self.uplink = Uplink(self.journal, settings, self.clock, on_command=self._receive_command, on_keys=self._trust)
+        self.exchange = open_exchange(
+            Around(
+                device=settings.device,
+                site=settings.site,
+                folder=settings.data_dir,
+                journal=self.journal,
+                gallery=self.gallery,
+                owed=self._owed,
+                key=self.key,
+                tpm=tpm,
+                now=lambda: self.clock.stamp().time,
+                face=lambda: comparing(self._face),
+                wake=lambda: self.uplink.wake(),
+            ),
+            switched_on=settings.transfer is not None,
+        )
+        if self.exchange is not None:
+            self._closing.callback(self.exchange.stop)  # it needs gallery and journal to the end of its last step
+        self.uplink = Uplink(
+            self.journal,
+            settings,
+            self.clock,
+            on_command=self._receive_command,
+            on_keys=self._trust,
+            exchange=self.exchange,
+        )
         self._certificate = CertificateKeeper(
             joined_of(settings),
             settings.data_dir,
@@ -154,7 +180,7 @@ class Kiosk:
             site=settings.site,
             keys=settings.pinned_keys,
             now=lambda: self.clock.stamp().time,
-            wake=self.uplink.wake,
+            wake=self._changed,
         )
         self.clips = _clips(settings, self.gallery, self.journal, lambda: self.clock.stamp().time, self.uplink.wake)
         self._calls = SpotChecks(
@@ -248,6 +274,8 @@ class Kiosk:
         self._closing.callback(
             self._try, functools.partial(self._cover, last=True)
         )  # after the last punch, while the sensors still run
+        if self.exchange is not None:
+            self.exchange.start()
         for served in (self.attendant, self._badge_reader, self._lamps, self.screen):
             if served is not None:
                 served.start()
@@ -278,6 +306,12 @@ class Kiosk:
             self._policy_applied = True
         except (JournalFailed, JournalFull) as error:
             log.error("policy_not_signed", reason=str(error))
+
+    def _changed(self) -> None:
+        """Something was signed, and the gallery may be another than before."""
+        self.uplink.wake()
+        if self.exchange is not None:
+            self.exchange.poke()
 
     def _trust(self, keys: Sequence[PublicKey]) -> None:
         self.commands.trust(keys)
@@ -345,7 +379,8 @@ class Kiosk:
             face=self._face,
             face_part=self._face_part,
             parts=self.parts,
-            wake=self.uplink.wake,
+            wake=self._changed,
+            exchange=self.exchange,
         )
 
     def enrol_face(
@@ -388,6 +423,7 @@ class Kiosk:
             "network": self._network_part(),
             "clock": clock_part(self.clock.stamp()),
             "keys": keys_part(self._gallery_keeper, self.key),
+            "transfer": transfer_part(self.exchange, switched_on=self.settings.transfer is not None),
         }
 
     def _network_part(self) -> Part:

@@ -23,7 +23,7 @@ from evidence.errors import EvidenceError
 from evidence.events import Ask, ConsentBody, Fact, Kind, WorkerCode, WorkerEnrolledBody
 from evidence.keys import PublicKey
 from kiosk.attendant import Eyes
-from kiosk.erasure import erased_statement
+from kiosk.erasure import copy_erased_statement, erased_statement
 from kiosk.errors import KioskError
 from kiosk.journal import Journal
 from kiosk.owed import Owed
@@ -208,7 +208,7 @@ class EnrolmentDesk:
         )
         enrolled = Statement(Kind.WORKER_ENROLLED, body.model_dump(mode="json"))
         before = self._held(permission.worker)
-        replaced = [erased_statement(before, "face", "replaced")] if before is not None and before.models else []
+        replaced = _replaced(before) if before is not None and before.models else []
         with self.owed.lock:
             pending = self.gallery.enrol(
                 permission.worker,
@@ -308,6 +308,12 @@ class _Seen:
     model: str
     vectors: list[NDArray[np.float32]]
     consent: Agreement
+
+
+def _replaced(before: GalleryWorker) -> list[Statement]:
+    if before.received is not None:
+        return [copy_erased_statement(before, "replaced")]
+    return [erased_statement(before, "face", "replaced")]
 
 
 def _require_possible(pin: str | None, excused: Sequence[Ask]) -> None:

@@ -32,12 +32,13 @@ from kiosk.enrolment import (
     NotAuthorised,
 )
 from kiosk.erasure import ErasureDesk
-from kiosk.errors import BadRequest
+from kiosk.errors import BadRequest, TransferFailed
 from kiosk.journal import Journal
 from kiosk.owed import Owed
 from kiosk.sensors.newest_frame import NewestFrame
 from kiosk.settings import KioskSettings
 from kiosk.stick import take_receipts
+from kiosk.transfer.exchange import Exchange
 from kiosk.verify.attempts import ENROLMENTS, Moment
 from kiosk.verify.face import EnrolmentView, Face
 from kiosk.verify.gallery import Gallery
@@ -86,6 +87,7 @@ class Operations:
     face_part: Part
     parts: Callable[[], dict[str, Part]]
     wake: Callable[[], None]  # the uplink: there is something to send
+    exchange: Exchange | None = None  # of faces with other terminals; None: switched off
 
     def enrol(self, wanted: Enrolment, say: Callable[[str], None]) -> Enrolled:
         """Enrol one worker; `say` is told the code of what is amiss, or how many frames are taken.
@@ -172,6 +174,25 @@ class Operations:
         taken = take_receipts(self.journal, self.settings.pinned_keys, receipts)
         self.wake()
         return {"receipts": taken.receipts, "refused": list(taken.refused), "unsent": self.journal.depth}
+
+    def peers(self) -> dict[str, Any]:
+        """Which terminals faces go to and come from. Raises a TransferFailed."""
+        return self._exchange().listed()
+
+    def confirm_peer(self, device: str, fingerprint: str, by: str) -> dict[str, Any]:
+        """Exchange faces with a terminal from now on. Raises a TransferFailed, BadRequest or a JournalError."""
+        if not self._exchange().switched_on:
+            raise TransferFailed("this terminal exchanges no faces: put [transfer] into its settings")
+        return self._done(self._exchange().confirm(device, fingerprint, by))
+
+    def remove_peer(self, device: str, by: str) -> dict[str, Any]:
+        """Exchange nothing more with it. Raises a TransferFailed, BadRequest or a JournalError."""
+        return self._done(self._exchange().remove(device, by))
+
+    def _exchange(self) -> Exchange:
+        if self.exchange is None:
+            raise TransferFailed("this terminal exchanges no faces: put [transfer] into its settings")
+        return self.exchange
 
     def erasures(self) -> ErasureDesk:
         """Return the desk that erases."""

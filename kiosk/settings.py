@@ -101,6 +101,14 @@ class PresenceSettings(BaseModel):
         return value
 
 
+class TransferSettings(BaseModel):
+    """Faces to and from the site's other terminals (docs/transfer.md): the table being there switches it on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ask_at_enrolment: bool = True  # the screen asks whoever has just been enrolled with a face
+
+
 class KioskSettings(BaseSettings):
     """Everything that differs from terminal to terminal."""
 
@@ -140,6 +148,7 @@ class KioskSettings(BaseSettings):
     badge_reader: str | None = None  # /dev/input/by-id/…, file:PATH, or none
     badge_codes: Path | None = None  # CSV of code,employee code; where not given a badge's code is the employee code
     enclosure: EnclosureSettings = EnclosureSettings()
+    transfer: TransferSettings | None = None  # none: no face leaves this terminal and none comes
 
     # How a face becomes a vector, and how near is near enough (docs/calibration.md)
     embedder: Literal["dlib", "sface"] = "dlib"
@@ -424,6 +433,7 @@ _TABLES: dict[str, type[BaseModel]] = {
     "fence": FenceSettings,
     "enclosure": EnclosureSettings,
     "presence": PresenceSettings,
+    "transfer": TransferSettings,
 }
 
 

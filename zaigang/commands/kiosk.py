@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from zaigang.commands import kiosk_clip
+from zaigang.commands import kiosk_clip, kiosk_peers
 from zaigang.commands.kiosk_stick import add_to as add_stick_commands
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="The punch terminal.", no_args_is_help=True)
 app.add_typer(kiosk_clip.app, name="clip")
+app.add_typer(kiosk_peers.app, name="peers")
 add_stick_commands(app)
 Config = Annotated[
     Path | None, typer.Option("--config", help="Settings (TOML); ZAIGANG_KIOSK_… variables stand over it.")

@@ -1,0 +1,74 @@
+"""`zaigang kiosk peers`: the terminals with which this one exchanges faces: list, confirm, remove."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+app = typer.Typer(help="Terminals with which this one exchanges faces (docs/transfer.md).", no_args_is_help=True)
+Config = Annotated[
+    Path | None, typer.Option("--config", help="Settings (TOML); ZAIGANG_KIOSK_… variables stand over it.")
+]
+By = Annotated[str, typer.Option(help="Who compared; your user name where not given. It is signed.")]
+
+
+@app.command("list")
+def list_(
+    config: Config = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+) -> None:
+    """Show this terminal's own fingerprint, to be read out at the others, and what others have shown here."""
+    held = _ask(config, {"do": "peers"})
+    if as_json:
+        typer.echo(json.dumps(held, ensure_ascii=False))
+        return
+    console = Console()
+    console.print(f"{held['device']}  fingerprint {held['fingerprint']}", highlight=False)
+    if not held["on"]:
+        console.print("switched off: what was exchanged before is still being erased", highlight=False)
+    console.print(f"{held['received']} face(s) of other terminals lie here", highlight=False)
+    table = Table("terminal", "state", "fingerprint", "now shows", "holds", "waiting", "refused", highlight=False)
+    for one in held["peers"]:
+        refused = ", ".join(one["refused"])
+        row = (one["device"], one["state"], one["fingerprint"], one["seen"] or "")
+        table.add_row(*row, str(one["held"]), str(one["waiting"]), refused)
+    console.print(table)
+
+
+@app.command()
+def confirm(
+    device: Annotated[str, typer.Argument(help="The other terminal's name.", metavar="TERMINAL")],
+    fingerprint: Annotated[
+        str, typer.Argument(help='Its fingerprint, read off that terminal itself: "3f2a 91bc 77de 0142".')
+    ],
+    by: By = "",
+    config: Config = None,
+) -> None:
+    """Exchange faces with a terminal. Go there and read its fingerprint; believe no list that a server shows."""
+    request = {"do": "peers", "confirm": device, "fingerprint": fingerprint, "by": by or getpass.getuser()}
+    done = _ask(config, request)
+    say = f"{done['device']} ({done['fingerprint']}) is confirmed here; confirm this terminal there, too"
+    Console(stderr=True).print(say, highlight=False)
+
+
+@app.command()
+def remove(
+    device: Annotated[str, typer.Argument(help="The other terminal's name.", metavar="TERMINAL")],
+    by: By = "",
+    config: Config = None,
+) -> None:
+    """Exchange nothing more with a terminal; what lies at either end of the other's workers is erased."""
+    _ask(config, {"do": "peers", "remove": device, "by": by or getpass.getuser()})
+    Console(stderr=True).print(f"{device} is removed; copies are erased here now, there when it hears of it")
+
+
+def _ask(config: Path | None, request: dict[str, Any]) -> dict[str, Any]:
+    from zaigang.commands.kiosk import _ask as ask_terminal
+
+    return ask_terminal(config, request)
