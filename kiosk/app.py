@@ -381,6 +381,7 @@ class Kiosk:
             parts=self.parts,
             wake=self._changed,
             exchange=self.exchange,
+            asks=self.screen is not None,
         )
 
     def enrol_face(

@@ -140,7 +140,13 @@ def _answer(operations: Operations, request: dict[str, Any], say: Callable[[str]
             return operations.status()
         case "enrol":
             done = operations.enrol(Enrolment.model_validate(request["enrolment"]), say)
-            return {"worker": done.worker, "name": done.name, "frames": done.frames, "seq": done.seq}
+            return {
+                "worker": done.worker,
+                "name": done.name,
+                "frames": done.frames,
+                "seq": done.seq,
+                "transfer": done.transfer,
+            }
         case "rotate_key":
             return operations.rotate_key(str(request["reason"])[:400])
         case "erase":

@@ -90,6 +90,7 @@ class Enrolled:
     name: str
     frames: int
     seq: int  # of worker.enrolled in the journal
+    transfer: bool | None = None  # whether the face may go to other terminals; None: nobody was asked
 
 
 class Newcomer(Fact):
