@@ -53,6 +53,7 @@ class Passing:
         held = self._session.get(TransferCard, card.device)
         if held is None:
             held = TransferCard(device=card.device, envelope=b"", received_at=message.received_at)
+        changed = held.envelope != message.payload
         held.envelope, held.received_at = message.payload, message.received_at
         self._session.add(held)
         others = (
@@ -61,7 +62,8 @@ class Passing:
             .where(Device.site == card.site, Device.name != card.device, col(Device.revoked_at).is_(None))
         )
         for other in self._session.exec(others).all():
-            self._pass_on(card.site, other.device, message.payload)
+            if changed:  # whoever was away meanwhile gets it with his own
+                self._pass_on(card.site, other.device, message.payload)
             self._pass_on(card.site, card.device, other.envelope)
         told = select(HeldTransfer).where(
             HeldTransfer.sender == card.device,

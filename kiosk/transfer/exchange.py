@@ -40,6 +40,7 @@ from kiosk.verify.gallery import Gallery, GalleryWorker
 
 ROUND_S = 60.0  # a lease ends within this; changes of the gallery are looked at at once
 CARD_EVERY_S = 3600.0  # the card is shown again: a gate that was set up meanwhile learns of this one
+CARD_UNHEARD_S = 60.0  # and more often until another's card has come: this one may have come before its registration
 INBOX = 256  # messages that wait to be judged; the collector sends again what was let go
 OUTBOX = 512
 
@@ -279,7 +280,8 @@ class Exchange:
         if not self.switched_on:
             return
         now_s, card = time.monotonic(), self._peers.card()
-        if card == self._shown and self._card_s is not None and now_s - self._card_s < CARD_EVERY_S:
+        every_s = CARD_EVERY_S if self.counts["cards"] else CARD_UNHEARD_S
+        if card == self._shown and self._card_s is not None and now_s - self._card_s < every_s:
             return
         self._send(card)
         for answer in self._receiving.farewells():

@@ -190,6 +190,7 @@ def test_cards_are_shown_to_every_other_terminal_of_the_site(bench: Bench, gates
         Answer("zaigang/v1/east/gate-1/peer", second),
         Answer("zaigang/v1/east/gate-2/peer", first),
     ]
+    assert take(bench, two, second) == [Answer("zaigang/v1/east/gate-2/peer", first)]  # the others have it
 
 
 def test_a_sender_that_was_away_hears_what_was_refused_or_is_gone_when_it_shows_its_card(

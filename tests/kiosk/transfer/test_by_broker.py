@@ -11,13 +11,15 @@ from pathlib import Path
 import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from sqlmodel import select
 
 from collector.app import Collector
 from collector.devices.service import NewDevice
 from collector.settings import load_settings
 from collector.sites.service import NewSite
-from collector.transfers.models import TemplateCopy
+from collector.transfers.models import HeldTransfer, TemplateCopy
 from evidence.events import Kind
+from kiosk.app import Kiosk
 from kiosk.flow import Backoff, Window
 from kiosk.settings import KioskSettings
 from kiosk.uplink import Uplink
@@ -69,6 +71,17 @@ def connected(gate: Gate, collector: Collector, mosquitto: Mosquitto) -> Iterato
 def register(collector: Collector, *gates: Gate) -> None:
     for gate in gates:
         collector.services.devices.add(NewDevice(name=gate.device, site=SITE, key=gate.key.public.text()))
+
+
+def register_kiosk(collector: Collector, kiosk: Kiosk) -> None:
+    """Make a whole terminal known to the collector."""
+    new = NewDevice(name=kiosk.settings.device, site=SITE, key=kiosk.key.public.text())
+    collector.services.devices.add(new)
+
+
+def mosquitto_url(collector: Collector) -> str:
+    """Where the collector's broker listens."""
+    return collector.settings.broker
 
 
 def come(probe: Callable[[], object]) -> None:
@@ -125,8 +138,6 @@ def test_a_face_goes_through_a_collector_that_cannot_read_it_and_comes_back_out_
 
 
 def _copies(collector: Collector) -> list[TemplateCopy]:
-    from sqlmodel import select
-
     with collector.database.read() as session:
         return list(session.exec(select(TemplateCopy)))
 
@@ -172,9 +183,5 @@ def test_a_terminal_that_was_off_the_network_gets_what_waited_for_it(
 
 
 def _held(collector: Collector) -> list[str]:
-    from sqlmodel import select
-
-    from collector.transfers.models import HeldTransfer
-
     with collector.database.read() as session:
         return list(session.exec(select(HeldTransfer.state)))
