@@ -156,6 +156,7 @@ class Kiosk:
                 now=lambda: self.clock.stamp().time,
                 face=lambda: comparing(self._face),
                 wake=lambda: self.uplink.wake(),
+                no_clips=lambda worker: self.clips.erasing(worker),
             ),
             switched_on=settings.transfer is not None,
         )

@@ -78,8 +78,8 @@ class ErasureDesk:
             raise NobodyThere(f"{worker} has agreed to nothing of the scope {scope} on this terminal")
         owed = [consent_statement(Kind.CONSENT_WITHDRAWN, worker, given)]
         if held.received is not None and scope in ("face", "transfer"):  # the copy rests on both
-            with self.owed.lock:
-                self.gallery.drop_copy(worker, [*owed, copy_erased_statement(held, "consent_withdrawn")])
+            with self._no_clips(worker) if not held.has_pin else nullcontext(), self.owed.lock:
+                self.gallery.drop_copy(worker, [*owed, *copy_gone(held, "consent_withdrawn")])
                 return Erased(worker, scope, self._signed())
         if scope == "face" and held.models:
             owed.append(erased_statement(held, "face", "consent_withdrawn"))
@@ -128,6 +128,13 @@ def erased_statements(held: GalleryWorker) -> list[Statement]:
 
 
 CopyGone = Literal["consent_withdrawn", "erased", "replaced", "peer_removed", "expired"]
+
+
+def copy_gone(held: GalleryWorker, reason: CopyGone) -> list[Statement]:
+    """What the end of a copy owes: where the whole record goes with it, also the end of the worker's other consents."""
+    further = [] if held.has_pin else [one for one in held.consents if one.scope not in ("face", "transfer")]
+    withdrawn = [consent_statement(Kind.CONSENT_WITHDRAWN, held.worker, one) for one in further]
+    return [*withdrawn, copy_erased_statement(held, reason)]
 
 
 def copy_erased_statement(held: GalleryWorker, reason: CopyGone) -> Statement:

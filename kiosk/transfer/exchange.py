@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ from kiosk.transfer.store import Store
 from kiosk.transfer.transfer_key import TransferKey
 from kiosk.verify.errors import VerifyError
 from kiosk.verify.face import Face
-from kiosk.verify.gallery import Gallery, GalleryWorker
+from kiosk.verify.gallery import Gallery, GalleryTampered, GalleryWorker
 
 ROUND_S = 60.0  # a lease ends within this; changes of the gallery are looked at at once
 CARD_EVERY_S = 3600.0  # the card is shown again: a gate that was set up meanwhile learns of this one
@@ -74,6 +75,9 @@ class Around:
     now: Callable[[], str]
     face: Callable[[], Comparing | None]  # what compares faces here; None: nothing does
     wake: Callable[[], None]  # the uplink: there is something to send
+    no_clips: Callable[[str], AbstractContextManager[None]] = lambda worker: (
+        nullcontext()
+    )  # as kiosk.clips.Clips.erasing
 
 
 def comparing(face: Face | None) -> Comparing | None:
@@ -127,6 +131,7 @@ class Exchange:
             site=site,
             now=now,
             face=around.face,
+            no_clips=around.no_clips,
             switched_on=switched_on,
         )
         self._lock = threading.Condition()
@@ -291,7 +296,11 @@ class Exchange:
     def _people(self) -> dict[str, GalleryWorker]:
         found = {}
         for worker in self._around.gallery.workers():
-            held = self._around.gallery.get(worker)
+            try:
+                held = self._around.gallery.get(worker)
+            except GalleryTampered as error:  # whoever cannot be read is nobody: his copies elsewhere end
+                log.error("record_unreadable", why=str(error))
+                continue
             if held is not None:
                 found[worker] = held
         return found

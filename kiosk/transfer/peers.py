@@ -156,20 +156,20 @@ class Peers:
 
     def listed(self) -> list[dict[str, Any]]:
         """Every terminal that is or could be a peer, for operators. No worker is named."""
-        copies = self._store.copies()
+        tally = self._store.tally()
         strangers = self._store.strangers()
         rows: list[dict[str, Any]] = []
         for peer in self._store.peers():
-            mine = [one for one in copies if one.device == peer.device]
+            mine = [one[1:] for one in tally if one[0] == peer.device]
             rows.append(
                 {
                     "device": peer.device,
                     "fingerprint": peer.public.fingerprint,
                     "state": "changed" if peer.device in strangers else peer.state,
                     "seen": _fingerprint(strangers.pop(peer.device, None)),
-                    "held": sum(1 for one in mine if one.state == "held"),
-                    "waiting": sum(1 for one in mine if one.envelope),
-                    "refused": sorted({one.reason.partition(":")[0] for one in mine if one.state == "refused"}),
+                    "held": sum(n for state, _, _, n in mine if state == "held"),
+                    "waiting": sum(n for _, _, waiting, n in mine if waiting),
+                    "refused": sorted({why.partition(":")[0] for state, why, _, _ in mine if state == "refused"}),
                 }
             )
         for device, card in sorted(strangers.items()):

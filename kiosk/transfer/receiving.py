@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -24,7 +25,7 @@ from evidence.keys import SigningKey
 from evidence.transfer import Transfer, TransferAnswer, named_in, read_transfer, sign_answer
 from evidence.transfer import key_id as transfer_key_id
 from kiosk.clock import parse_time
-from kiosk.erasure import CopyGone, copy_erased_statement
+from kiosk.erasure import CopyGone, copy_erased_statement, copy_gone
 from kiosk.errors import TransferRefused
 from kiosk.journal import Journal
 from kiosk.owed import Owed
@@ -36,6 +37,8 @@ from kiosk.verify.gallery import Gallery, GalleryTampered, GalleryWorker
 from kiosk.verify.gallery_record import Agreement, Received, Statement
 
 REFUSALS_AN_HOUR = 30  # of what nobody known has signed: whoever floods a terminal does not fill its journal
+_LEFT = "withdrawn: the copy was erased or replaced on this terminal"
+_SENT_AWAY = "not_confirmed: nobody here exchanges faces with that terminal any more"
 _HOUR_NS = 3_600_000_000_000
 
 log = structlog.get_logger(__name__)
@@ -79,13 +82,16 @@ class Receiving:
         site: str,
         now: Callable[[], str],
         face: Callable[[], Comparing | None],
+        no_clips: Callable[[str], AbstractContextManager[None]],
         switched_on: bool,
     ) -> None:
+        """`no_clips(worker)` removes a worker's clips, and keeps none while the context lasts."""
         self.counts: Counter[str] = Counter()  # held, gone, refused, stranger
         self._switched_on = switched_on
         self._store, self._journal, self._gallery, self._owed = store, journal, gallery, owed
         self._key, self._transfer_key = key, transfer_key
         self._device, self._site, self._now, self._face = device, site, now, face
+        self._no_clips = no_clips
         self._strangers: deque[int] = deque(maxlen=REFUSALS_AN_HOUR)  # when, ns since 1970
 
     def take(self, data: bytes) -> bytes | None:
@@ -119,24 +125,26 @@ class Receiving:
         Returns answers for senders whose copies went without their wish, erased or replaced here. Raises as `take`.
         """
         now = self._now()
-        here = set()
+        here, sent_away = set(), set()
         for held in copies:
             assert held.received is not None
             peer = self._store.peer(held.received.sender)
             if not self._switched_on or peer is None or peer.state != "confirmed":
                 self._drop(held, "peer_removed")
+                sent_away.add(held.received.copy_id)
             elif held.received.until <= now:
                 self._drop(held, "expired")
             else:
                 here.add(held.received.copy_id)
         self._store.prune(now)
-        return [self._tell(one) for one in self._store.answered("held") if one.copy_id not in here]
+        gone = [one for one in self._store.answered("held") if one.copy_id not in here]
+        return [self._tell(one, _SENT_AWAY if one.copy_id in sent_away else _LEFT) for one in gone]
 
     def farewells(self) -> list[bytes]:
         """Answers by which senders learn that a copy is gone without their wish; sent again with every connection."""
         return [one.envelope for one in self._store.answered("left")]
 
-    def _tell(self, one: Answered) -> bytes:
+    def _tell(self, one: Answered, reason: str) -> bytes:
         peer = self._store.peer(one.device)
         answer = TransferAnswer(
             site=self._site,
@@ -146,7 +154,7 @@ class Receiving:
             message=one.message,
             copy_id=one.copy_id,
             state="gone",
-            reason="left: the copy no longer lies on this terminal",
+            reason=reason,
             last=peer.taken if peer is not None else 0,
             issued=self._now(),
         )
@@ -301,7 +309,10 @@ class Receiving:
     def _erase(self, transfer: Transfer) -> None:
         assert transfer.reason is not None
         for worker in self._gallery.workers():
-            held = self._gallery.get(worker)
+            try:
+                held = self._gallery.get(worker)
+            except GalleryTampered:
+                continue  # no copy of anybody's; it has to be enrolled again or erased by hand
             if held is None or held.received is None or held.received.copy_id != transfer.copy_id:
                 continue
             if held.received.sender == transfer.sender:
@@ -310,8 +321,8 @@ class Receiving:
 
     def _drop(self, held: GalleryWorker, reason: CopyGone) -> None:
         """Erase a copy first, then sign that. Raises a GalleryError; or a JournalError, and it is signed later."""
-        with self._owed.lock:
-            self._gallery.drop_copy(held.worker, [copy_erased_statement(held, reason)])
+        with nullcontext() if held.has_pin else self._no_clips(held.worker), self._owed.lock:
+            self._gallery.drop_copy(held.worker, copy_gone(held, reason))
             self._owed.sign()
 
     def _refuse(self, came: _Came, error: TransferRefused) -> bytes:

@@ -23,7 +23,7 @@ from kiosk.transfer.lease import AGAIN_AFTER, ERASE_WAITS, LEASE, RENEW_WITHIN, 
 from kiosk.transfer.peers import Peers
 from kiosk.transfer.sealing import Contents, Given, packed, seal
 from kiosk.transfer.store import Copy, Peer, Store
-from kiosk.verify.gallery import Gallery, GalleryWorker
+from kiosk.verify.gallery import Gallery, GalleryTampered, GalleryWorker
 from kiosk.verify.gallery_record import Agreement
 
 RESEND_S = 60.0  # the collector keeps what it has; this is for what it never got
@@ -90,7 +90,10 @@ class Sending:
             for enrolment, one in may_go.items():
                 copy_there = have.get((enrolment, device))
                 if copy_there is None or self._stale(copy_there, one, peer, card):
-                    self._send(one, peer, card, copy_there)
+                    try:
+                        self._send(one, peer, card, copy_there)
+                    except GalleryTampered as error:  # one record must not keep the others waiting
+                        log.error("template_unreadable", why=str(error))
 
     def due(self, now_s: float, limit: int) -> list[bytes]:
         """Return what is to be sent now, oldest first. `now_s`: monotonic seconds."""
@@ -132,9 +135,8 @@ class Sending:
             if copy.state == "open":
                 self._store.settle(copy, "held")
             return False
-        reason = answer.reason if answer.state == "refused" else f"withdrawn: {answer.reason}"
-        self._store.settle(copy, "refused", reason)
-        log.warning("copy_refused", device=recipient, reason=reason)
+        self._store.settle(copy, "refused", answer.reason)  # also where it lay there for a while
+        log.warning("copy_refused", device=recipient, reason=answer.reason)
         return True
 
     def _stale(self, copy: Copy, wanted: Sendable, peer: Peer, card: PeerCard) -> bool:

@@ -172,6 +172,14 @@ class Store:
         """Every copy that this terminal has sent and not seen gone."""
         return [Copy(*row) for row in self._rows(_select(Copy, "copies ORDER BY counter, copy_id"))]
 
+    def tally(self) -> list[tuple[str, str, str, bool, int]]:
+        """How many copies there are by device, state and reason, and whether their message is not answered yet."""
+        query = """
+            SELECT device, state, reason, length(envelope) > 0 AS waiting, count(*) FROM copies
+            GROUP BY device, state, reason, waiting
+        """
+        return [(device, state, reason, bool(waiting), n) for device, state, reason, waiting, n in self._rows(query)]
+
     def open_messages(self) -> list[str]:
         """Hashes of the messages that no peer has answered, oldest first."""
         query = "SELECT message FROM copies WHERE length(envelope) > 0 ORDER BY counter, copy_id"

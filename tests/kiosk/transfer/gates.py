@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -67,6 +68,7 @@ class Gate:
         self.clock = MovingClock()
         self.faces: Faces | None = Faces()
         self.uplink: Uplink | None = None
+        self.clips_erased: list[str] = []
         self.key = TerminalKey(self.folder / "terminal.pem")
         self.journal = Journal(self.folder / "journal.db", self.key, device, SITE, "UTC", self.clock)
         self.gallery = Gallery(self.folder / "gallery.db", bytes(32))
@@ -89,8 +91,14 @@ class Gate:
             now=self.now,
             face=lambda: self.faces,
             wake=self.wake,
+            no_clips=self._no_clips,
         )
         self.exchange = Exchange(around, self.store, switched_on=on)
+
+    @contextmanager
+    def _no_clips(self, worker: str) -> Iterator[None]:
+        self.clips_erased.append(worker)
+        yield
 
     def now(self) -> str:
         return self.clock.stamp().time

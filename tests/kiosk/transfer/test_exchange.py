@@ -272,6 +272,44 @@ def test_a_removed_peer_has_its_copies_erased_at_both_ends(wire: Wire) -> None:
     assert [body["state"] for body in here.bodies(Kind.TRANSFER_PEER)] == ["confirmed", "removed"]
 
 
+def test_a_peer_that_was_removed_at_the_other_gate_and_confirmed_again_gets_the_faces_again(wire: Wire) -> None:
+    here, there = at(wire)
+    here.enrol()
+    wire.carry()
+    there.exchange.remove("gate-1", "Li")
+    wire.carry()
+    assert not there.holds() and states(here) == ["refused"]
+    there.exchange.confirm("gate-1", here.fingerprint, "Li")
+    for gate in at(wire):
+        gate.clock.days = 8
+    wire.carry()
+    assert there.holds() and states(here) == ["held"]
+
+
+def test_one_unreadable_record_keeps_nobody_elses_erasure_waiting(wire: Wire) -> None:
+    here, there = at(wire)
+    here.enrol()
+    here.enrol("E-18", seed=2)
+    wire.carry()
+    for gate in at(wire):
+        gate.enrol("A-1", seed=3, transfer=False)
+        gate.gallery._database.execute("update person set sealed = zeroblob(60) where worker = 'A-1'")
+    here.desk.withdraw("E-17", "transfer")
+    wire.carry()
+    assert not there.holds("E-17") and there.holds("E-18")
+
+
+def test_clips_and_their_consent_end_with_a_copy_that_takes_the_record_along(wire: Wire) -> None:
+    here, there = at(wire)
+    here.enrol()
+    wire.carry()
+    there.desk.agree("E-17", "clip", "c1", "zh")
+    here.desk.withdraw("E-17", "transfer")
+    wire.carry()
+    assert there.clips_erased == ["E-17"]
+    assert [body["scope"] for body in there.bodies(Kind.CONSENT_WITHDRAWN)] == ["clip"]
+
+
 def test_switched_off_again_a_terminal_sends_only_the_word_to_erase_and_keeps_nobody_elses_face(wire: Wire) -> None:
     here, there = at(wire)
     here.enrol()

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from evidence.envelope import TRANSFER_TYPE, Envelope, pae
@@ -18,6 +19,7 @@ from evidence.keys import Ed25519Key
 from evidence.transfer import PeerCard, Transfer, read_card, read_transfer, sign_card, sign_transfer
 from kiosk.transfer.lease import LEASE, later
 from kiosk.transfer.receiving import REFUSALS_AN_HOUR
+from kiosk.transfer.sealing import seal, unseal
 from tests.kiosk.transfer.gates import Gate, Wire, face
 from tests.kiosk.transfer.test_exchange import at, states, why
 
@@ -191,6 +193,38 @@ def test_a_message_for_another_terminal_site_or_time_is_refused(wire: Wire) -> N
         there.exchange.take(sign_transfer(bad, here.key))
         assert why(there)[-1] == code, change
     assert not there.holds()
+
+
+def test_what_was_sealed_is_held_against_what_has_to_be_in_it(wire: Wire) -> None:
+    """A sender whose key is good and whose word is not: no consent, a later one, another enrolment, no template."""
+    here, there = at(wire)
+    good = read_transfer(sent(here), here.key.public)
+    contents = unseal(good, there.exchange._receiving._transfer_key.load())
+    face_only = tuple(one for one in contents.consents if one.scope == "face")
+    late = tuple(one.model_copy(update={"time": NEVER}) for one in contents.consents)
+    not_a_number = base64.b64encode(np.full(128, np.nan, "<f4").tobytes()).decode()
+    short = base64.b64encode(bytes(4)).decode()
+    changes: list[tuple[dict[str, Any], str]] = [
+        ({"consents": face_only}, "no_consent"),
+        ({"consents": late}, "no_consent"),
+        ({"enrolment": "ab" * 16}, "unfit_template"),
+        ({"vectors": (not_a_number,)}, "unfit_template"),
+        ({"vectors": (short,)}, "unfit_template"),
+        ({"vectors": ()}, "unfit_template"),
+        ({"worker": "a/b"}, "unfit_template"),
+        ({"model": "sface/1"}, "model_mismatch"),
+    ]
+    transfer_key = read_card(there.exchange._peers.card()).transfer_key_bytes
+    for number, (change, code) in enumerate(changes):
+        around = good.model_copy(update={"counter": good.counter + 1 + number})
+        bad = seal(contents.model_copy(update=change), transfer_key, around)
+        there.exchange.take(sign_transfer(bad, here.key))
+        assert why(there)[-1] == code, change
+    assert there.gallery.workers() == ()
+    there.exchange.take(
+        sign_transfer(seal(contents, transfer_key, good.model_copy(update={"counter": 2**50})), here.key)
+    )
+    assert there.holds()
 
 
 def test_one_peer_cannot_erase_the_copies_of_another(wire: Wire, tmp_path: Path) -> None:
