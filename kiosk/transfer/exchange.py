@@ -75,9 +75,8 @@ class Around:
     now: Callable[[], str]
     face: Callable[[], Comparing | None]  # what compares faces here; None: nothing does
     wake: Callable[[], None]  # the uplink: there is something to send
-    no_clips: Callable[[str], AbstractContextManager[None]] = lambda worker: (
-        nullcontext()
-    )  # as kiosk.clips.Clips.erasing
+    # Removes a worker's clips and keeps none meanwhile: kiosk.clips.Clips.erasing
+    no_clips: Callable[[str], AbstractContextManager[None]] = lambda worker: nullcontext()
 
 
 def comparing(face: Face | None) -> Comparing | None:

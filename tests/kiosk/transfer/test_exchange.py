@@ -190,6 +190,7 @@ def test_badge_and_pin_of_the_other_gate_survive_a_copy_and_its_end(wire: Wire) 
     held = there.gallery.get("E-17")
     assert held is not None and held.received is not None
     assert (held.has_pin, held.role, held.enrolment, held.name) == (True, "supervisor", "ef" * 16, "Wang")
+    assert there.store.copies() == []  # a copy is not sent on, whoever it belongs to
     here.desk.withdraw("E-17", "transfer")
     wire.carry()
     held = there.gallery.get("E-17")
