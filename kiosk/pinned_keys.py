@@ -6,7 +6,6 @@ it can only take news away, and those come again with the next connection.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import structlog
 from evidence.errors import EvidenceError
 from evidence.handover import follow_handovers, split_handovers
 from evidence.keys import PublicKey
+from kiosk.durable_file import replace_file
 
 log = structlog.get_logger(__name__)
 
@@ -44,16 +44,6 @@ def take_handovers(pinned: Sequence[PublicKey], path: Path, message: bytes) -> t
     if follow_handovers(before, documents) != counting:
         log.warning("handovers_older_than_held")  # a retained message from before the last rotation
         return before
-    draft = path.with_suffix(".new")
-    with draft.open("wb") as file:
-        file.write(message)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    replace_file(path, message)
     log.warning("collector_key_handed_over", keys=[key.fingerprint for key in counting])
     return counting

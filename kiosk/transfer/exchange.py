@@ -35,9 +35,9 @@ from kiosk.transfer.receiving import Comparing, Receiving
 from kiosk.transfer.sending import Sending
 from kiosk.transfer.store import Store
 from kiosk.transfer.transfer_key import TransferKey
-from kiosk.verify.errors import VerifyError
+from kiosk.verify.errors import GalleryTampered, VerifyError
 from kiosk.verify.face import Face
-from kiosk.verify.gallery import Gallery, GalleryTampered, GalleryWorker
+from kiosk.verify.gallery import Gallery, GalleryWorker
 
 ROUND_S = 60.0  # a lease ends within this; changes of the gallery are looked at at once
 CARD_EVERY_S = 3600.0  # the card is shown again: a gate that was set up meanwhile learns of this one

@@ -33,7 +33,8 @@ from kiosk.transfer.lease import ERASE_WAITS, LEASE, later
 from kiosk.transfer.sealing import Contents, unseal
 from kiosk.transfer.store import Answered, Peer, Store
 from kiosk.transfer.transfer_key import TransferKey
-from kiosk.verify.gallery import Gallery, GalleryTampered, GalleryWorker
+from kiosk.verify.errors import GalleryTampered
+from kiosk.verify.gallery import Gallery, GalleryWorker
 from kiosk.verify.gallery_record import Agreement, Received, Statement
 
 REFUSALS_AN_HOUR = 30  # of what nobody known has signed: whoever floods a terminal does not fill its journal

@@ -23,7 +23,8 @@ from kiosk.transfer.lease import AGAIN_AFTER, ERASE_WAITS, LEASE, RENEW_WITHIN, 
 from kiosk.transfer.peers import Peers
 from kiosk.transfer.sealing import Contents, Given, packed, seal
 from kiosk.transfer.store import Copy, Peer, Store
-from kiosk.verify.gallery import Gallery, GalleryTampered, GalleryWorker
+from kiosk.verify.errors import GalleryTampered
+from kiosk.verify.gallery import Gallery, GalleryWorker
 from kiosk.verify.gallery_record import Agreement
 
 RESEND_S = 60.0  # the collector keeps what it has; this is for what it never got

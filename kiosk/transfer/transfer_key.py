@@ -10,8 +10,8 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from kiosk.durable_file import sync_folder
 from kiosk.gallery_key import gallery_key
-from kiosk.identity import sync_folder
 from kiosk.tpm import Tpm
 
 

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import getpass
 import json
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from zaigang.commands.kiosk_asked import Config, JsonOption, ask_terminal
+
 app = typer.Typer(help="Terminals with which this one exchanges faces (docs/transfer.md).", no_args_is_help=True)
-Config = Annotated[
-    Path | None, typer.Option("--config", help="Settings (TOML); ZAIGANG_KIOSK_… variables stand over it.")
-]
 By = Annotated[str, typer.Option(help="Who compared; your user name where not given. It is signed.")]
 
 
 @app.command("list")
 def list_(
     config: Config = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show this terminal's own fingerprint, to be read out at the others, and what others have shown here."""
-    held = _ask(config, {"do": "peers"})
+    held = ask_terminal(config, {"do": "peers"})
     if as_json:
         typer.echo(json.dumps(held, ensure_ascii=False))
         return
@@ -52,7 +50,7 @@ def confirm(
 ) -> None:
     """Exchange faces with a terminal. Go there and read its fingerprint; believe no list that a server shows."""
     request = {"do": "peers", "confirm": device, "fingerprint": fingerprint, "by": by or getpass.getuser()}
-    done = _ask(config, request)
+    done = ask_terminal(config, request)
     say = f"{done['device']} ({done['fingerprint']}) is confirmed here; confirm this terminal there, too"
     Console(stderr=True).print(say, highlight=False)
 
@@ -64,11 +62,5 @@ def remove(
     config: Config = None,
 ) -> None:
     """Exchange nothing more with a terminal; what lies at either end of the other's workers is erased."""
-    _ask(config, {"do": "peers", "remove": device, "by": by or getpass.getuser()})
+    ask_terminal(config, {"do": "peers", "remove": device, "by": by or getpass.getuser()})
     Console(stderr=True).print(f"{device} is removed; copies are erased here now, there when it hears of it")
-
-
-def _ask(config: Path | None, request: dict[str, Any]) -> dict[str, Any]:
-    from zaigang.commands.kiosk import _ask as ask_terminal
-
-    return ask_terminal(config, request)

@@ -14,7 +14,7 @@ from kiosk.app import Kiosk
 from kiosk.control import answer
 from kiosk.enrolment import Enrolled
 from kiosk.operations import Enrolment
-from kiosk.settings import TransferSettings
+from kiosk.settings_tables import TransferSettings
 from kiosk.terminal.texts import TRANSFER_TEXT
 from kiosk.terminal.view import Phase
 from tests.kiosk.small_terminal import small_terminal
