@@ -31,12 +31,17 @@ def list_(
     if not held["on"]:
         console.print("switched off: what was exchanged before is still being erased", highlight=False)
     console.print(f"{held['received']} face(s) of other terminals lie here", highlight=False)
-    table = Table("terminal", "state", "fingerprint", "now shows", "holds", "waiting", "refused", highlight=False)
+    table = Table("terminal", "state", highlight=False)
+    table.add_column("fingerprint", no_wrap=True)  # it is compared aloud
+    for title in ("holds", "waiting", "refused"):
+        table.add_column(title)
     for one in held["peers"]:
-        refused = ", ".join(one["refused"])
-        row = (one["device"], one["state"], one["fingerprint"], one["seen"] or "")
-        table.add_row(*row, str(one["held"]), str(one["waiting"]), refused)
+        counts = (str(one["held"]), str(one["waiting"]), ", ".join(one["refused"]))
+        table.add_row(one["device"], one["state"], one["fingerprint"], *counts)
     console.print(table)
+    for one in held["peers"]:
+        if one["state"] == "changed":
+            console.print(f"{one['device']} now shows {one['seen']}: compare it there before you confirm it again")
 
 
 @app.command()

@@ -23,9 +23,9 @@ from kiosk.app import Kiosk
 from kiosk.flow import Backoff, Window
 from kiosk.settings import KioskSettings
 from kiosk.uplink import Uplink
-from tests.collector.wire import eventually
 from tests.kiosk.transfer.gates import SITE, Gate, face
 from tests.support.mosquitto import Mosquitto
+from tests.support.waiting import until
 
 PATIENCE_S = 120.0  # two cores may be shared with much else
 
@@ -85,7 +85,7 @@ def mosquitto_url(collector: Collector) -> str:
 
 
 def come(probe: Callable[[], object]) -> None:
-    eventually(lambda: bool(probe()), PATIENCE_S)
+    until(probe, timeout_s=PATIENCE_S)
 
 
 def peers(gate: Gate) -> dict[str, str]:

@@ -30,9 +30,9 @@ from tests.kiosk.test_app import (
     events,
     result_of,
     terminal,
-    until,
 )
 from tests.kiosk.transfer.test_by_broker import mosquitto_url, register_kiosk, running
+from tests.support.waiting import until
 
 __all__ = ["running"]  # the fixture
 
