@@ -24,6 +24,7 @@ from collector.ingest.intake import Intake, Limits
 from collector.ledger.checkpoints import Checkpoints, log_signer
 from collector.ledger.proofs import Proofs
 from collector.ledger.service import Ledger
+from collector.ledger.standing import LedgerStanding, expected_of
 from collector.people.service import People
 from collector.postgresql import PostgresqlDatabase
 from collector.presence.service import PresenceIntervals
@@ -51,6 +52,7 @@ class Services:
     ledger: Ledger
     checkpoints: Checkpoints
     proofs: Proofs
+    standing: LedgerStanding
     punches: Punches
     presence: PresenceIntervals
     dead_letters: DeadLetters
@@ -100,10 +102,12 @@ def build_services(
             keys,
             load_or_create_authority(settings.keys_path),
             Reachable(settings.public_url, settings.public_brokers),
+            scribe or record_nothing,
         ),
         ledger=Ledger(database),
         checkpoints=checkpoints,
         proofs=Proofs(database, settings.witnesses_needed),
+        standing=LedgerStanding(database, expected_of(settings)),
         punches=Punches(database),
         presence=PresenceIntervals(database),
         dead_letters=DeadLetters(database),

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+from collector.console.texts_evidence import EVIDENCE_EN, EVIDENCE_ZH
+from collector.console.texts_ledger import LEDGER_EN, LEDGER_ZH
+
 Language = Literal["zh", "en"]
 
 _ZH = {
@@ -14,7 +17,7 @@ _ZH = {
     "nobody_asks_hint": "生成加入码，用考勤机扫描，这里就会显示它的指纹。",
     "terminal_name": "考勤机名称",
     "make_code": "生成加入码",
-    "code_ends": "只能使用一次，有效至 {time}（UTC）。",
+    "code_ends": "只能使用一次，有效至 {time}（{zone}）。",
     "site_and_name": "请选择工地并填写名称。",
     "bad_name": "名称只能用小写字母、数字和连字符，最多 48 个字符。",
     "read_only": "此密钥只能查看。",
@@ -229,7 +232,7 @@ _EN = {
     "nobody_asks_hint": "Make a code, let the terminal read it, and its fingerprint appears here.",
     "terminal_name": "Terminal's name",
     "make_code": "Make a code",
-    "code_ends": "Works once, until {time} (UTC).",
+    "code_ends": "Works once, until {time} ({zone}).",
     "site_and_name": "Choose a site and write a name.",
     "bad_name": "A name has lower-case letters, digits and hyphens, at most 48.",
     "read_only": "This key may only look.",
@@ -436,7 +439,10 @@ _EN = {
     "reason.not_reached": "Ended before this step",
 }
 
-TEXTS: dict[Language, dict[str, str]] = {"zh": _ZH, "en": _EN}
+TEXTS: dict[Language, dict[str, str]] = {
+    "zh": _ZH | EVIDENCE_ZH | LEDGER_ZH,
+    "en": _EN | EVIDENCE_EN | LEDGER_EN,
+}
 
 
 class Texts:

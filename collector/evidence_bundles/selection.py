@@ -78,7 +78,7 @@ def select_chain(
     first, last = stretch(session, place, scope, size, gaps)
     lines: list[Line] = []
     shown: list[bytes] = []
-    coverage = _coverage(session, place, first, last, size)
+    coverage = coverage_events(session, place, first, last, size)
 
     def take(entry: LedgerEntry) -> None:
         if not entry.envelope:
@@ -159,7 +159,8 @@ def revocations_of(session: Session, devices: Sequence[str], size: int, authorit
     return found
 
 
-def _coverage(session: Session, place: Place, first: int, last: int, size: int) -> list[CoverageBody]:
+def coverage_events(session: Session, place: Place, first: int, last: int, size: int) -> list[CoverageBody]:
+    """Return what a terminal signed of its coverage from seq `first` to `last`, in order."""
     query = entries_of(place, size).where(
         LedgerEntry.kind == Kind.COVERAGE, col(LedgerEntry.seq) >= first, col(LedgerEntry.seq) <= last
     )
