@@ -46,13 +46,14 @@ class Collector:
         self.attesting = attesting(settings, self.database)
         self.rounds = [self.checkpointer, *self.attesting]
         commands, handovers = self.services.commands, Handovers(self.database)
+        transfers = self.services.transfers
         gaps = Gaps(self.database, self.keys.receipt)
         self.pump = Pump(
             intake,
             self.subscriber,
             settings.batch_messages,
             settings.batch_wait_ms / 1000,
-            outbox=lambda: [*gaps.due(), *commands.due(), *handovers.due()],
+            outbox=lambda: [*gaps.due(), *commands.due(), *handovers.due(), *transfers.due()],
         )
 
     def start(self) -> None:

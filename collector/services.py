@@ -36,6 +36,7 @@ from collector.sqlite import SqliteDatabase
 from collector.statements.audit import Auditor
 from collector.statements.scribe import Scribe
 from collector.statements.service import Statements
+from collector.transfers.service import Transfers
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class Services:
     statements: Statements
     erasures: Erasures
     deliveries: Deliveries
+    transfers: Transfers
     evidence_bundles: EvidenceBundles
 
 
@@ -112,6 +114,7 @@ def build_services(
         commands=commands,
         erasures=Erasures(database, scribe or Scribe(keys), keepsake, commands, retention),
         statements=Statements(database, scribe or Scribe(keys)),
+        transfers=Transfers(database),
         deliveries=Deliveries(Intake(database, keys.receipt, keys.seal, limits_of(settings), scribe=scribe)),
         evidence_bundles=EvidenceBundles(database, checkpoints, keys.receipt, settings.witnesses_needed),
     )

@@ -62,7 +62,8 @@ from kiosk.spot_check import SpotChecks
 from kiosk.spot_check_file import AttemptsFile
 from kiosk.terminal.serve import TerminalServer
 from kiosk.terminal_key import TerminalKey
-from kiosk.tpm import choose_tpm
+from kiosk.tpm import Tpm, choose_tpm
+from kiosk.transfer.exchange import Around, Exchange, comparing, open_exchange, transfer_part
 from kiosk.uplink import Uplink
 from kiosk.verify.errors import GalleryError
 from kiosk.verify.face import Face, open_face
@@ -123,7 +124,15 @@ class Kiosk:
         self.gallery = Gallery(settings.gallery_file, None if opened else self._gallery_keeper.load())
         self._closing.callback(self.gallery.close)
         self._owed = Owed(self.gallery, self.journal)
-        self.uplink = Uplink(self.journal, settings, self.clock, on_command=self._receive_command, on_keys=self._trust)
+        self.exchange = self._open_exchange(tpm)
+        self.uplink = Uplink(
+            self.journal,
+            settings,
+            self.clock,
+            on_command=self._receive_command,
+            on_keys=self._trust,
+            exchange=self.exchange,
+        )
         self._clock_watch = ClockWatch(self.journal, self.uplink.wake)
         self._certificate = CertificateKeeper(
             joined_of(settings),
@@ -136,7 +145,7 @@ class Kiosk:
             site=settings.site,
             keys=settings.pinned_keys,
             now=lambda: self.clock.stamp().time,
-            wake=self.uplink.wake,
+            wake=self._changed,
         )
         self.clips = open_clips(settings, self.gallery, self.journal, lambda: self.clock.stamp().time, self.uplink.wake)
         self._calls = SpotChecks(
@@ -221,6 +230,7 @@ class Kiosk:
             enclosure=self.enclosure,
             lamps=self._lamps,
             badges=self.badges,
+            transfer=lambda: transfer_part(self.exchange, switched_on=settings.transfer is not None),
         )
         self._coverage = CoverageKeeper(
             self.clock,
@@ -268,6 +278,8 @@ class Kiosk:
                 part.start()
                 self._closing.callback(part.stop)
         self._closing.callback(attempt, self._cover_last)  # after the last punch, while the sensors still run
+        if self.exchange is not None:
+            self.exchange.start()
         for served in (self.attendant, self.badges.reader, self._lamps, self.screen):
             if served is not None:
                 served.start()
@@ -276,6 +288,27 @@ class Kiosk:
         self._keeper.start()
         url = self.screen.url if self.screen is not None else None
         log.info("terminal_started", device=self.settings.device, screen=url, policy=self.policy.name)
+
+    def _open_exchange(self, tpm: Tpm | None) -> Exchange | None:
+        """Faces to and from other terminals; parts that are made later are asked for when they are needed."""
+        around = Around(
+            device=self.settings.device,
+            site=self.settings.site,
+            folder=self.settings.data_dir,
+            journal=self.journal,
+            gallery=self.gallery,
+            owed=self._owed,
+            key=self.key,
+            tpm=tpm,
+            now=lambda: self.clock.stamp().time,
+            face=lambda: comparing(self._face),
+            wake=lambda: self.uplink.wake(),
+            no_clips=lambda worker: self.clips.erasing(worker),
+        )
+        exchange = open_exchange(around, switched_on=self.settings.transfer is not None)
+        if exchange is not None:
+            self._closing.callback(exchange.stop)  # before gallery and journal, which its last step needs
+        return exchange
 
     def _start_control(self) -> None:
         """Let operators in; where that fails, workers punch all the same."""
@@ -298,6 +331,12 @@ class Kiosk:
             self._policy_applied = True
         except (JournalFailed, JournalFull) as error:
             log.error("policy_not_signed", reason=str(error))
+
+    def _changed(self) -> None:
+        """Something was signed, and the gallery may be another than before."""
+        self.uplink.wake()
+        if self.exchange is not None:
+            self.exchange.poke()
 
     def _trust(self, keys: Sequence[PublicKey]) -> None:
         self.commands.trust(keys)
@@ -363,7 +402,9 @@ class Kiosk:
             face=self._face,
             face_part=self._face_part,
             parts=self.parts,
-            wake=self.uplink.wake,
+            wake=self._changed,
+            exchange=self.exchange,
+            asks=self.screen is not None,
         )
 
     def enrol_face(
