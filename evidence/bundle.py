@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from evidence.bundle_chain import Bundle, ChainCheck
 from evidence.bundle_checkpoints import check_checkpoints, check_kept, stamped_note
+from evidence.bundle_history import check_history
 from evidence.bundle_holes import check_holes
 from evidence.bundle_index import read_index
 from evidence.bundle_manifest import MANIFEST, SEAL, ChainEntry, Manifest, check_seal
@@ -65,6 +66,7 @@ def verify_bundle(
     bundle = Bundle(manifest, trust, tree, policies, report)
     _check_chains(files, bundle, progress)
     check_holes(bundle)
+    check_history(bundle)
     _check_timestamps(files, trust, report, check_token)
     _take_notes(report)
     return report

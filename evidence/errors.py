@@ -261,6 +261,18 @@ class RevocationHidden(BundleError):
     code = "revocation_hidden"
 
 
+class RevocationMismatch(BundleError):
+    """The manifest has a terminal revoked from another ledger entry than the collector stated, or without its word."""
+
+    code = "revocation_mismatch"
+
+
+class KeyHistoryMismatch(BundleError):
+    """The manifest's key history lacks a key that the collector stated to have approved."""
+
+    code = "key_history_mismatch"
+
+
 class PolicyMissing(BundleError):
     """A punch refers to a policy that the bundle does not carry."""
 

@@ -139,24 +139,33 @@ def keys_of(session: Session, devices: Sequence[str]) -> list[KeyEntry]:
 
 
 def revocations_of(session: Session, devices: Sequence[str], size: int, authorities: Authorities) -> list[Revocation]:
-    """Return which of these devices were revoked, and from which ledger entry on that counts.
+    """Return which of these devices were revoked, and from which ledger entry on that counts, as the collector stated.
 
-    The collector has stated that entry; where it has not (it signed no statements then), the flags tell.
+    A revocation stated behind the first `size` entries concerns none of them and is left out. One that the collector
+    never stated is told by the flags of the entries; no verifier takes it without a statement, and says so.
     """
     found = []
     query = select(Device).where(col(Device.name).in_(devices), col(Device.revoked_at).is_not(None))
     for device in session.exec(query.order_by(col(Device.name))):
-        start = authorities.of_revocation(device.name)
-        if start is None:
-            first = session.exec(
-                select(func.min(LedgerEntry.leaf_index)).where(
-                    LedgerEntry.device == device.name, col(LedgerEntry.after_revocation).is_(True)
-                )
-            ).one()
-            start = size if first is None else min(first, size)  # nothing flagged yet: whatever comes will be
+        stated = authorities.of_revocation(device.name)
+        if stated is None:
+            start = _first_flagged(session, device.name, size)
+        elif stated[0] < size:
+            start = stated[1]
+            authorities.use(stated[0])
+        else:
+            continue
         assert device.revoked_at is not None
         found.append(Revocation(device=device.name, at=device.revoked_at, from_index=start))
     return found
+
+
+def _first_flagged(session: Session, device: str, size: int) -> int:
+    query = select(func.min(LedgerEntry.leaf_index)).where(
+        LedgerEntry.device == device, col(LedgerEntry.after_revocation).is_(True)
+    )
+    first = session.exec(query).one()
+    return size if first is None else min(first, size)  # nothing flagged yet: whatever comes will be
 
 
 def _coverage(session: Session, place: Place, first: int, last: int, size: int) -> list[CoverageBody]:

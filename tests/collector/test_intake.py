@@ -372,6 +372,15 @@ def test_after_a_revocation_events_enter_flagged_and_are_never_verified(bench: B
     assert found == [(False, "verified", "verified"), (True, "review", "verified"), (True, "refused", "refused")]
 
 
+def test_what_waited_while_its_terminal_was_revoked_enters_flagged(bench: Bench, terminal: Terminal) -> None:
+    """It came before, but the ledger takes it behind the entry from which the revocation counts."""
+    opened, missing, waiting = terminal.enrol(), terminal.punch(), terminal.punch()
+    bench.offer(terminal, opened, waiting)
+    bench.services.devices.revoke(terminal.device)
+    bench.offer(terminal, missing)
+    assert [p.entry.after_revocation for p in punches(bench)] == [True, True]
+
+
 def test_a_revoked_device_opens_no_chain(bench: Bench, terminal: Terminal) -> None:
     bench.services.devices.revoke(terminal.device)
     assert bench.offer(terminal, terminal.enrol()) == []

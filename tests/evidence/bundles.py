@@ -315,5 +315,34 @@ def a_day_with_holes(first: int = 6, last: int = 7, *, audited: bool = False) ->
     return site, changed_chain(parts, "gate-1", lines=lines, envelopes=[*part.envelopes[:2], *part.envelopes[3:]])
 
 
+def a_revoked_day(stated: int | None = None, *, approved: str | None = None) -> tuple[Site, Parts]:
+    """gate-1 was revoked after the day; one more punch came, marked. `stated`: from which entry the collector says.
+
+    `approved`: the collector also states that it let gate-1 in with this key.
+    """
+    site = a_day()
+    keys = {"keys": {"statement": site.keys["collector"].public.text()}}
+    site.append("collector", "collector.begun", keys, minute=56)
+    if approved is not None:
+        body = {"device": "gate-1", "chain": None, "key": approved, "by": "Zhao"}
+        site.append("collector", "device.approved", body, minute=56)
+    start = len(site.entries)
+    body = {"device": "gate-1", "from_index": start if stated is None else stated, "by": "Zhao"}
+    site.append("collector", "device.revoked", body, minute=57)
+    site.punch("gate-1", "W-1", "IN", minute=58)
+    site.punch("gate-1", "W-1", "OUT", minute=59)
+    return site, revoked_from(site.parts(), start)
+
+
+def revoked_from(parts: Parts, start: int) -> Parts:
+    """The parts of a bundle whose manifest has gate-1 revoked from this entry on, its events marked accordingly."""
+    part = next(one for one in parts.chains if one.entry.device == "gate-1")
+    lines = [
+        replace(one, flags=("after_revocation",) if one.leaf_index >= start else ()) if isinstance(one, Shown) else one
+        for one in part.lines
+    ]
+    return replace(changed_chain(parts, "gate-1", lines=lines), revocations=[revocation("gate-1", start)])
+
+
 def revocation(device: str, from_index: int) -> Revocation:
     return Revocation(device=device, at="2026-03-01T12:00:00.000Z", from_index=from_index)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from evidence.bundle_index import Outside, Shown
+from evidence.bundle_index import Outside
 from evidence.bundle_zip import pack, unpack
 from evidence.envelope import EVENT_TYPE, sign
 from tests.evidence.bundles import (
@@ -20,10 +20,11 @@ from tests.evidence.bundles import (
     Site,
     a_day,
     a_day_with_holes,
+    a_revoked_day,
     bundle,
     changed_chain,
     punch_body,
-    revocation,
+    revoked_from,
     withholding,
 )
 from tests.evidence.forgeries import FORGERIES, first_chain
@@ -56,6 +57,7 @@ def cases() -> Iterator[Case]:
     yield from _bad_files(whole)
     yield from _bad_receipts(site)
     yield from _bad_chains()
+    yield from _bad_histories()
     yield Case("bad-hole-of-another-range", bundle(a_day_with_holes(first=7)[1]), "unauthorised")
     withheld = withholding(a_day_with_holes()[1], "collector", 2)
     yield Case("bad-hole-whose-statement-is-withheld", bundle(withheld), "unauthorised")
@@ -74,10 +76,7 @@ def _other_good_ones() -> Iterator[Case]:
         bundle(changed_chain(parts, "gate-1", lines=shorter, envelopes=part.envelopes[:-2])),
         None,
     )
-    last = part.lines[-1]
-    assert isinstance(last, Shown)
-    marked = changed_chain(parts, "gate-1", lines=[*part.lines[:-1], replace(last, flags=("after_revocation",))])
-    yield Case("good-revoked", bundle(replace(marked, revocations=[revocation("gate-1", last.leaf_index)])), None)
+    yield Case("good-revoked", bundle(a_revoked_day(approved=site.keys["gate-1"].public.text())[1]), None)
     yield Case("good-holes", bundle(a_day_with_holes()[1]), None)
     yield Case("good-holes-audited", bundle(a_day_with_holes(audited=True)[1]), None)
     alone = Site()
@@ -141,6 +140,20 @@ def _bad_chains() -> Iterator[Case]:
     envelope = sign(EVENT_TYPE, event.payload(), twice.keys["gate-1"], OTHER)
     twice.take(replace(twice.entry(event, twice.keys["gate-1"]), envelope=envelope.encode()))
     yield Case("bad-chain-two-signatures", bundle(twice.parts()), "signature_count")
+
+
+def _bad_histories() -> Iterator[Case]:
+    """The manifest tells revocations and keys otherwise than the collector's statements, which it shows or leaves out."""
+    site, parts = a_revoked_day()
+    start = parts.revocations[0].from_index
+    code = "revocation_mismatch"
+    yield Case("bad-revocation-later", bundle(revoked_from(parts, start + 2)), code)
+    yield Case("bad-revocation-earlier", bundle(revoked_from(parts, start - 2)), code)
+    yield Case("bad-revocation-left-out", bundle(replace(revoked_from(parts, 999), revocations=[])), code)
+    yield Case("bad-revocation-withheld", bundle(withholding(parts, "collector", 1)), code)
+    terminals = [one for one in parts.chains if one.entry.device != "collector"]
+    yield Case("bad-revocation-on-nobodys-word", bundle(replace(parts, chains=terminals)), code)
+    yield Case("bad-approved-key", bundle(a_revoked_day(approved=OTHER.public.text())[1]), "key_history_mismatch")
 
 
 def _word(name: str) -> str:

@@ -382,8 +382,12 @@ lines="$lines|withheld $number [0-9a-f]{64}|erased $number $number $digest [0-9a
 : >"$work/leaves"
 : >"$work/holes"
 : >"$work/collector"
+: >"$work/stated"
+: >"$work/approved"
 
 field() { sed -n "s/.*},\"boot\":\"\([0-9a-f]*\)\",\"chain\":\"\([0-9a-f]*\)\",\"clock\":{[^}]*},\"device\":\"\([a-z0-9-]*\)\",\"id\":\"[^\"]*\",\"kind\":\"\([a-z_.]*\)\",\"mono_us\":\([0-9]*\),\"nonce\":\"[0-9a-f]*\",\"prev\":\"\{0,1\}\([a-z0-9]*\)\"\{0,1\},\"seq\":\([0-9]*\),.*/\1 \2 \3 \4 \5 \6 \7/p" "$work/payload"; }
+
+body() { { sed -n "$1" "$work/payload"; echo; } | sed '/^$/d'; } # the payload has no line feed at its end
 
 check_event() { # SEQ LEAF_INDEX SALT RECEIVED FLAGS PROOF…: the next line of the chain's envelopes
   seq=$1 leaf_index=$2 salt=$3 marks=$5
@@ -439,6 +443,10 @@ check_event() { # SEQ LEAF_INDEX SALT RECEIVED FLAGS PROOF…: the next line of 
     range=
     [ "$kind_now" != gap.declared ] || range=" $(sed -n 's/.*"chain":"\([0-9a-f]*\)","device":"\([a-z0-9-]*\)","first":\([0-9]*\),"last":\([0-9]*\),.*/\2 \1 \3 \4/p' "$work/payload")"
     printf '%s %s%s\n' "$leaf_index" "$kind_now" "$range" >>"$work/collector"
+    case $kind_now in
+      device.revoked) body 's/.*"device":"\([a-z0-9-]*\)","from_index":\([0-9]*\)}.*/\1 \2/p' >>"$work/stated" ;;
+      device.approved) body 's/.*"device":"\([a-z0-9-]*\)","key":"\([^"]*\)"}.*/\1 \2/p' >>"$work/approved" ;;
+    esac
   fi
   leaf=$({ unhex "$salt"; cat "$work/envelope"; } | openssl dgst -sha256 -binary | { printf '\000'; cat; } | openssl dgst -sha256 -binary | tobase)
   take_leaf "$leaf_index" "$leaf" "$@"
@@ -551,6 +559,24 @@ while read -r by wanted device chain seq end; do
     (w == "worker.erasure" || ($3 == d && $4 == c && $5 <= s + 0 && e + 0 <= $6)) {found = 1} END {exit !found}' "$work/collector" ||
     fail unauthorised "$device seq $seq: ledger entry $by does not authorise the hole"
 done <"$work/holes"
+
+# --- the history of keys, as the collector stated it
+
+concerns() { # DEVICE: a chain of it is in the bundle
+  awk -v d="$1" '$1 == d {found = 1} END {exit !found}' "$work/chains"
+}
+while read -r device since; do
+  grep -Fqx "$device $since" "$work/stated" ||
+    fail revocation_mismatch "no statement of the collector in this bundle revokes $device from ledger entry $since on"
+done <"$work/revoked"
+while read -r device since; do
+  grep -Fqx "$device $since" "$work/revoked" || ! concerns "$device" ||
+    fail revocation_mismatch "the collector revokes $device from ledger entry $since on, the manifest does not say so"
+done <"$work/stated"
+while read -r device key; do
+  awk -v d="$device" -v k="$key" '$1 == d && $3 == 0 && $5 == k {found = 1} END {exit !found}' "$work/keys" || ! concerns "$device" ||
+    fail key_history_mismatch "the collector approves a key of $device that the manifest has not"
+done <"$work/approved"
 
 # --- the worker's receipt
 
