@@ -1,8 +1,8 @@
 """Whether the manifest tells the history of keys as the collector stated it in the ledger, in this very bundle.
 
-The manifest is sealed anew with every bundle, a statement is a ledger entry: who could move a revocation in the manifest
-would decide which events still count. A statement that is left out altogether only its own reader can miss; so a
-revocation without one does not stand, and one that is shown must be in the manifest.
+The manifest is sealed anew with every bundle, a statement is a ledger entry: who could move a revocation in the
+manifest would decide which events still count. So a revocation without its statement does not stand, and one that is
+shown must be in the manifest.
 """
 
 from __future__ import annotations

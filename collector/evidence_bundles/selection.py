@@ -15,7 +15,7 @@ from sqlmodel import Session, col, or_, select
 
 from collector.devices.models import Device, DeviceKey
 from collector.evidence_bundles.authorities import Authorities
-from collector.evidence_bundles.stretch import Place, entries_between, entries_of, gaps_of, hash_at, stretch
+from collector.evidence_bundles.stretch import Place, end_of, entries_between, entries_of, gaps_of, hash_at, stretch
 from collector.ledger.models import LedgerEntry
 from collector.ledger.tree import Tree
 from collector.people.models import Enrolment
@@ -71,10 +71,11 @@ def chains_of(session: Session, scope: Scope, size: int) -> list[tuple[str, str]
 def select_chain(
     session: Session, tree: Tree, scope: Scope, place: Place, size: int, authorities: Authorities
 ) -> Selected:
-    """Return one chain's part: a line for every seq up to the last of the first `size` entries."""
+    """Return one chain's part: a line for every seq up to the last that the first `size` entries have or give up."""
     device, chain = place
     head = session.exec(entries_of(place, size).order_by(col(LedgerEntry.seq).desc()).limit(1)).one()
-    gaps = gaps_of(session, place, head.seq)
+    gaps = gaps_of(session, place, size)
+    head_seq, head_hash = end_of(head, gaps)
     first, last = stretch(session, place, scope, size, gaps)
     lines: list[Line] = []
     shown: list[bytes] = []
@@ -115,9 +116,9 @@ def select_chain(
         lines.append(Outside(1, first - 1, before))
     account(max(1, first), last)
     after = max(last, 0) if last >= first else max(0, first - 1)
-    if head.seq > after:
-        lines.append(Outside(after + 1, head.seq, head.hash))
-    entry_of = ChainEntry(device=device, chain=chain, head_seq=head.seq, head_hash=head.hash)
+    if head_seq > after:
+        lines.append(Outside(after + 1, head_seq, head_hash))
+    entry_of = ChainEntry(device=device, chain=chain, head_seq=head_seq, head_hash=head_hash)
     policies = dict.fromkeys(_policies(session, place, size))
     return Selected(ChainPart(entry_of, lines, shown), tuple(policies))
 

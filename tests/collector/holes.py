@@ -41,8 +41,8 @@ def erase(bench: Bench, worker: str = "E001") -> Any:
         return bench.services.erasures.erase(worker, "all", "asked for", ignore_retention=True)
 
 
-def with_a_gap(bench: Bench, terminal: Terminal) -> DeclaredGap:
-    """A day in which seq 3 and 4 are lost and given up."""
+def with_a_gap(bench: Bench, terminal: Terminal, *, admit: bool = True) -> DeclaredGap:
+    """A day in which seq 3 and 4 are lost and given up; without `admit` what waits behind them waits on."""
     opened = [terminal.enrol(), terminal.append(Kind.CONFIG_APPLIED, {"policy": POLICY, "policy_hash": POLICY_HASH})]
     terminal.time_s = 3600
     came = punch(terminal, "E001")
@@ -52,6 +52,8 @@ def with_a_gap(bench: Bench, terminal: Terminal) -> DeclaredGap:
     bench.offer(terminal, punch(terminal, "E002", "OUT"))
     with acting_as("cli:li"):
         gap = bench.services.statements.declare_gap("gate-1", terminal.chain, 4, "the card was bent", None)
+    if not admit:
+        return gap
     bench.intake.admit_ready()
     bench.offer(terminal, punch(terminal, "E001", "OUT"))
     return gap

@@ -315,6 +315,20 @@ def a_day_with_holes(first: int = 6, last: int = 7, *, audited: bool = False) ->
     return site, changed_chain(parts, "gate-1", lines=lines, envelopes=[*part.envelopes[:2], *part.envelopes[3:]])
 
 
+def a_gap_at_the_end(head_hash: str = "ab" * 32) -> tuple[Site, Parts]:
+    """gate-1's seq 6 and 7 are declared missing, and nothing after them has entered the ledger yet."""
+    site = a_day()
+    keys = {"keys": {"statement": site.keys["collector"].public.text()}}
+    site.append("collector", "collector.begun", keys, minute=56)
+    gap = {"device": "gate-1", "chain": CHAINS["gate-1"], "first": 6, "last": 7, "next_prev": "ab" * 32}
+    declared = site.append("collector", "gap.declared", {**gap, "reason": "unreadable", "by": "Zhao"}, minute=57)
+    parts = site.parts()
+    part = next(one for one in parts.chains if one.entry.device == "gate-1")
+    entry = part.entry.model_copy(update={"head_seq": 7, "head_hash": head_hash})
+    lines = [*part.lines, Missing(6, 7, site.entries.index(declared))]
+    return site, changed_chain(parts, "gate-1", entry=entry, lines=lines)
+
+
 def a_revoked_day(stated: int | None = None, *, approved: str | None = None) -> tuple[Site, Parts]:
     """gate-1 was revoked after the day; one more punch came, marked. `stated`: from which entry the collector says.
 

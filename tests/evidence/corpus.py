@@ -20,6 +20,7 @@ from tests.evidence.bundles import (
     Site,
     a_day,
     a_day_with_holes,
+    a_gap_at_the_end,
     a_revoked_day,
     bundle,
     changed_chain,
@@ -59,6 +60,7 @@ def cases() -> Iterator[Case]:
     yield from _bad_chains()
     yield from _bad_histories()
     yield Case("bad-hole-of-another-range", bundle(a_day_with_holes(first=7)[1]), "unauthorised")
+    yield Case("bad-gap-at-the-end", bundle(a_gap_at_the_end(head_hash="00" * 32)[1]), "head_mismatch")
     withheld = withholding(a_day_with_holes()[1], "collector", 2)
     yield Case("bad-hole-whose-statement-is-withheld", bundle(withheld), "unauthorised")
     yield Case("bad-seal", bundle(site.parts(), OTHER), "unknown_key")
@@ -79,6 +81,7 @@ def _other_good_ones() -> Iterator[Case]:
     yield Case("good-revoked", bundle(a_revoked_day(approved=site.keys["gate-1"].public.text())[1]), None)
     yield Case("good-holes", bundle(a_day_with_holes()[1]), None)
     yield Case("good-holes-audited", bundle(a_day_with_holes(audited=True)[1]), None)
+    yield Case("good-gap-at-the-end", bundle(a_gap_at_the_end()[1]), None)
     alone = Site()
     alone.open("gate-2", 5)
     yield Case("good-two-entries", bundle(alone.parts(first=1)), None)
@@ -143,8 +146,8 @@ def _bad_chains() -> Iterator[Case]:
 
 
 def _bad_histories() -> Iterator[Case]:
-    """The manifest tells revocations and keys otherwise than the collector's statements, which it shows or leaves out."""
-    site, parts = a_revoked_day()
+    """The manifest tells revocations and keys otherwise than the collector's statements, shown or left out."""
+    _, parts = a_revoked_day()
     start = parts.revocations[0].from_index
     code = "revocation_mismatch"
     yield Case("bad-revocation-later", bundle(revoked_from(parts, start + 2)), code)

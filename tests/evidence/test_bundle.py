@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from evidence.bundle import verify_bundle
-from evidence.bundle_index import Shown, Withheld
+from evidence.bundle_index import Withheld
 from evidence.bundle_receipt import check_punch_receipt
 from evidence.bundle_zip import pack, unpack
 from evidence.merkle import consistency_proof, root_of

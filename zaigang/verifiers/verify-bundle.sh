@@ -441,7 +441,7 @@ check_event() { # SEQ LEAF_INDEX SALT RECEIVED FLAGS PROOF…: the next line of 
   events=$((events + 1))
   if [ "$device" = collector ]; then
     range=
-    [ "$kind_now" != gap.declared ] || range=" $(sed -n 's/.*"chain":"\([0-9a-f]*\)","device":"\([a-z0-9-]*\)","first":\([0-9]*\),"last":\([0-9]*\),.*/\2 \1 \3 \4/p' "$work/payload")"
+    [ "$kind_now" != gap.declared ] || range=" $(sed -n 's/.*"chain":"\([0-9a-f]*\)","device":"\([a-z0-9-]*\)","first":\([0-9]*\),"last":\([0-9]*\),"next_prev":"\([0-9a-f]*\)".*/\2 \1 \3 \4 \5/p' "$work/payload")"
     printf '%s %s%s\n' "$leaf_index" "$kind_now" "$range" >>"$work/collector"
     case $kind_now in
       device.revoked) body 's/.*"device":"\([a-z0-9-]*\)","from_index":\([0-9]*\)}.*/\1 \2/p' >>"$work/stated" ;;
@@ -501,7 +501,7 @@ check_chain() {
   : >"$work/hashes"
   exec 3<"$folder.jsonl"
   while read -r word seq rest <&4; do
-    row=$((row + 1)) end=$seq
+    row=$((row + 1)) end=$seq ends_with=$word
     case $word in outside | missing) end=${rest%% *} ;; esac
     check_line
     [ "$end" -lt "$following" ] || following=$((end + 1))
@@ -509,7 +509,7 @@ check_chain() {
   if IFS= read -r line <&3 || [ -n "$line" ]; then fail invalid_index "$folder.jsonl has more lines than the index"; fi
   exec 3<&-
   [ $((following - 1)) -eq "$head_seq" ] || fail head_mismatch "$place_name ends at another seq than the manifest says"
-  [ "$word" = missing ] || [ "$prev" = "$head_hash" ] || fail head_mismatch "$place_name ends with another event"
+  [ "$ends_with" = missing ] || [ "$prev" = "$head_hash" ] || fail head_mismatch "$place_name ends with another event"
 }
 check_line() {
   if [ "$seq" -gt "$following" ]; then
@@ -557,7 +557,10 @@ done <"$work/chains"
 while read -r by wanted device chain seq end; do
   awk -v b="$by" -v w="$wanted" -v d="$device" -v c="$chain" -v s="$seq" -v e="$end" '$1 == b && $2 == w &&
     (w == "worker.erasure" || ($3 == d && $4 == c && $5 <= s + 0 && e + 0 <= $6)) {found = 1} END {exit !found}' "$work/collector" ||
-    fail unauthorised "$device seq $seq: ledger entry $by does not authorise the hole"
+    { fail unauthorised "$device seq $seq: ledger entry $by does not authorise the hole"; continue; }
+  awk -v b="$by" -v d="$device" -v c="$chain" -v e="$end" 'NR == FNR {if ($1 == d && $2 == c && $3 == e) head = $4; next}
+    $1 == b && $2 == "gap.declared" && head != "" && $7 != head {bad = 1} END {exit bad}' "$work/chains" "$work/collector" ||
+    fail head_mismatch "$device: the chain ends with a gap after which ledger entry $by expects another hash"
 done <"$work/holes"
 
 # --- the history of keys, as the collector stated it
