@@ -61,6 +61,7 @@ def verify_bundle(
     tree = check_checkpoints(files, trust, report)
     if tree is None:
         return report
+    _check_sealer(report, tree.size)
     check_kept(files, trust, report)
     policies = _policies(files, report)
     bundle = Bundle(manifest, trust, tree, policies, report)
@@ -95,7 +96,7 @@ def _manifest(files: dict[str, bytes], trust: BundleTrust, report: Report) -> Ma
         report.add(NotCanonicalZip(f"a bundle begins with {MANIFEST} and {SEAL}"))
     if SEAL in files:
         try:
-            check_seal(files[SEAL], files[MANIFEST], trust.origin, trust.receipt_keys())
+            report.sealer = check_seal(files[SEAL], files[MANIFEST], trust.origin, trust.receipt_keys())
         except EvidenceError as error:
             report.add(error, SEAL)
     try:
@@ -106,6 +107,14 @@ def _manifest(files: dict[str, bytes], trust: BundleTrust, report: Report) -> Ma
     if manifest.origin != trust.origin:
         report.add(WrongOrigin(f"the bundle is of the ledger {manifest.origin}, you trust {trust.origin}"), MANIFEST)
     return manifest
+
+
+def _check_sealer(report: Report, tree_size: int) -> None:
+    try:
+        if report.sealer is not None:
+            report.sealer.require(tree_size)
+    except EvidenceError as error:
+        report.add(error, SEAL)
 
 
 def _check_files(files: dict[str, bytes], manifest: Manifest, report: Report) -> None:

@@ -8,6 +8,7 @@ from evidence.bundle_index import Line
 from evidence.bundle_manifest import ChainEntry, Manifest
 from evidence.errors import EvidenceError
 from evidence.events import CoverageBody, Event, PresenceIntervalBody
+from evidence.key_history import CountingKey
 
 MAX_PROBLEMS = 1000  # kept, so that a file of garbage does not fill the memory; the rest is counted
 
@@ -80,6 +81,7 @@ class Report:
     more_problems: int = 0
     notes: list[str] = field(default_factory=list)  # what holds and is worth knowing, one code each with a sentence
     manifest: Manifest | None = None
+    sealer: CountingKey | None = None  # whose seal stands over the manifest
     tree_size: int | None = None
     cosignatures: int = 0
     timestamps: list[str] = field(default_factory=list)  # when each token says that the checkpoint existed

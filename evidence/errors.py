@@ -81,6 +81,12 @@ class UnknownKey(SignatureError):
     code = "unknown_key"
 
 
+class RetiredKey(SignatureError):
+    """The key was handed over to its successor before it signed this."""
+
+    code = "retired_key"
+
+
 class BadSignature(SignatureError):
     """The signature does not fit the bytes and the registered key."""
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from evidence.canonical import canonical, parse_canonical
 from evidence.envelope import HANDOVER_TYPE, Envelope, sign
 from evidence.errors import EvidenceError, InvalidKey, ReceiptError, UnknownKey
-from evidence.events import Fact, UtcTime
+from evidence.events import Counter, Fact, UtcTime
 from evidence.keys import PublicKey, SigningKey
 from evidence.statements import Purpose
 
@@ -25,16 +25,28 @@ class KeyHandover(Fact):
     old: str  # PublicKey.text()
     new: str
     time: UtcTime
+    tree_size: Counter | None = None  # entries in the ledger then; what speaks of more, `old` cannot have signed
 
 
-def sign_handover(purpose: Purpose, old: SigningKey, new: SigningKey, time: str) -> bytes:
+def sign_handover(purpose: Purpose, old: SigningKey, new: SigningKey, time: str, tree_size: int | None = None) -> bytes:
     """Return the encoded envelope with both signatures, the old key's first."""
-    handover = KeyHandover(purpose=purpose, old=old.public.text(), new=new.public.text(), time=time)
+    handover = KeyHandover(
+        purpose=purpose, old=old.public.text(), new=new.public.text(), time=time, tree_size=tree_size
+    )
     return sign(HANDOVER_TYPE, canonical(handover.model_dump(mode="json")), old, new).encode()
 
 
 def read_handover(data: bytes) -> tuple[PublicKey, PublicKey]:
     """Return (old, new) of a document that both have signed. Whether `old` is trusted, the caller knows.
+
+    Raises as `parse_handover`.
+    """
+    handover = parse_handover(data)
+    return PublicKey.parse(handover.old), PublicKey.parse(handover.new)
+
+
+def parse_handover(data: bytes) -> KeyHandover:
+    """Read a document that both of its keys have signed. Whether one of them is trusted, the caller knows.
 
     Raises an EncodingError, a SignatureError, ReceiptError or InvalidKey.
     """
@@ -47,7 +59,7 @@ def read_handover(data: bytes) -> tuple[PublicKey, PublicKey]:
     if old == new:
         raise InvalidKey("a key is not handed over to itself")
     envelope.verify_all([old, new], HANDOVER_TYPE)
-    return old, new
+    return handover
 
 
 def follow_handovers(pinned: Sequence[PublicKey], documents: Iterable[bytes]) -> tuple[PublicKey, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -20,12 +21,14 @@ from collector.evidence_bundles.selection import Selected, chains_of, keys_of, r
 from collector.ledger.checkpoints import Checkpoints
 from collector.ledger.models import Chain, SignedCheckpoint
 from collector.ledger.tree import Tree
+from collector.statements.handovers import handovers_of
+from collector.statements.scribe import current_key
 from collector.timestamps import utc_now
 from evidence.bundle import verify_bundle
 from evidence.bundle_make import Parts, make_bundle
 from evidence.bundle_manifest import Scope
-from evidence.checkpoint import verify_checkpoint
 from evidence.errors import EvidenceError
+from evidence.key_history import read_checkpoint
 from evidence.keys import Ed25519Key
 from evidence.note import Note
 from evidence.trust import BundleTrust, CollectorTrust
@@ -97,10 +100,15 @@ class EvidenceBundles:
         with self._database.read() as session:
             devices = sorted(session.exec(select(Chain.device).distinct()).all())
             keys = [*keys_of(session, devices), *statement_keys(session, None)]
+            handovers = [json.loads(one) for one in handovers_of(session)]
+            command = current_key(session, "command")
         return BundleTrust(
             origin=self._checkpoints.signer.name,
             checkpoint_keys=[self._checkpoints.signer.public.text()],
-            collector=CollectorTrust(receipt=self._receipt.public.text()),
+            collector=CollectorTrust(
+                receipt=self._receipt.public.text(), command=None if command is None else command.key
+            ),
+            handovers=handovers,
             devices={
                 device: sorted({one.key for one in keys if one.device == device})
                 for device in sorted({one.device for one in keys})
@@ -157,7 +165,7 @@ class EvidenceBundles:
             return stored.note, stored.size
         signer = self._checkpoints.signer
         try:
-            held = verify_checkpoint(kept, signer.name, signer.public)
+            held = read_checkpoint(kept, signer.name, self._checkpoints.keys)
         except EvidenceError as error:
             raise Invalid(f"the checkpoint is not one of this ledger: {error}") from error
         if held.size > size or tree.root(held.size) != held.root:

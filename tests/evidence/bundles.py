@@ -7,6 +7,7 @@ operator who owns every key of the collector could.
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,6 +24,7 @@ from evidence.canonical import canonical
 from evidence.checkpoint import Checkpoint, sign_checkpoint
 from evidence.envelope import EVENT_TYPE, Envelope, sign
 from evidence.events import ClockReading, Event, parse_event
+from evidence.handover import sign_handover
 from evidence.keys import Ed25519Key, Es256Key, PublicKey, SigningKey, low_s
 from evidence.merkle import consistency_proof, inclusion_proof, root_of
 from evidence.note import Note, NoteSigner, SignatureType
@@ -54,7 +56,14 @@ class SteadyEs256:
 
 LOG, RECEIPT, WITNESS = ed25519_key(21), ed25519_key(22), ed25519_key(23)
 OTHER = ed25519_key(66)  # nobody's
+LATER_LOG, LATER_RECEIPT = ed25519_key(31), ed25519_key(32)  # to which the first two are handed over
+HANDED_OVER_AT = 9  # entries of the ledger then: a day's
+HANDOVERS = [
+    json.loads(sign_handover(purpose, old, new, "2026-03-01T01:00:00.000Z", HANDED_OVER_AT))
+    for purpose, old, new in (("receipt", RECEIPT, LATER_RECEIPT), ("checkpoint", LOG, LATER_LOG))
+]
 LOG_SIGNER = NoteSigner(ORIGIN, SignatureType.ED25519, LOG)
+LATER_SIGNER = NoteSigner(ORIGIN, SignatureType.ED25519, LATER_LOG)
 WITNESS_SIGNER = NoteSigner("witness.example/council", SignatureType.COSIGNATURE_V1, WITNESS)
 
 
@@ -152,9 +161,9 @@ class Site:
     def leaves(self) -> list[bytes]:
         return [one.leaf for one in self.entries]
 
-    def checkpoint(self, size: int | None = None) -> Note:
+    def checkpoint(self, size: int | None = None, signer: NoteSigner = LOG_SIGNER) -> Note:
         leaves = self.leaves[:size]
-        return sign_checkpoint(Checkpoint(ORIGIN, len(leaves), root_of(leaves)), LOG_SIGNER)
+        return sign_checkpoint(Checkpoint(ORIGIN, len(leaves), root_of(leaves)), signer)
 
     def line(self, index: int) -> Shown:
         leaf = self.entries[index]
@@ -203,8 +212,8 @@ class Site:
             others={"README.en.txt": b"What is in here.\n", "README.zh.txt": "这里有什么。\n".encode()},
         )
 
-    def cosigned(self) -> Note:
-        note = self.checkpoint()
+    def cosigned(self, signer: NoteSigner = LOG_SIGNER) -> Note:
+        note = self.checkpoint(signer=signer)
         return note.adding(WITNESS_SIGNER.cosign(note.text, 1_772_400_000))
 
     def trust(self, **changes: Any) -> BundleTrust:
@@ -216,6 +225,14 @@ class Site:
             "witnesses": {"keys": [WITNESS_SIGNER.public.text()], "quorum": 1},
         }
         return BundleTrust.model_validate({**fields, **changes})
+
+    def later_trust(self, *, named: str = "later", **changes: Any) -> BundleTrust:
+        """With the handovers. `named`: whether it names the keys of today or was written before and added to."""
+        today = {
+            "checkpoint_keys": [LATER_SIGNER.public.text()],
+            "collector": {"receipt": LATER_RECEIPT.public.text()},
+        }
+        return self.trust(**(today if named == "later" else {}), handovers=HANDOVERS, **changes)
 
     def receipt(self, leaf: Leaf) -> str:
         event = parse_event(Envelope.decode(leaf.envelope).payload)
@@ -313,6 +330,14 @@ def a_day_with_holes(first: int = 6, last: int = 7, *, audited: bool = False) ->
     erased = Erased(2, tomb.leaf_index, leaf.leaf, leaf.hash, site.entries.index(authorised), tomb.proof)
     lines = [*part.lines[:2], erased, *part.lines[3:-1], Missing(6, 7, site.entries.index(declared)), part.lines[-1]]
     return site, changed_chain(parts, "gate-1", lines=lines, envelopes=[*part.envelopes[:2], *part.envelopes[3:]])
+
+
+def a_day_after_the_handovers() -> tuple[Site, Parts]:
+    """One more punch since the keys of receipts and checkpoints were handed over; `first` is by the old key."""
+    site = a_day()
+    site.punch("gate-1", "W-1", "IN", minute=58)
+    parts = replace(site.parts(first=HANDED_OVER_AT), last=site.cosigned(LATER_SIGNER).encode())
+    return site, parts
 
 
 def a_gap_at_the_end(head_hash: str = "ab" * 32) -> tuple[Site, Parts]:

@@ -15,10 +15,14 @@ from pathlib import Path
 from evidence.bundle_index import Outside
 from evidence.bundle_zip import pack, unpack
 from evidence.envelope import EVENT_TYPE, sign
+from evidence.trust import BundleTrust
 from tests.evidence.bundles import (
+    LATER_RECEIPT,
     OTHER,
+    RECEIPT,
     Site,
     a_day,
+    a_day_after_the_handovers,
     a_day_with_holes,
     a_gap_at_the_end,
     a_revoked_day,
@@ -35,12 +39,26 @@ FOLDER = Path(__file__).parent / "corpus"
 
 @dataclass(frozen=True)
 class Case:
-    """One bundle: `code` names what is wrong, None: it holds. `receipt`: a worker's text to look up in it."""
+    """One bundle: `code` names what is wrong, None: it holds. `receipt`: a worker's text to look up in it.
+
+    `trust`: the file that it is held against.
+    """
 
     name: str
     data: bytes
     code: str | None
     receipt: str | None = None
+    trust: str = "trust.json"
+
+
+def trusts() -> dict[str, BundleTrust]:
+    """The trust files of the corpus by name."""
+    site = a_day()
+    return {
+        "trust.json": site.trust(),
+        "trust-later.json": site.later_trust(),
+        "trust-followed.json": site.later_trust(named="before"),
+    }
 
 
 def cases() -> Iterator[Case]:
@@ -59,6 +77,7 @@ def cases() -> Iterator[Case]:
     yield from _bad_receipts(site)
     yield from _bad_chains()
     yield from _bad_histories()
+    yield from _handed_over()
     yield Case("bad-hole-of-another-range", bundle(a_day_with_holes(first=7)[1]), "unauthorised")
     yield Case("bad-gap-at-the-end", bundle(a_gap_at_the_end(head_hash="00" * 32)[1]), "head_mismatch")
     withheld = withholding(a_day_with_holes()[1], "collector", 2)
@@ -159,6 +178,22 @@ def _bad_histories() -> Iterator[Case]:
     yield Case("bad-approved-key", bundle(a_revoked_day(approved=OTHER.public.text())[1]), "key_history_mismatch")
 
 
+def _handed_over() -> Iterator[Case]:
+    """The keys of receipts and checkpoints were replaced: what they signed before holds, nothing later."""
+    day = a_day()
+    site, parts = a_day_after_the_handovers()
+    later = bundle(parts, LATER_RECEIPT)
+    for trust in ("later", "followed"):
+        file = f"trust-{trust}.json"
+        before = bundle(day.parts())
+        yield Case(f"good-before-the-handover-{trust}", before, None, day.receipt(day.entries[2]), trust=file)
+        yield Case(f"good-after-the-handover-{trust}", later, None, trust=file)
+        yield Case(f"bad-retired-seal-{trust}", bundle(parts, RECEIPT), "retired_key", trust=file)
+        retired = replace(parts, last=site.cosigned().encode())
+        yield Case(f"bad-retired-log-{trust}", bundle(retired, LATER_RECEIPT), "retired_key", trust=file)
+    yield Case("bad-successor-unknown", later, "unknown_key")
+
+
 def _word(name: str) -> str:
     folder, _, last = name.rpartition("/")
     stem, *ends = last.split(".")
@@ -173,9 +208,10 @@ def write(folder: Path) -> None:
     for case in cases():
         file = stored.setdefault(case.data, f"{case.name}.zip")
         (folder / file).write_bytes(case.data)
-        told.append({"name": case.name, "file": file, "code": case.code, "receipt": case.receipt})
+        told.append({"name": case.name, "file": file, "code": case.code, "receipt": case.receipt, "trust": case.trust})
     (folder / "corpus.json").write_text(json.dumps(told, indent=1) + "\n")
-    (folder / "trust.json").write_text(a_day().trust().model_dump_json(indent=1, exclude_none=True) + "\n")
+    for name, trust in trusts().items():
+        (folder / name).write_text(trust.model_dump_json(indent=1, exclude_none=True) + "\n")
 
 
 if __name__ == "__main__":

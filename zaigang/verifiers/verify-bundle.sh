@@ -147,6 +147,58 @@ case $flat in
 esac
 [ -n "$origin" ] && [ -n "$log_keys" ] && [ -n "$receipt_keys" ] ||
   { echo "the trust file names no origin, checkpoint_keys or collector.receipt" >&2; exit 2; }
+
+# Keys that were handed over. Each document is signed by the key before and the key after; whoever trusts the one has the
+# other, too. $work/bounds: PURPOSE KEY SIZE, the entries of the ledger up to which a key counts that was handed over.
+stop() { echo "$1" >&2; exit 2; }
+printf %s "$flat" | grep -Eo '\{"payload":"[^"]*","payloadType":"[^"]*","signatures":\['"$signed,$signed"'\]\}' >"$work/documents"
+[ "$(printf %s "$flat" | grep -o '"payload":' | wc -l)" -eq "$(wc -l <"$work/documents")" ] ||
+  stop "a handover in the trust file cannot be read"
+: >"$work/handed"
+while IFS= read -r line; do
+  printf %s "$line" >"$work/document"
+  payload=$(printf %s "$line" | sed 's/^{"payload":"\([^"]*\)".*/\1/' | openssl base64 -d -A)
+  set -- $(printf %s "$payload" |
+    sed -n 's/^{"new":"\([^"]*\)","old":"\([^"]*\)","purpose":"\([a-z]*\)","time":"[^"]*","tree_size":\([0-9nul]*\)}$/\3 \2 \1 \4/p;s/^{"new":"\([^"]*\)","old":"\([^"]*\)","purpose":"\([a-z]*\)","time":"[^"]*"}$/\3 \2 \1 0/p')
+  [ $# -eq 4 ] && [ "$2" != "$3" ] && check_envelope "$work/document" application/vnd.zaigang.handover.v1+json "$2" "$3" ||
+    stop "a handover in the trust file is not signed by both of its keys"
+  echo "$1 $2 $3 ${4%null}" >>"$work/handed"
+done <"$work/documents"
+[ -z "$(awk '{print $1, $2}' "$work/handed" | sort | uniq -d)" ] || stop "a key is handed over twice in the trust file"
+awk '{after[$1 " " $2] = $1 " " $3} END {for (key in after) {at = key; steps = 0
+  while (at in after) {at = after[at]; if (++steps > NR) exit 1}}}' "$work/handed" || stop "a key that was handed over comes back"
+over_time() { # PURPOSE KEY…: the keys, and those that documents connect with them
+  purpose=$1 found=
+  shift
+  for more; do found="$found $more "; done
+  before=
+  while [ "$before" != "$found" ]; do
+    before=$found
+    while read -r what old new _; do
+      [ "$what" = "$purpose" ] || continue
+      case $found in *" $old "* | *" $new "*) ;; *) continue ;; esac
+      case $found in *" $old "*) ;; *) found="$found $old " ;; esac
+      case $found in *" $new "*) ;; *) found="$found $new " ;; esac
+    done <"$work/handed"
+  done
+  printf '%s\n' "$found"
+}
+counts() { # PURPOSE KEY SIZE: the key was not handed over, or not before the ledger had so many entries
+  awk -v p="$1" -v k="$2" -v s="$3" '$1 == p && $2 == k && s + 0 > $4 + 0 {exit 1}' "$work/handed"
+}
+vkey_text() { # VKEY: the same key as text
+  printf 'ed25519:%s' "$({ unhex 302a300506032b6570032100; rest=${1#*+}; unbase "${rest#*+}" | tail -c 32; } | tobase)"
+}
+vkey_of() { # NAME KEY-TEXT: the log's verifier key
+  { printf '\001'; unbase "${2#*:}" | tail -c 32; } >"$work/vkey"
+  printf '%s+%s+%s' "$1" "$({ printf '%s\n' "$1"; cat "$work/vkey"; } | openssl dgst -sha256 -r | cut -c1-8)" "$(tobase <"$work/vkey")"
+}
+receipt_keys=$(over_time receipt $receipt_keys)
+named= name=${log_keys%%+*}
+for log in $log_keys; do named="$named $(vkey_text "$log")"; done
+for key in $(over_time checkpoint $named); do
+  case " $named " in *" $key "*) ;; *) log_keys="$log_keys $(vkey_of "$name" "$key")" ;; esac
+done
 pinned_keys() { sed -n "s/^$1 //p" "$work/pinned"; }
 among() { # WORD LIST
   case " $2 " in *" $1 "*) return 0 ;; esac
@@ -206,7 +258,7 @@ awk 'NR > 2 {print $3}' "$work/list" >"$work/held"
 sort -cu "$work/held" 2>/dev/null || fail not_canonical_zip "the files do not stand in the order of their names"
 why=unknown_key sealed=
 for key in $receipt_keys; do
-  if check_envelope seal.json application/vnd.zaigang.bundle.v1+json "$key"; then sealed=yes; break; fi
+  if check_envelope seal.json application/vnd.zaigang.bundle.v1+json "$key"; then sealed=$key; break; fi
 done
 if [ -z "$sealed" ]; then
   fail "$why" "seal.json: the collector's signature does not stand"
@@ -299,7 +351,11 @@ check_note() { # FILE NAME: a checkpoint of the origin signed by one of the log'
   for log in $log_keys; do
     note_signed "$log" "$2"
     case $? in
-      0) return 0 ;;
+      0)
+        counts checkpoint "$text" "$size" && return 0
+        fail retired_key "$1: the ledger's key was handed over before it had $size entries"
+        return 1
+        ;;
       2) fail bad_signature "$1: the ledger's signature is false"; return 1 ;;
     esac
   done
@@ -312,6 +368,8 @@ first_good=
 if check_note checkpoints/first first; then first_good=yes first_size=$size first_root=$root; fi
 check_note checkpoints/last last || finish
 tree_size=$size tree_root=$root
+[ -z "$sealed" ] || counts receipt "$sealed" "$tree_size" ||
+  fail retired_key "seal.json: the key was handed over before the ledger had $tree_size entries"
 if [ -n "$quorum" ]; then
   seen=0
   for witness in $witness_keys; do
