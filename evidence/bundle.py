@@ -17,6 +17,7 @@ from evidence.bundle_holes import check_holes
 from evidence.bundle_index import read_index
 from evidence.bundle_manifest import MANIFEST, SEAL, ChainEntry, Manifest, check_seal
 from evidence.bundle_report import Report
+from evidence.bundle_seen import SEEN, check_seen
 from evidence.bundle_zip import check_canonical, unpack
 from evidence.errors import (
     EvidenceError,
@@ -68,6 +69,7 @@ def verify_bundle(
     _check_chains(files, bundle, progress)
     check_holes(bundle)
     check_history(bundle)
+    check_seen(files, bundle)
     _check_timestamps(files, trust, report, check_token)
     _take_notes(report)
     return report
@@ -127,7 +129,7 @@ def _check_files(files: dict[str, bytes], manifest: Manifest, report: Report) ->
     allowed = {
         *READMES,
         *(f"chains/{one.device}/{one.chain}.{end}" for one in manifest.chains for end in ("index", "jsonl")),
-        *("checkpoints/first", LAST, "checkpoints/consistency"),
+        *("checkpoints/first", LAST, "checkpoints/consistency", SEEN),
     }
     for name in held:
         if name not in named:

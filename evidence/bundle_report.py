@@ -51,6 +51,7 @@ class ShownPunch:
     received_at: str
     late: str | None
     clock_synced: bool
+    not_before: int | None = None  # it was signed after the ledger had so many entries: the terminal had seen that
 
 
 @dataclass(slots=True)
@@ -71,6 +72,7 @@ class ChainFound:
     presence: list[PresenceIntervalBody] = field(default_factory=list)
     hashes: dict[int, str] = field(default_factory=dict)  # of every event shown, by seq
     lines: list[Line] = field(default_factory=list)
+    seen: list[tuple[int, int]] = field(default_factory=list)  # seq of a coverage event, size of the ledger it had seen
 
 
 @dataclass(slots=True)

@@ -393,6 +393,12 @@ class ConsistencyFailed(LedgerError):
     code = "consistency_failed"
 
 
+class SplitView(LedgerError):
+    """The ledger has signed two histories and shown them to two readers."""
+
+    code = "split_view"
+
+
 class WrongOrigin(LedgerError):
     """The checkpoint is of another ledger."""
 

@@ -43,6 +43,7 @@ from kiosk.health import clock_part, free_bytes, gather, state_of, troubles
 from kiosk.hearing import Hearing
 from kiosk.joined import joined_of
 from kiosk.journal import Journal
+from kiosk.ledger_watch import LedgerWatch
 from kiosk.operations import Enrolment, Operations
 from kiosk.ordered_erasure import OrderedErasure
 from kiosk.owed import Owed
@@ -142,7 +143,15 @@ class Kiosk:
         self._last = self.journal.last_stamp  # a step is seen although it happened while nothing ran here
         self._closing.callback(self.gallery.close)
         self._owed = Owed(self.gallery, self.journal)
-        self.uplink = Uplink(self.journal, settings, self.clock, on_command=self._receive_command, on_keys=self._trust)
+        self.ledger = LedgerWatch(self.journal, settings.data_dir, settings.ledger_keys, lambda: self.uplink.wake())
+        self.uplink = Uplink(
+            self.journal,
+            settings,
+            self.clock,
+            on_command=self._receive_command,
+            on_keys=self._trust,
+            on_checkpoint=self.ledger.offer,
+        )
         self._certificate = CertificateKeeper(
             joined_of(settings),
             settings.data_dir,
@@ -281,6 +290,7 @@ class Kiosk:
 
     def _trust(self, keys: Sequence[PublicKey]) -> None:
         self.commands.trust(keys)
+        self.ledger.trust(self.settings.ledger_keys)
 
     def _receive_command(self, data: bytes) -> None:
         self.commands.receive(data)
@@ -305,6 +315,7 @@ class Kiosk:
 
     def _sign_owed(self) -> None:
         """Sign what an interrupted erasure or enrolment still owes; what cannot be signed now is tried again."""
+        self.ledger.sign()
         try:
             if self._owed.sign():
                 self.uplink.wake()
@@ -386,6 +397,7 @@ class Kiosk:
         return {
             **self._local_parts(),
             "network": self._network_part(),
+            "ledger": self.ledger.part,
             "clock": clock_part(self.clock.stamp()),
             "keys": keys_part(self._gallery_keeper, self.key),
         }
@@ -481,7 +493,14 @@ class Kiosk:
                     self.failed.set()  # the next start saves what is readable and begins a new chain
                 if self.journal.state.state == "failed" and not self.journal.probe():
                     continue  # nothing below can be written; the step is found again when there is room
-                for duty in (self._apply_policy, self._sign_owed, self._look_at_scene, self._calls.tick, self._cover):
+                for duty in (
+                    self._apply_policy,
+                    self._sign_owed,
+                    self.ledger.sign,
+                    self._look_at_scene,
+                    self._calls.tick,
+                    self._cover,
+                ):
                     self._try(duty)
                 self._try(functools.partial(self._watch_clock, now))
                 if time.monotonic() - pruned_s > PRUNE_EVERY_S:
@@ -534,7 +553,8 @@ class Kiosk:
         if not last and self._coverage.lasted_s(now.mono_us) < self.settings.coverage_every_s:
             return
         try:
-            self.journal.append(Kind.COVERAGE, self._coverage.report(now, self.journal.depth, last=last))
+            report = self._coverage.report(now, self.journal.depth, last=last, checkpoint=self.ledger.text)
+            self.journal.append(Kind.COVERAGE, report)
         except (JournalFailed, JournalFull) as error:  # the period goes on, and the next report says more
             log.error("coverage_not_signed", reason=str(error))
             return
@@ -567,6 +587,7 @@ class Kiosk:
                 parts=self.parts(),
                 punches=self.attendant.rate.punches,
                 confirmed=self.attendant.rate.confirmed,
+                checkpoint_size=self.ledger.size,
             )
         )
 

@@ -26,9 +26,11 @@ from evidence.bundle_index import AFTER_REVOCATION, Erased, Line, Missing, Outsi
 from evidence.bundle_make import ChainPart
 from evidence.bundle_manifest import ChainEntry, KeyEntry, Revocation, Scope
 from evidence.canonical import canonical
+from evidence.checkpoint import Checkpoint
 from evidence.envelope import Envelope
 from evidence.errors import EvidenceError
-from evidence.events import ConfigAppliedBody, CoverageBody, Event, Kind, parse_body, parse_event
+from evidence.events import CheckpointRefusedBody, ConfigAppliedBody, CoverageBody, Event, Kind, parse_body, parse_event
+from evidence.note import Note
 from evidence.statements import COLLECTOR
 
 ABOUT_THE_TERMINAL = frozenset(
@@ -41,6 +43,7 @@ ABOUT_THE_TERMINAL = frozenset(
         Kind.ENCLOSURE_CLEARED,
         Kind.SENSOR_CHANGED,
         Kind.CONFIG_APPLIED,
+        Kind.CHECKPOINT_REFUSED,
     }
 )
 
@@ -51,6 +54,7 @@ class Selected:
 
     part: ChainPart
     policies: tuple[bytes, ...]
+    seen: frozenset[int] = frozenset()  # sizes of the checkpoints that the events shown carry
 
 
 def chains_of(session: Session, scope: Scope, size: int) -> list[tuple[str, str]]:
@@ -79,6 +83,7 @@ def select_chain(
     first, last = stretch(session, place, scope, size, gaps)
     lines: list[Line] = []
     shown: list[bytes] = []
+    seen: set[int] = set()
     coverage = _coverage(session, place, first, last, size)
 
     def take(entry: LedgerEntry) -> None:
@@ -96,6 +101,7 @@ def select_chain(
         flags = _flags(entry, event, coverage)
         lines.append(Shown(entry.seq, entry.leaf_index, entry.salt, entry.received_at, flags, proof))
         shown.append(entry.envelope)
+        seen.update(() if event is None else _sizes_carried(event))
 
     def miss(low: int, high: int) -> None:
         for gap in gaps:
@@ -120,7 +126,7 @@ def select_chain(
         lines.append(Outside(after + 1, head_seq, head_hash))
     entry_of = ChainEntry(device=device, chain=chain, head_seq=head_seq, head_hash=head_hash)
     policies = dict.fromkeys(_policies(session, place, size))
-    return Selected(ChainPart(entry_of, lines, shown), tuple(policies))
+    return Selected(ChainPart(entry_of, lines, shown), tuple(policies), frozenset(seen))
 
 
 def keys_of(session: Session, devices: Sequence[str]) -> list[KeyEntry]:
@@ -188,6 +194,24 @@ def _policies(session: Session, place: Place, size: int) -> Iterator[bytes]:
         body = _body(entry)
         if isinstance(body, ConfigAppliedBody):
             yield canonical(body.policy)
+
+
+def _sizes_carried(event: Event) -> Iterator[int]:
+    try:
+        body = parse_body(event)
+    except EvidenceError:
+        return
+    texts: list[str | None] = []
+    if isinstance(body, CoverageBody):
+        texts = [body.checkpoint]
+    elif isinstance(body, CheckpointRefusedBody):
+        texts = [body.held, body.shown]
+    for text in texts:
+        try:
+            if text is not None:
+                yield Checkpoint.parse(Note.decode(text.encode()).text).size
+        except EvidenceError:  # whoever checks the bundle finds it
+            continue
 
 
 def _event(entry: LedgerEntry) -> Event | None:

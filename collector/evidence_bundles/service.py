@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from sqlmodel import Session, col, select
@@ -144,6 +144,7 @@ class EvidenceBundles:
                 last=cosigned_note(session, last),
                 timestamps=tokens_of(session, last),
                 consistency=tree.consistency(size, last.size),
+                seen={size: tree.consistency(size, last.size) for size in _sizes(selected) if size <= last.size},
                 policies=sorted({policy for one in selected for policy in one.policies}),
             )
 
@@ -195,6 +196,10 @@ class EvidenceBundles:
                     size=size,
                 )
             )
+
+
+def _sizes(selected: Sequence[Selected]) -> frozenset[int]:
+    return frozenset().union(*(one.seen for one in selected))
 
 
 def _first_stored(session: Session) -> SignedCheckpoint:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -152,8 +153,9 @@ class Site:
     def punch(self, device: str, worker: str, log_type: str, *, minute: int, **body: Any) -> Leaf:
         return self.append(device, "punch.recorded", punch_body(worker, log_type, minute) | body, minute=minute)
 
-    def coverage(self, device: str, minute: int) -> None:
-        self.append(device, "coverage", coverage_body(minute), minute=minute)
+    def coverage(self, device: str, minute: int, seen: Note | None = None) -> None:
+        body = coverage_body(minute) | ({} if seen is None else {"checkpoint": seen.encode().decode()})
+        self.append(device, "coverage", body, minute=minute)
 
     # --- what an honest collector hands over
 
@@ -330,6 +332,37 @@ def a_day_with_holes(first: int = 6, last: int = 7, *, audited: bool = False) ->
     erased = Erased(2, tomb.leaf_index, leaf.leaf, leaf.hash, site.entries.index(authorised), tomb.proof)
     lines = [*part.lines[:2], erased, *part.lines[3:-1], Missing(6, 7, site.entries.index(declared)), part.lines[-1]]
     return site, changed_chain(parts, "gate-1", lines=lines, envelopes=[*part.envelopes[:2], *part.envelopes[3:]])
+
+
+def a_watched_day(
+    seen: Callable[[Site, int], Note] = lambda site, size: site.checkpoint(size), *, refused: Note | None = None
+) -> tuple[Site, Parts]:
+    """gate-1 and gate-2 were shown checkpoints over the first 5 and 9 entries, and their coverage carries them.
+
+    `seen` makes what they were shown; `refused` is what gate-1 refused in the end.
+    """
+    site = a_day()
+    first, second = seen(site, 5), seen(site, 9)
+    site.coverage("gate-1", 56, first)
+    site.coverage("gate-2", 57, first)
+    site.punch("gate-1", "W-1", "IN", minute=57)
+    site.coverage("gate-1", 58, second)
+    sizes = [5, 9]
+    if refused is not None:
+        body = {"held": second.encode().decode(), "shown": refused.encode().decode(), "reason": "split_view: other"}
+        site.append("gate-1", "checkpoint.refused", body, minute=59)
+        sizes.append(Checkpoint.parse(refused.text).size)
+    return site, replace(site.parts(), seen=proofs_from(site, *sizes))
+
+
+def proofs_from(site: Site, *sizes: int) -> dict[int, tuple[bytes, ...]]:
+    return {one: consistency_proof(one, len(site.entries), site.leaves) for one in sizes if one <= len(site.entries)}
+
+
+def another_tree(size: int, signer: NoteSigner = LOG_SIGNER) -> Note:
+    """What an operator shows somebody else: as many entries, and not these."""
+    leaves = [hashlib.sha256(f"another {n}".encode()).digest() for n in range(size)]
+    return sign_checkpoint(Checkpoint(ORIGIN, size, root_of(leaves)), signer)
 
 
 def a_day_after_the_handovers() -> tuple[Site, Parts]:

@@ -18,6 +18,7 @@ from evidence.envelope import EVENT_TYPE, sign
 from evidence.trust import BundleTrust
 from tests.evidence.bundles import (
     LATER_RECEIPT,
+    LATER_SIGNER,
     OTHER,
     RECEIPT,
     Site,
@@ -26,6 +27,8 @@ from tests.evidence.bundles import (
     a_day_with_holes,
     a_gap_at_the_end,
     a_revoked_day,
+    a_watched_day,
+    another_tree,
     bundle,
     changed_chain,
     punch_body,
@@ -78,6 +81,7 @@ def cases() -> Iterator[Case]:
     yield from _bad_chains()
     yield from _bad_histories()
     yield from _handed_over()
+    yield from _watched()
     yield Case("bad-hole-of-another-range", bundle(a_day_with_holes(first=7)[1]), "unauthorised")
     yield Case("bad-gap-at-the-end", bundle(a_gap_at_the_end(head_hash="00" * 32)[1]), "head_mismatch")
     withheld = withholding(a_day_with_holes()[1], "collector", 2)
@@ -192,6 +196,27 @@ def _handed_over() -> Iterator[Case]:
         retired = replace(parts, last=site.cosigned().encode())
         yield Case(f"bad-retired-log-{trust}", bundle(retired, LATER_RECEIPT), "retired_key", trust=file)
     yield Case("bad-successor-unknown", later, "unknown_key")
+
+
+def _watched() -> Iterator[Case]:
+    """Terminals that saw checkpoints: of this ledger, and of another that the operator showed them."""
+    site, parts = a_watched_day()
+    yield Case("good-watched", bundle(parts), None)
+    yield Case("good-watched-worker", bundle(replace(site.parts(worker="W-1"), seen=parts.seen)), None)
+    repaired = a_watched_day(refused=site.checkpoint(9))[1]
+    yield Case("good-watched-and-wrongly-refused", bundle(repaired), None)
+    yield Case("bad-split-view", bundle(a_watched_day(lambda _, size: another_tree(size))[1]), "split_view")
+    once = a_watched_day(lambda site, size: another_tree(size) if size == 9 else site.checkpoint(size))[1]
+    yield Case("bad-split-view-once", bundle(once), "split_view")
+    yield Case("bad-split-view-refused", bundle(a_watched_day(refused=another_tree(11))[1]), "split_view")
+    yield Case("bad-split-view-refused-larger", bundle(a_watched_day(refused=another_tree(40))[1]), "split_view")
+    yield Case("bad-seen-unproved", bundle(replace(parts, seen={})), "checkpoint_unproved")
+    yield Case("bad-seen-unproved-once", bundle(replace(parts, seen={5: parts.seen[5]})), "checkpoint_unproved")
+    yield Case("bad-seen-other-proof", bundle(replace(parts, seen={**parts.seen, 9: parts.seen[5]})), "split_view")
+    early = a_watched_day(lambda site, size: another_tree(30) if size == 9 else site.checkpoint(size))[1]
+    yield Case("bad-seen-before-it-was", bundle(early), "ledger_order")
+    forged = a_watched_day(lambda _, size: another_tree(size, LATER_SIGNER))[1]
+    yield Case("bad-seen-forged", bundle(forged), "unknown_key")
 
 
 def _word(name: str) -> str:

@@ -295,7 +295,7 @@ objects 6 | sed -n 's/^{"at":"[^"]*","device":"\([a-z0-9-]*\)","from_index":\([0
 scope=$(part 7)
 while read -r name; do # nothing that no bundle has
   case $name in
-    README.en.txt | README.zh.txt | checkpoints/first | checkpoints/last | checkpoints/consistency) ;;
+    README.en.txt | README.zh.txt | checkpoints/first | checkpoints/last | checkpoints/consistency | checkpoints/seen) ;;
     policies/* | timestamps/* | not-authoritative/*) ;;
     chains/*) awk -v n="$name" '{f = "chains/" $1 "/" $2; if (n == f ".index" || n == f ".jsonl") found = 1} END {exit !found}' "$work/chains" ||
       fail file_extra "no chain of the manifest has the file $name" ;;
@@ -383,8 +383,8 @@ if [ -n "$quorum" ]; then
 fi
 
 # RFC 9162 section 2.1.4.2
-check_consistency() {
-  proof=$(tr '\n' ' ' <checkpoints/consistency)
+check_consistency() { # SIZE ROOT PROOF: the last checkpoint grew from this one; the proof's hashes parted by spaces
+  first_size=$1 first_root=$2 proof=$3
   [ "$first_size" -le "$tree_size" ] || return 1
   if [ "$first_size" -eq "$tree_size" ] || [ "$first_size" -eq 0 ]; then
     [ -z "$proof" ] || return 1
@@ -409,7 +409,8 @@ check_consistency() {
   done
   [ "$last" -eq 0 ] && [ "$old" = "$first_root" ] && [ "$new" = "$tree_root" ]
 }
-[ -z "$first_good" ] || [ ! -f checkpoints/consistency ] || check_consistency ||
+[ -z "$first_good" ] || [ ! -f checkpoints/consistency ] ||
+  check_consistency "$first_size" "$first_root" "$(tr '\n' ' ' <checkpoints/consistency)" ||
   fail consistency_failed "the last checkpoint did not grow from the first"
 
 # RFC 9162 section 2.1.3.2: LEAF INDEX PROOF…
@@ -441,6 +442,8 @@ lines="$lines|withheld $number [0-9a-f]{64}|erased $number $number $digest [0-9a
 : >"$work/holes"
 : >"$work/collector"
 : >"$work/stated"
+: >"$work/carried"
+row_carried=0
 : >"$work/approved"
 
 field() { sed -n "s/.*},\"boot\":\"\([0-9a-f]*\)\",\"chain\":\"\([0-9a-f]*\)\",\"clock\":{[^}]*},\"device\":\"\([a-z0-9-]*\)\",\"id\":\"[^\"]*\",\"kind\":\"\([a-z_.]*\)\",\"mono_us\":\([0-9]*\),\"nonce\":\"[0-9a-f]*\",\"prev\":\"\{0,1\}\([a-z0-9]*\)\"\{0,1\},\"seq\":\([0-9]*\),.*/\1 \2 \3 \4 \5 \6 \7/p" "$work/payload"; }
@@ -528,6 +531,8 @@ check_meaning() { # of the event in $work/payload
     *) [ -z "$after" ] || fail revocation_hidden "$place_name seq $seq came after the revocation, unmarked" ;;
   esac
   case $kind_now in
+    coverage) carry checkpoint held ;;
+    checkpoint.refused) carry held held && carry shown refused ;;
     enclosure.opened) opening=$seq ;;
     enclosure.cleared) ! grep -q "\"opening\":$opening," "$work/payload" || opening= ;;
     punch.recorded | punch.refused)
@@ -537,6 +542,13 @@ check_meaning() { # of the event in $work/payload
         fail verified_while_opened "$place_name seq $seq is verified although the enclosure was opened"
       ;;
   esac
+}
+carry() { # FIELD held|refused: a checkpoint in the event, as the ledger signed it
+  text=$(body "s/.*\"$1\":\"\\([^\"]*\)\".*/\\1/p")
+  [ -n "$text" ] || return 0
+  row_carried=$((row_carried + 1))
+  printf '%s\n' "$text" | awk '{gsub(/\\n/, "\n"); printf "%s", $0}' >"$work/carried.$row_carried"
+  printf '%s %s %s %s %s\n' "$row_carried" "$device" "$seq" "$leaf_index" "$2" >>"$work/carried"
 }
 take_leaf() { # INDEX LEAF PROOF…
   [ "$1" -gt "$last_leaf" ] || fail ledger_order "$place_name seq $seq stands before an earlier event in the ledger"
@@ -638,6 +650,31 @@ while read -r device key; do
   awk -v d="$device" -v k="$key" '$1 == d && $3 == 0 && $5 == k {found = 1} END {exit !found}' "$work/keys" || ! concerns "$device" ||
     fail key_history_mismatch "the collector approves a key of $device that the manifest has not"
 done <"$work/approved"
+
+# --- what terminals saw of the ledger is the beginning of this one
+
+seen_line="$number( $digest){0,64}"
+if [ -f checkpoints/seen ] && { [ ! -s checkpoints/seen ] || grep -Evqx "$seen_line" checkpoints/seen ||
+  [ -n "$(tail -c 1 checkpoints/seen)" ] || ! cut -d' ' -f1 checkpoints/seen | sort -nuc 2>/dev/null; }; then
+  fail invalid_proof "checkpoints/seen cannot be read"
+  : >"$work/carried"
+fi
+while read -r at device seq leaf_index how; do
+  check_note "$work/carried.$at" seen || continue
+  if [ "$size" -gt "$leaf_index" ]; then
+    case $how in
+      refused) fail split_view "$device seq $seq: the ledger signed $size entries without this event, entry $leaf_index here" ;;
+      *) fail ledger_order "$device seq $seq: $size entries had been seen when entry $leaf_index was signed" ;;
+    esac
+    continue
+  fi
+  line=$(grep "^$size\( \|\$\)" checkpoints/seen 2>/dev/null) ||
+    { fail checkpoint_unproved "$device seq $seq: the bundle does not prove that it grew from the $size entries seen"; continue; }
+  proof=
+  case $line in *' '*) proof="${line#* } " ;; esac
+  check_consistency "$size" "$root" "$proof" ||
+    fail split_view "$device seq $seq: the terminal holds the ledger's signature over $size other entries than are shown here"
+done <"$work/carried"
 
 # --- the worker's receipt
 
