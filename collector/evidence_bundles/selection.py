@@ -16,6 +16,7 @@ from sqlmodel import Session, col, or_, select
 from collector.devices.models import Device, DeviceKey
 from collector.evidence_bundles.authorities import Authorities
 from collector.evidence_bundles.stretch import Place, end_of, entries_between, entries_of, gaps_of, hash_at, stretch
+from collector.ledger.carried import carried_by
 from collector.ledger.models import LedgerEntry
 from collector.ledger.tree import Tree
 from collector.people.models import Enrolment
@@ -26,11 +27,9 @@ from evidence.bundle_index import AFTER_REVOCATION, Erased, Line, Missing, Outsi
 from evidence.bundle_make import ChainPart
 from evidence.bundle_manifest import ChainEntry, KeyEntry, Revocation, Scope
 from evidence.canonical import canonical
-from evidence.checkpoint import Checkpoint
 from evidence.envelope import Envelope
 from evidence.errors import EvidenceError
-from evidence.events import CheckpointRefusedBody, ConfigAppliedBody, CoverageBody, Event, Kind, parse_body, parse_event
-from evidence.note import Note
+from evidence.events import ConfigAppliedBody, CoverageBody, Event, Kind, parse_body, parse_event
 from evidence.statements import COLLECTOR
 
 ABOUT_THE_TERMINAL = frozenset(
@@ -101,7 +100,7 @@ def select_chain(
         flags = _flags(entry, event, coverage)
         lines.append(Shown(entry.seq, entry.leaf_index, entry.salt, entry.received_at, flags, proof))
         shown.append(entry.envelope)
-        seen.update(() if event is None else _sizes_carried(event))
+        seen.update(() if event is None else (one.size for one in carried_by(event)))
 
     def miss(low: int, high: int) -> None:
         for gap in gaps:
@@ -194,24 +193,6 @@ def _policies(session: Session, place: Place, size: int) -> Iterator[bytes]:
         body = _body(entry)
         if isinstance(body, ConfigAppliedBody):
             yield canonical(body.policy)
-
-
-def _sizes_carried(event: Event) -> Iterator[int]:
-    try:
-        body = parse_body(event)
-    except EvidenceError:
-        return
-    texts: list[str | None] = []
-    if isinstance(body, CoverageBody):
-        texts = [body.checkpoint]
-    elif isinstance(body, CheckpointRefusedBody):
-        texts = [body.held, body.shown]
-    for text in texts:
-        try:
-            if text is not None:
-                yield Checkpoint.parse(Note.decode(text.encode()).text).size
-        except EvidenceError:  # whoever checks the bundle finds it
-            continue
 
 
 def _event(entry: LedgerEntry) -> Event | None:
