@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from evidence.bundle import verify_bundle
-from evidence.bundle_index import Withheld
+from evidence.bundle_index import Shown, Withheld
 from evidence.bundle_receipt import check_punch_receipt
 from evidence.bundle_zip import pack, unpack
 from evidence.merkle import consistency_proof, root_of
@@ -27,6 +27,7 @@ from tests.evidence.bundles import (
     withholding,
 )
 from tests.evidence.forgeries import FORGERIES, Change, first_chain, sealed
+from tests.evidence.test_every_event_forged import part_of
 
 LONG = os.environ.get("ZAIGANG_LONG") == "1"
 FLIPS = 400  # of a small bundle's 10,000 bytes in `make test`, each once in `make test-long`
@@ -194,6 +195,23 @@ def test_what_came_after_a_revocation_holds_and_is_not_verified() -> None:
     assert report.ok, [str(one) for one in report.problems]
     assert report.after_revocation == 2
     assert [(one.signed_verdict, one.verdict) for one in report.punches if one.seq == 6] == [("verified", "review")]
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_a_stolen_key_that_back_dates_is_held_by_its_place_in_the_ledger(*, marked: bool) -> None:
+    """What the thief writes as time says nothing: the ledger took it after the revocation."""
+    site, parts = a_revoked_day()
+    start = parts.revocations[0].from_index
+    body = punch_body("W-2", "IN", 30)
+    site.append("gate-1", "punch.recorded", body, minute=59, time="2026-03-01T00:30:00.000Z")
+    parts = revoked_from(site.parts(), start)
+    if not marked:
+        lines = [replace(one, flags=()) if isinstance(one, Shown) else one for one in part_of(parts, "gate-1").lines]
+        assert set(codes(site, bundle(changed_chain(parts, "gate-1", lines=lines)))) == {"revocation_hidden"}
+        return
+    report = verify_bundle(bundle(parts), site.trust())
+    assert report.ok and report.after_revocation == 3
+    assert [one.verdict for one in report.punches if one.device == "gate-1"][-1] == "review"
 
 
 @pytest.mark.parametrize("moved", [-2, 1, 2])
