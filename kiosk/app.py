@@ -493,14 +493,7 @@ class Kiosk:
                     self.failed.set()  # the next start saves what is readable and begins a new chain
                 if self.journal.state.state == "failed" and not self.journal.probe():
                     continue  # nothing below can be written; the step is found again when there is room
-                for duty in (
-                    self._apply_policy,
-                    self._sign_owed,
-                    self.ledger.sign,
-                    self._look_at_scene,
-                    self._calls.tick,
-                    self._cover,
-                ):
+                for duty in (self._apply_policy, self._sign_owed, self._look_at_scene, self._calls.tick, self._cover):
                     self._try(duty)
                 self._try(functools.partial(self._watch_clock, now))
                 if time.monotonic() - pruned_s > PRUNE_EVERY_S:

@@ -146,20 +146,25 @@ class LedgerWatch:
         return sorted(self._refused.glob("*.json")) if self._refused.is_dir() else []
 
     def _read(self) -> SeenCheckpoint | None:
-        if not self._keys or not self._path.exists():
+        """What was seen before this start; where the file is gone or damaged, what the last coverage says, signed."""
+        if not self._keys:
             return None
+        there = self._path.exists()
         try:
-            return self._believed(self._path.read_text())
+            if there:
+                return self._believed(self._path.read_text())
         except (OSError, UnicodeDecodeError, EvidenceError) as error:
             log.error("checkpoint_seen_not_read", why=str(error))
-        try:  # what the last coverage event says was held then, and is signed
+        try:
             for envelope in self._journal.newest([Kind.COVERAGE], 1):
                 body = parse_body(parse_event(Envelope.decode(envelope).payload))
                 if isinstance(body, CoverageBody) and body.checkpoint is not None:
                     return self._believed(body.checkpoint)
         except (JournalError, EvidenceError) as error:
             log.error("checkpoint_of_coverage_not_read", why=str(error))
-        self._trouble = f"memory_lost: {self._path.name} cannot be read; remove it to begin again with the next one"
+        if there:
+            # To begin again in silence would be what somebody wants who damages it: it is said, and a person decides.
+            self._trouble = f"memory_lost: {self._path.name} cannot be read; remove it to begin again with the next one"
         return None
 
     def _believed(self, text: str) -> SeenCheckpoint:

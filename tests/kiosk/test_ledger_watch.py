@@ -124,13 +124,19 @@ def test_a_collector_that_proves_nothing_is_seen(journal: Journal, tmp_path: Pat
     assert watch.part.state == "working"
 
 
-def test_a_damaged_memory_comes_back_from_the_last_coverage(journal: Journal, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["damaged", "removed"])
+def test_a_memory_that_is_gone_comes_back_from_the_last_coverage(journal: Journal, tmp_path: Path, how: str) -> None:
     watch = watching(journal, tmp_path)
     watch.offer(message(0, 10))
     now = SystemClock().stamp()
     journal.append(Kind.COVERAGE, Coverage(now, screen=False).report(now, 0, checkpoint=watch.text))
-    (tmp_path / "checkpoint.seen").write_bytes(b"\xff")
-    assert watching(journal, tmp_path).size == 10
+    if how == "removed":
+        (tmp_path / "checkpoint.seen").unlink()
+    else:
+        (tmp_path / "checkpoint.seen").write_bytes(b"\xff")
+    again = watching(journal, tmp_path)
+    again.offer(message(0, 20, FORKED))
+    assert (again.size, again.text) == (10, watch.text)
 
 
 def test_a_memory_that_is_lost_is_not_begun_again_unseen(journal: Journal, tmp_path: Path) -> None:
