@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from evidence.bundle_index import Erased, Line, Missing, Outside, Shown
 from evidence.bundle_report import ChainFound, Report
 from evidence.envelope import Envelope
-from evidence.errors import BadSignature, EvidenceError, Fork, Omitted, ReceiptMismatch, UnknownKey
+from evidence.errors import EvidenceError, Fork, Omitted, ReceiptMismatch, UnknownKey
 from evidence.key_history import signer_of
 from evidence.keys import PublicKey
 from evidence.receipt import PunchReceipt, Receipt, verify_receipt
@@ -39,7 +39,7 @@ def check_punch_receipt(text: str, trust: BundleTrust, report: Report) -> Receip
     try:
         said = PunchReceipt.unverified(text)
         found = report.chains.get((said.device, said.chain))
-        _check_signature(text, _keys(said, found, trust, report))
+        PunchReceipt.verify_by_one(text, _keys(said, found, trust, report))
         _check_scope(said, report)
         return ReceiptFound(text, said, _look_up(said, found))
     except EvidenceError as error:
@@ -78,16 +78,6 @@ def _keys(said: PunchReceipt, found: ChainFound | None, trust: BundleTrust, repo
     if report.manifest is None:
         raise UnknownKey("the bundle's manifest cannot be read, so it names no key for the receipt")
     return (report.manifest.key_for(said.device, said.chain, said.seq),)
-
-
-def _check_signature(text: str, keys: tuple[PublicKey, ...]) -> None:
-    for key in keys[:-1]:
-        try:
-            PunchReceipt.verify(text, key)
-        except BadSignature:
-            continue
-        return
-    PunchReceipt.verify(text, keys[-1])
 
 
 def _check_scope(said: PunchReceipt, report: Report) -> None:

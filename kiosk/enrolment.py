@@ -22,14 +22,15 @@ from evidence.authorisation import EnrolmentAuthorisation, verify_authorisation
 from evidence.errors import EvidenceError
 from evidence.events import Ask, ConsentBody, Fact, Kind, WorkerCode, WorkerEnrolledBody
 from evidence.keys import PublicKey
-from kiosk.attendant import Eyes
 from kiosk.erasure import erased_statement
 from kiosk.errors import KioskError
+from kiosk.face_look import Eyes
 from kiosk.journal import Journal
 from kiosk.owed import Owed
+from kiosk.verify.errors import GalleryTampered
 from kiosk.verify.excuse import require_some_prompt
 from kiosk.verify.face import EnrolmentView, Face
-from kiosk.verify.gallery import Gallery, GalleryTampered, GalleryWorker
+from kiosk.verify.gallery import Gallery, GalleryWorker
 from kiosk.verify.gallery_record import Agreement, Statement
 from kiosk.verify.pin import require_pin
 

@@ -15,7 +15,8 @@ from evidence.events import ConsentBody, Kind, WorkerErasedBody
 from kiosk.clips import Clips
 from kiosk.errors import JournalError, KioskError
 from kiosk.owed import Owed
-from kiosk.verify.gallery import Gallery, GalleryTampered, GalleryWorker
+from kiosk.verify.errors import GalleryTampered
+from kiosk.verify.gallery import Gallery, GalleryWorker
 from kiosk.verify.gallery_record import Agreement, Scope, Statement
 
 

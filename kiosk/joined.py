@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from evidence.provisioning import ClaimCode, Membership
+from kiosk.durable_file import replace_file
 from kiosk.errors import SettingsError
-from kiosk.identity import replace_file
 
 JOINED_FILE = "joined.toml"
 

@@ -21,8 +21,8 @@ from evidence.events import CheckpointRefusedBody, CoverageBody, Kind, parse_bod
 from evidence.key_history import LogKey
 from evidence.seen_checkpoint import SeenCheckpoint, carried, take
 from evidence.status import Part
+from kiosk.durable_file import replace_file
 from kiosk.errors import JournalError
-from kiosk.identity import replace_file
 from kiosk.journal import Journal
 
 MAX_REFUSED = 16  # kept and signed; an operator who shows more of them is not found out any better

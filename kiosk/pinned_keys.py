@@ -6,7 +6,6 @@ it can only take news away, and those come again with the next connection.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from evidence.handover import follow_handovers, parse_handover, split_handovers
 from evidence.key_history import LogKey, log_keys
 from evidence.keys import PublicKey
 from evidence.note import VerifierKey
+from kiosk.durable_file import replace_file
 
 log = structlog.get_logger(__name__)
 
@@ -50,17 +50,7 @@ def take_handovers(
     if follow_handovers(before, documents) != counting:
         log.warning("handovers_older_than_held")  # a retained message from before the last rotation
         return believed_keys(pinned, path)
-    draft = path.with_suffix(".new")
-    with draft.open("wb") as file:
-        file.write(message)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    replace_file(path, message)
     log.warning("collector_key_handed_over", keys=[key.fingerprint for key in counting])
     return follow_handovers(pinned, documents)
 

@@ -11,9 +11,8 @@ from pathlib import Path
 
 from evidence.chain import ChainCheck
 from evidence.envelope import MAX_ENVELOPE_BYTES, Envelope
-from evidence.errors import BadSignature, EvidenceError, Omitted, ReceiptMismatch, UnknownKey
+from evidence.errors import EvidenceError, Omitted, ReceiptMismatch, UnknownKey
 from evidence.key_history import CountingKey, signer_of
-from evidence.keys import PublicKey
 from evidence.receipt import PunchReceipt, Receipt, verify_receipt
 from zaigang.chain_file import ChainFile, Finding
 from zaigang.trust import Trust
@@ -43,7 +42,8 @@ def check_punch_receipt(text: str, trust: Trust, files: Sequence[ChainFile]) -> 
         if keys is None:
             raise UnknownKey(f"the trust file names no key for {said.device}, the terminal that the receipt names")
         brought = (key for one in files if one.check.report.device == said.device for key in one.check.keys)
-        _verify_by_one(text, tuple(dict.fromkeys((*brought, *keys))))  # rotations bring keys that no trust file names
+        # Rotations bring keys that no trust file names.
+        PunchReceipt.verify_by_one(text, tuple(dict.fromkeys((*brought, *keys))))
         said.stands(_shown(files, said.device, said.chain).hash_at(said.seq))
     except EvidenceError as error:
         return CheckedReceipt(text, says, Finding(None, None, error.code, str(error)))
@@ -67,16 +67,6 @@ def check_collector_receipt(path: Path, trust: Trust, files: Sequence[ChainFile]
     except EvidenceError as error:
         return CheckedReceipt(str(path), says, Finding(None, None, error.code, str(error)))
     return CheckedReceipt(str(path), says, None)
-
-
-def _verify_by_one(text: str, keys: Sequence[PublicKey]) -> None:
-    for key in keys[:-1]:
-        try:
-            PunchReceipt.verify(text, key)
-        except BadSignature:
-            continue
-        return
-    PunchReceipt.verify(text, keys[-1])
 
 
 def _receipt_for_one(data: bytes, signer: CountingKey, files: Sequence[ChainFile]) -> Receipt:

@@ -9,15 +9,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from evidence.canonical import canonical, parse_strict
-from evidence.errors import EvidenceError, InvalidKey
+from evidence.errors import EvidenceError
 from evidence.events import Name
 from evidence.handover import parse_handover
 from evidence.key_history import CountingKey, keys_over_time
 from evidence.keys import PublicKey
-from evidence.trust import HandoverObject
+from evidence.trust import HandoverObject, KeyText
 
 FOR_BUNDLES = frozenset({"origin", "checkpoint_keys", "witnesses", "tsa", "checkpoints"})  # evidence/trust.py
 MAX_TRUST_BYTES = 16 * 1024 * 1024  # ten thousand terminals with ten keys each fit
@@ -25,17 +25,6 @@ MAX_TRUST_BYTES = 16 * 1024 * 1024  # ten thousand terminals with ten keys each 
 
 class TrustError(Exception):
     """The trust file cannot be used; the message says where and why."""
-
-
-def _readable(text: str) -> str:
-    try:
-        PublicKey.parse(text)
-    except InvalidKey as error:
-        raise ValueError(str(error)) from error
-    return text
-
-
-KeyText = Annotated[str, AfterValidator(_readable)]
 
 
 class CollectorKeys(BaseModel):
@@ -75,6 +64,15 @@ class Trust(BaseModel):
 
 def read_trust(path: Path) -> Trust:
     """Read a trust file. Raises TrustError."""
+    value = trust_file_value(path)
+    try:
+        return Trust.model_validate(_without_bundle_fields(value))
+    except ValidationError as error:
+        raise TrustError(f"the trust file {path} cannot be used: {_friendly(error)}") from error
+
+
+def trust_file_value(path: Path) -> Any:
+    """Return the JSON value that a trust file holds, whatever it is. Raises TrustError."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_TRUST_BYTES + 1)
@@ -83,11 +81,9 @@ def read_trust(path: Path) -> Trust:
     if len(data) > MAX_TRUST_BYTES:
         raise TrustError(f"the trust file {path} is larger than {MAX_TRUST_BYTES} bytes")
     try:
-        return Trust.model_validate(_without_bundle_fields(parse_strict(data)))
+        return parse_strict(data)
     except EvidenceError as error:
         raise TrustError(f"the trust file {path} is not JSON: {error}") from error
-    except ValidationError as error:
-        raise TrustError(f"the trust file {path} cannot be used: {_friendly(error)}") from error
 
 
 def _without_bundle_fields(value: Any) -> Any:

@@ -5,7 +5,6 @@ The other collectors must stand still meanwhile; they get the new key file befor
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from sqlmodel import col, select
 
 from collector.database import Database
 from collector.devices.models import Device
+from collector.durable_file import replace_file
 from collector.errors import Conflict
 from collector.identity import CollectorKeys
 from collector.ingest.message import Answer
@@ -43,7 +43,7 @@ def rotate(database: Database, keys: CollectorKeys, folder: Path, purpose: Rotat
     old = {"receipt": keys.receipt, "command": keys.command, "checkpoint": keys.checkpoint}[purpose]
     new = Ed25519Key.generate()
     draft = folder / f"{purpose}.pem.new"
-    _write(draft, new.pem())
+    replace_file(draft, new.pem())
     now = utc_now()
     with database.write() as session:
         held, own = current_key(session, purpose), session.get(OwnChain, 1)
@@ -98,11 +98,3 @@ class Handovers:
         self._told_s.update({name: now_s for name, _ in late})
         message = b"\n".join(documents)
         return [Answer(str(Topic(site, name, Leaf.RECEIPT)), message, retain=True) for name, site in late]
-
-
-def _write(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())

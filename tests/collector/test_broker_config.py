@@ -19,9 +19,9 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from collector.devices.authority import Authority, load_or_create_authority, new_transport_key
 from collector.devices.broker_config import Listener, Revoked, write_broker_config
-from tests.collector.wire import eventually
 from tests.support.mosquitto_tls import TlsMosquitto
 from tests.support.ports import free_port
+from tests.support.waiting import eventually
 
 SILENCE_S = 1.5  # long enough for what would come to come
 

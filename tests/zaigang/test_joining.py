@@ -35,7 +35,7 @@ from kiosk.pinned_https import PinnedServer
 from kiosk.provisioning import JoinedNow, Waiting, join
 from kiosk.settings import KioskSettings
 from kiosk.terminal_key import TerminalKey
-from tests.collector.wire import eventually
+from tests.support.waiting import eventually
 from tests.zaigang.joining import Centre
 
 SOON_S = 20.0
