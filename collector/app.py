@@ -19,6 +19,7 @@ from collector.ingest.message import Message
 from collector.ingest.pump import Pump
 from collector.ingest.subscriber import Subscriber
 from collector.ledger.attesting import attesting
+from collector.ledger.showing import Showing
 from collector.rounds import Rounds
 from collector.services import build_services, limits_of, open_database
 from collector.settings import Settings
@@ -48,12 +49,13 @@ class Collector:
         commands, handovers = self.services.commands, Handovers(self.database)
         transfers = self.services.transfers
         gaps = Gaps(self.database, self.keys.receipt)
+        showing = Showing(self.database, self.services.proofs)
         self.pump = Pump(
             intake,
             self.subscriber,
             settings.batch_messages,
             settings.batch_wait_ms / 1000,
-            outbox=lambda: [*gaps.due(), *commands.due(), *handovers.due(), *transfers.due()],
+            outbox=lambda: [*gaps.due(), *commands.due(), *handovers.due(), *transfers.due(), *showing.due()],
         )
 
     def start(self) -> None:

@@ -101,7 +101,7 @@ def build_services(
             database,
             keys,
             load_or_create_authority(settings.keys_path),
-            Reachable(settings.public_url, settings.public_brokers),
+            Reachable(settings.public_url, settings.public_brokers, signer.public.text()),
             scribe or record_nothing,
         ),
         ledger=Ledger(database),

@@ -81,6 +81,12 @@ class UnknownKey(SignatureError):
     code = "unknown_key"
 
 
+class RetiredKey(SignatureError):
+    """The key was handed over to its successor before it signed this."""
+
+    code = "retired_key"
+
+
 class BadSignature(SignatureError):
     """The signature does not fit the bytes and the registered key."""
 
@@ -261,6 +267,18 @@ class RevocationHidden(BundleError):
     code = "revocation_hidden"
 
 
+class RevocationMismatch(BundleError):
+    """The manifest has a terminal revoked from another ledger entry than the collector stated, or without its word."""
+
+    code = "revocation_mismatch"
+
+
+class KeyHistoryMismatch(BundleError):
+    """The manifest's key history lacks a key that the collector stated to have approved."""
+
+    code = "key_history_mismatch"
+
+
 class PolicyMissing(BundleError):
     """A punch refers to a policy that the bundle does not carry."""
 
@@ -373,6 +391,12 @@ class ConsistencyFailed(LedgerError):
     """The newer tree does not begin with the older one."""
 
     code = "consistency_failed"
+
+
+class SplitView(LedgerError):
+    """The ledger has signed two histories and shown them to two readers."""
+
+    code = "split_view"
 
 
 class WrongOrigin(LedgerError):

@@ -34,6 +34,7 @@ UtcTime = Annotated[
 ]
 Counter = Annotated[int, Field(ge=0, le=MAX_SAFE_INTEGER, strict=True)]
 Text = Annotated[str, Field(max_length=400)]
+MAX_CHECKPOINT_TEXT = 2000  # three lines and one signature: 400 letters where the origin is as long as it may be
 WorkerCode = Annotated[
     str,  # fits a topic level and an URL's path; no control characters: it is printed on screens and in tables
     Field(min_length=1, max_length=64, pattern=r"^[^\s/+#\p{C}](?:[^/+#\p{C}\p{Zl}\p{Zp}]*[^\s/+#\p{C}])?$"),
@@ -71,6 +72,7 @@ class Kind(StrEnum):
     TRANSFER_SENT = "transfer.sent"
     TRANSFER_RECEIVED = "transfer.received"
     TRANSFER_REFUSED = "transfer.refused"
+    CHECKPOINT_REFUSED = "checkpoint.refused"
 
 
 class ClockReading(Fact):
@@ -422,6 +424,8 @@ class CoverageBody(Fact):
     frames: Counter | None  # pictures taken
     advertisements: Counter | None  # Bluetooth advertisements heard, whoever sent them
     unsent: Counter  # events without a receipt at the end of the period
+    # The newest checkpoint of the ledger that this terminal saw and found to continue the ones before (a signed note).
+    checkpoint: Annotated[str, Field(max_length=MAX_CHECKPOINT_TEXT)] | None = None
 
     @model_validator(mode="after")
     def _no_more_than_there_was(self) -> CoverageBody:
@@ -429,6 +433,17 @@ class CoverageBody(Fact):
         if self.observed_s > self.seconds or any(part > self.observed_s for part in worked):
             raise ValueError("a part cannot have worked for longer than the terminal looked")
         return self
+
+
+class CheckpointRefusedBody(Fact):
+    """Body of checkpoint.refused: the ledger showed a checkpoint that does not continue the one held.
+
+    Both are notes that the ledger signed.
+    """
+
+    held: Annotated[str, Field(max_length=MAX_CHECKPOINT_TEXT)]
+    shown: Annotated[str, Field(max_length=MAX_CHECKPOINT_TEXT)]
+    reason: Text
 
 
 class ClockSteppedBody(Fact):
@@ -457,6 +472,7 @@ BODIES: dict[str, type[Fact]] = {
     Kind.TRANSFER_SENT: TransferSentBody,
     Kind.TRANSFER_RECEIVED: TransferReceivedBody,
     Kind.TRANSFER_REFUSED: TransferRefusedBody,
+    Kind.CHECKPOINT_REFUSED: CheckpointRefusedBody,
     Kind.ENCLOSURE_OPENED: EnclosureOpenedBody,
     Kind.ENCLOSURE_CLEARED: EnclosureClearedBody,
     Kind.COVERAGE: CoverageBody,

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from evidence.envelope import HANDOVER_TYPE, Envelope
 from evidence.errors import EvidenceError, InvalidKey, ReceiptError, UnknownKey
-from evidence.events import Fact, UtcTime
+from evidence.events import Counter, Fact, UtcTime
 from evidence.keys import PublicKey, SigningKey
 from evidence.signed_fact import read_fact, sign_fact
 from evidence.statements import Purpose
@@ -23,16 +23,28 @@ class KeyHandover(Fact):
     old: str  # PublicKey.text()
     new: str
     time: UtcTime
+    tree_size: Counter | None = None  # entries in the ledger then; what speaks of more, `old` cannot have signed
 
 
-def sign_handover(purpose: Purpose, old: SigningKey, new: SigningKey, time: str) -> bytes:
+def sign_handover(purpose: Purpose, old: SigningKey, new: SigningKey, time: str, tree_size: int | None = None) -> bytes:
     """Return the encoded envelope with both signatures, the old key's first."""
-    handover = KeyHandover(purpose=purpose, old=old.public.text(), new=new.public.text(), time=time)
+    handover = KeyHandover(
+        purpose=purpose, old=old.public.text(), new=new.public.text(), time=time, tree_size=tree_size
+    )
     return sign_fact(HANDOVER_TYPE, handover, old, new)
 
 
 def read_handover(data: bytes) -> tuple[PublicKey, PublicKey]:
     """Return (old, new) of a document that both have signed. Whether `old` is trusted, the caller knows.
+
+    Raises as `parse_handover`.
+    """
+    handover = parse_handover(data)
+    return PublicKey.parse(handover.old), PublicKey.parse(handover.new)
+
+
+def parse_handover(data: bytes) -> KeyHandover:
+    """Read a document that both of its keys have signed. Whether one of them is trusted, the caller knows.
 
     Raises an EncodingError, a SignatureError, ReceiptError or InvalidKey.
     """
@@ -42,7 +54,7 @@ def read_handover(data: bytes) -> tuple[PublicKey, PublicKey]:
     if old == new:
         raise InvalidKey("a key is not handed over to itself")
     envelope.verify_all([old, new], HANDOVER_TYPE)
-    return old, new
+    return handover
 
 
 def follow_handovers(pinned: Sequence[PublicKey], documents: Iterable[bytes]) -> tuple[PublicKey, ...]:

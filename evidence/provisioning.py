@@ -162,6 +162,7 @@ class Membership(Fact):
     brokers: Annotated[tuple[Annotated[str, Field(max_length=200)], ...], Field(min_length=1, max_length=8)]
     tz: Annotated[str, Field(max_length=48)]
     site_title: Annotated[str, Field(max_length=80)]
+    ledger: Annotated[str, Field(max_length=400)] | None = None  # vkey of the collector's ledger, which it pins
 
 
 class Answer(Fact):

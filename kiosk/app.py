@@ -44,6 +44,7 @@ from kiosk.hearing import Hearing
 from kiosk.joined import joined_of
 from kiosk.journal import Journal
 from kiosk.keeper import Keeper, attempt
+from kiosk.ledger_watch import LedgerWatch
 from kiosk.operations import Enrolment, Operations
 from kiosk.ordered_erasure import OrderedErasure
 from kiosk.owed import Owed
@@ -125,6 +126,7 @@ class Kiosk:
         self._closing.callback(self.gallery.close)
         self._owed = Owed(self.gallery, self.journal)
         self.exchange = self._open_exchange(tpm)
+        self.ledger = LedgerWatch(self.journal, settings.data_dir, settings.ledger_keys, lambda: self.uplink.wake())
         self.uplink = Uplink(
             self.journal,
             settings,
@@ -132,6 +134,7 @@ class Kiosk:
             on_command=self._receive_command,
             on_keys=self._trust,
             exchange=self.exchange,
+            on_checkpoint=self.ledger.offer,
         )
         self._clock_watch = ClockWatch(self.journal, self.uplink.wake)
         self._certificate = CertificateKeeper(
@@ -218,6 +221,7 @@ class Kiosk:
         self._states = PartStates(
             journal=self.journal,
             uplink=self.uplink,
+            ledger=self.ledger,
             certificate=self._certificate,
             clock=self.clock,
             gallery_key=self._gallery_keeper,
@@ -240,6 +244,7 @@ class Kiosk:
             every_s=settings.coverage_every_s,
             screen=screen,
             wake=self.uplink.wake,
+            checkpoint=lambda: self.ledger.text,
         )
         self.screen: TerminalServer | None = None
         if screen:
@@ -340,6 +345,7 @@ class Kiosk:
 
     def _trust(self, keys: Sequence[PublicKey]) -> None:
         self.commands.trust(keys)
+        self.ledger.trust(self.settings.ledger_keys)
 
     def _receive_command(self, data: bytes) -> None:
         self.commands.receive(data)
@@ -364,6 +370,7 @@ class Kiosk:
 
     def _sign_owed(self) -> None:
         """Sign what an interrupted erasure or enrolment still owes; what cannot be signed now is tried again."""
+        self.ledger.sign()
         try:
             if self._owed.sign():
                 self.uplink.wake()
@@ -522,5 +529,6 @@ class Kiosk:
                 parts=self.parts(),
                 punches=self.attendant.rate.punches,
                 confirmed=self.attendant.rate.confirmed,
+                checkpoint_size=self.ledger.size,
             )
         )

@@ -56,10 +56,11 @@ class CoverageKeeper:
         every_s: float,
         screen: bool,
         wake: Callable[[], None],
+        checkpoint: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """`started`, `screen`: as in Coverage."""
+        """`started`, `screen`: as in Coverage. `checkpoint` gives the newest one of the ledger that was seen here."""
         self._clock, self._journal, self._look = clock, journal, look
-        self._every_s, self._wake = every_s, wake
+        self._every_s, self._wake, self._checkpoint = every_s, wake, checkpoint
         self._coverage = Coverage(started, screen=screen)
 
     def cover(self, *, last: bool = False) -> None:
@@ -69,7 +70,8 @@ class CoverageKeeper:
         if not last and self._coverage.lasted_s(now.mono_us) < self._every_s:
             return
         try:
-            self._journal.append(Kind.COVERAGE, self._coverage.report(now, self._journal.depth, last=last))
+            report = self._coverage.report(now, self._journal.depth, last=last, checkpoint=self._checkpoint())
+            self._journal.append(Kind.COVERAGE, report)
         except (JournalFailed, JournalFull) as error:  # the period goes on, and the next report says more
             log.error("coverage_not_signed", reason=str(error))
             return

@@ -13,6 +13,7 @@ from kiosk.gallery_key import GalleryKey, keys_part
 from kiosk.health import clock_part, state_of, troubles
 from kiosk.hearing import Hearing
 from kiosk.journal import Journal
+from kiosk.ledger_watch import LedgerWatch
 from kiosk.renewal import CertificateKeeper
 from kiosk.scene_watch import SceneWatch
 from kiosk.sensors.lamps import Lamps
@@ -28,6 +29,7 @@ class PartStates:
 
     journal: Journal
     uplink: Uplink
+    ledger: LedgerWatch
     certificate: CertificateKeeper
     clock: Clock
     gallery_key: GalleryKey
@@ -47,6 +49,7 @@ class PartStates:
         return {
             **self._local(),
             "network": self._network(),
+            "ledger": self.ledger.part,
             "clock": clock_part(self.clock.stamp()),
             "keys": keys_part(self.gallery_key, self.key),
             "transfer": self.transfer(),

@@ -26,10 +26,12 @@ from pydantic_settings import (
 
 from evidence.errors import InvalidKey
 from evidence.events import Name, WorkerCode
+from evidence.key_history import LogKey
 from evidence.keys import PublicKey
+from evidence.note import VerifierKey
 from kiosk.errors import SettingsError
 from kiosk.joined import read_joined
-from kiosk.pinned_keys import believed_keys
+from kiosk.pinned_keys import believed_keys, ledger_keys
 from kiosk.settings_reading import foreign_variables, guess, named, over, problems, read_toml
 from kiosk.settings_tables import EnclosureSettings, FenceSettings, PresenceSettings, TransferSettings
 from kiosk.verify.embedder_choice import EmbedderChoice
@@ -70,6 +72,7 @@ class KioskSettings(BaseSettings):
     broker_key: Path | None = None
     mqtt_version: Literal[5, 3] = 5  # 3 means 3.1.1
     collector_keys: Texts = ()  # PublicKey texts; what they did not sign is not believed
+    ledger_key: str | None = None  # vkey of the collector's ledger: what it shows is held against what it showed before
     collector_url: str | None = None  # https://host:port, and its authority's pin: for a new certificate
     collector_pin: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     window: int = Field(default=64, ge=1, le=1000)  # events under way without a receipt
@@ -191,6 +194,16 @@ class KioskSettings(BaseSettings):
                 raise ValueError(str(error)) from error
         return value
 
+    @field_validator("ledger_key")
+    @classmethod
+    def _ledger(cls, value: str | None) -> str | None:
+        try:
+            if value is not None:
+                VerifierKey.parse(value)
+        except InvalidKey as error:
+            raise ValueError(str(error)) from error
+        return value
+
     @field_validator("tz")
     @classmethod
     def _zone(cls, value: str) -> str:
@@ -274,6 +287,11 @@ class KioskSettings(BaseSettings):
     def provisioned_keys(self) -> tuple[PublicKey, ...]:
         """The collector's keys as they were when this terminal was set up."""
         return tuple(PublicKey.parse(text) for text in self.collector_keys)
+
+    @property
+    def ledger_keys(self) -> tuple[LogKey, ...]:
+        """The ledger's keys that count; none where none is pinned."""
+        return ledger_keys(self.ledger_key, self.handovers_file)
 
     @property
     def handovers_file(self) -> Path:

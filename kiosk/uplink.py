@@ -76,8 +76,12 @@ class Uplink:
         on_command: Callable[[bytes], None] | None = None,
         on_keys: Callable[[Sequence[PublicKey]], None] | None = None,
         exchange: Exchange | None = None,
+        on_checkpoint: Callable[[bytes], bool] = lambda message: False,
     ) -> None:
-        """`on_command` takes what comes on the command topic, on the uplink's thread: it returns soon."""
+        """`on_command` takes what comes on the command topic, on the uplink's thread: it returns soon.
+
+        `on_checkpoint` is shown what comes on the receipt topic, and says whether that was a checkpoint.
+        """
         self.counts: Counter[str] = Counter()  # connected, published, receipts, receipts_refused, errors, …
         self._journal, self._settings, self._clock = journal, settings, clock
         self._keys = {key.id: key for key in settings.pinned_keys}
@@ -97,6 +101,7 @@ class Uplink:
         self._on_command = on_command
         self._on_keys = on_keys
         self._exchange = exchange
+        self._on_checkpoint = on_checkpoint
         self._stopping = threading.Event()
         self._online = False
         self._offline_because = "offline: not connected yet"
@@ -271,7 +276,7 @@ class Uplink:
 
     def _take_receipt(self, payload: bytes) -> None:
         try:
-            if self._take_handovers(payload):
+            if self._take_handovers(payload) or self._on_checkpoint(payload):
                 return
             if self._is_question(payload):
                 self._asked.append(read_gap_request(payload, self._key_for(payload), self._settings.device))
@@ -298,7 +303,8 @@ class Uplink:
     def _take_handovers(self, payload: bytes) -> bool:
         """Believe the collector's next keys, where the message is about them. Raises an EvidenceError or OSError."""
         settings = self._settings
-        counting = take_handovers(settings.provisioned_keys, settings.handovers_file, payload)
+        ledger = [one.vkey.key for one in settings.ledger_keys[:1]]
+        counting = take_handovers(settings.provisioned_keys, settings.handovers_file, payload, ledger)
         if counting is None:
             return False
         self._keys = {key.id: key for key in counting}

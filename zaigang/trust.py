@@ -1,7 +1,7 @@
 """Whom a verifier trusts: the public keys of terminals and collector, in a file that comes from outside the evidence.
 
 Format: `{"devices": {"gate-1": ["ed25519:…"]}, "collector": {"receipt": "ed25519:…"}}`. A device may have several
-keys, one a chain; `collector` is needed only to check a collector's receipt.
+keys, one a chain; `collector` is needed only to check a collector's receipt, `handovers` where its key was replaced.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from evidence.canonical import parse_strict
+from evidence.canonical import canonical, parse_strict
 from evidence.errors import EvidenceError
 from evidence.events import Name
+from evidence.handover import parse_handover
+from evidence.key_history import CountingKey, keys_over_time
 from evidence.keys import PublicKey
-from evidence.trust import KeyText
+from evidence.trust import HandoverObject, KeyText
 
 FOR_BUNDLES = frozenset({"origin", "checkpoint_keys", "witnesses", "tsa", "checkpoints"})  # evidence/trust.py
 MAX_TRUST_BYTES = 16 * 1024 * 1024  # ten thousand terminals with ten keys each fit
@@ -30,7 +32,7 @@ class CollectorKeys(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    receipt: KeyText
+    receipt: KeyText | Annotated[list[KeyText], Field(min_length=1)]
 
 
 class Trust(BaseModel):
@@ -40,18 +42,24 @@ class Trust(BaseModel):
 
     devices: Annotated[dict[Name, Annotated[list[KeyText], Field(min_length=1)]], Field(min_length=1)]
     collector: CollectorKeys | None = None
+    handovers: list[HandoverObject] = []
 
     def device_keys(self) -> dict[str, tuple[PublicKey, ...]]:
         """The keys of each device, parsed."""
         return {device: tuple(PublicKey.parse(one) for one in texts) for device, texts in self.devices.items()}
 
-    def receipt_key(self) -> PublicKey:
-        """The key that signs the collector's receipts. Raises TrustError where the file names none."""
+    def receipt_keys(self) -> tuple[CountingKey, ...]:
+        """The keys that may have signed the collector's receipts. Raises TrustError where the file names none."""
         if self.collector is None:
             raise TrustError(
                 'the trust file names no collector key; add {"collector": {"receipt": "ed25519:…"}} to check a receipt'
             )
-        return PublicKey.parse(self.collector.receipt)
+        texts = self.collector.receipt
+        named = [PublicKey.parse(text) for text in ([texts] if isinstance(texts, str) else texts)]
+        try:
+            return keys_over_time("receipt", named, [parse_handover(canonical(one)) for one in self.handovers])
+        except EvidenceError as error:
+            raise TrustError(f"the trust file's handovers contradict each other: {error}") from error
 
 
 def read_trust(path: Path) -> Trust:

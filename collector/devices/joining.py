@@ -57,6 +57,7 @@ class Reachable:
 
     url: str | None  # https://host:port
     brokers: tuple[str, ...]  # mqtts://host:port
+    ledger: str | None = None  # vkey of the checkpoints, which terminals pin
 
 
 class Joining:
@@ -271,6 +272,7 @@ class Joining:
                 brokers=self._reachable.brokers,
                 tz=place.tz,
                 site_title=place.title[:80],
+                ledger=self._reachable.ledger,
             )
         answer = Answer.model_validate(
             {

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from sqlmodel import Session, col, select
@@ -21,12 +22,14 @@ from collector.evidence_bundles.selection import Selected, chains_of, keys_of, r
 from collector.ledger.checkpoints import Checkpoints
 from collector.ledger.models import Chain, SignedCheckpoint
 from collector.ledger.tree import Tree
+from collector.statements.handovers import handovers_of
+from collector.statements.scribe import current_key
 from collector.timestamps import utc_now
 from evidence.bundle import verify_bundle
 from evidence.bundle_make import Parts, make_bundle
 from evidence.bundle_manifest import Scope
-from evidence.checkpoint import verify_checkpoint
 from evidence.errors import EvidenceError
+from evidence.key_history import read_checkpoint
 from evidence.keys import Ed25519Key
 from evidence.note import Note
 from evidence.trust import BundleTrust, CollectorTrust
@@ -110,10 +113,15 @@ class EvidenceBundles:
         with self._database.read() as session:
             devices = sorted(session.exec(select(Chain.device).distinct()).all())
             keys = [*keys_of(session, devices), *statement_keys(session, None)]
+            handovers = [json.loads(one) for one in handovers_of(session)]
+            command = current_key(session, "command")
         return BundleTrust(
             origin=self._checkpoints.signer.name,
             checkpoint_keys=[self._checkpoints.signer.public.text()],
-            collector=CollectorTrust(receipt=self._receipt.public.text()),
+            collector=CollectorTrust(
+                receipt=self._receipt.public.text(), command=None if command is None else command.key
+            ),
+            handovers=handovers,
             devices={
                 device: sorted({one.key for one in keys if one.device == device})
                 for device in sorted({one.device for one in keys})
@@ -149,6 +157,7 @@ class EvidenceBundles:
                 last=cosigned_note(session, last),
                 timestamps=tokens_of(session, last),
                 consistency=tree.consistency(size, last.size),
+                seen={size: tree.consistency(size, last.size) for size in _sizes(selected) if size <= last.size},
                 policies=sorted({policy for one in selected for policy in one.policies}),
             )
 
@@ -169,7 +178,7 @@ class EvidenceBundles:
             return stored.note, stored.size
         signer = self._checkpoints.signer
         try:
-            held = verify_checkpoint(kept, signer.name, signer.public)
+            held = read_checkpoint(kept, signer.name, self._checkpoints.keys)
         except EvidenceError as error:
             raise Invalid(f"the checkpoint is not one of this ledger: {error}") from error
         if held.size > size or tree.root(held.size) != held.root:
@@ -204,6 +213,10 @@ class EvidenceBundles:
 def bundle_name(scope: Scope, made_at: str) -> str:
     """Return the file name of a bundle; it does not name a worker, since it stands in histories and logs."""
     return f"evidence-{scope.site or 'worker'}-{made_at[:10]}.zip"
+
+
+def _sizes(selected: Sequence[Selected]) -> frozenset[int]:
+    return frozenset().union(*(one.seen for one in selected))
 
 
 def _first_stored(session: Session) -> SignedCheckpoint:

@@ -211,7 +211,8 @@ class Batch:
         except (BrokenLink, MonotonicRegression) as error:
             self._contradict(offered, tip, error, None if tip.head is None else tip.head.hash)
             return False
-        after = _is_after(offered.registered.device, offered.received_at)
+        # Not when it came: what lay in staging meanwhile is an entry behind the one from which the revocation counts.
+        after = offered.registered.device.revoked_at is not None
         self._ledger.append(
             event, offered.hash, offered.data, offered.key_id, offered.received_at, after_revocation=after
         )
@@ -345,7 +346,3 @@ def _statement(found: Equivocation) -> dict[str, object]:
     same = found.model_dump(include={"device", "chain", "seq", "code"})
     digest = hashlib.sha256(found.envelope).hexdigest()
     return same | {"held": found.held_hash, "offered": found.offered_hash, "envelope_sha256": digest}
-
-
-def _is_after(device: Device, received_at: str) -> bool:
-    return device.revoked_at is not None and received_at >= device.revoked_at

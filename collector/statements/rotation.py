@@ -19,6 +19,7 @@ from collector.durable_file import replace_file
 from collector.errors import Conflict
 from collector.identity import CollectorKeys
 from collector.ingest.message import Answer
+from collector.statements.handovers import handovers_of
 from collector.statements.models import CollectorKey, OwnChain
 from collector.statements.scribe import Scribe, current_key
 from collector.timestamps import utc_now
@@ -29,7 +30,7 @@ from evidence.topics import Leaf, Topic
 
 TOLD_AGAIN_AFTER_S = 600.0  # a broker that lost its retained messages has them again within ten minutes
 
-Rotated = Literal["receipt", "command"]  # the keys that terminals pin
+Rotated = Literal["receipt", "command", "checkpoint"]  # the keys that terminals, witnesses and readers pin
 
 log = structlog.get_logger()
 
@@ -39,7 +40,7 @@ def rotate(database: Database, keys: CollectorKeys, folder: Path, purpose: Rotat
 
     The new key is on the disk before the database speaks of it. Raises Conflict before the first statement.
     """
-    old = keys.receipt if purpose == "receipt" else keys.command
+    old = {"receipt": keys.receipt, "command": keys.command, "checkpoint": keys.checkpoint}[purpose]
     new = Ed25519Key.generate()
     draft = folder / f"{purpose}.pem.new"
     replace_file(draft, new.pem())
@@ -49,7 +50,7 @@ def rotate(database: Database, keys: CollectorKeys, folder: Path, purpose: Rotat
         if held is None or own is None:
             raise Conflict("the collector has stated nothing yet, so nobody holds its keys; make new key files instead")
         body = {"purpose": purpose, "old": old.public.text(), "new": new.public.text()}
-        Scribe(keys)(session, StatementKind.KEY_ROTATED, body)
+        place = Scribe(keys).state(session, StatementKind.KEY_ROTATED, body)
         held.retired_at = now
         session.add(
             CollectorKey(
@@ -58,7 +59,7 @@ def rotate(database: Database, keys: CollectorKeys, folder: Path, purpose: Rotat
                 key_id=new.public.id,
                 first_seq=own.head_seq,
                 added_at=now,
-                handover=sign_handover(purpose, old, new, now),
+                handover=sign_handover(purpose, old, new, now, place),
             )
         )
     finish(database, folder)
@@ -88,8 +89,7 @@ class Handovers:
     def due(self) -> list[Answer]:
         """Return the messages for terminals that were not told for a while. One thread calls it."""
         with self._database.read() as session:
-            query = select(CollectorKey.handover).where(col(CollectorKey.handover).is_not(None))
-            documents = [one for one in session.exec(query.order_by(col(CollectorKey.id))) if one is not None]
+            documents = handovers_of(session)
             if not documents:
                 return []
             devices = session.exec(select(Device.name, Device.site).where(col(Device.revoked_at).is_(None))).all()

@@ -53,6 +53,7 @@ class DemoTerminal:
             broker=(f"mqtt://127.0.0.1:{given['mqtt_port']}",),
             mqtt_version=3,
             collector_keys=tuple(given["collector"].values()),
+            ledger_key=given["ledger"],
             gps_port=gps.port,
             beacons=f"file:{recording}",
             anchors=(ANCHOR,),
