@@ -16,7 +16,8 @@ import structlog
 from benchmarks.ratio import Ratio
 from evidence.keys import Ed25519Key
 from kiosk.clock import SystemClock
-from kiosk.journal import Journal, Row
+from kiosk.journal import Journal
+from kiosk.journal_author import Row
 
 BLOCK = 50  # commits in a turn
 ROUNDS = 40

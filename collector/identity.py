@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from collector.durable_file import create_file
 from collector.errors import SettingsError
 from evidence.errors import InvalidKey
 from evidence.keys import Ed25519Key, PublicKey
@@ -60,28 +60,8 @@ def _new_secret() -> bytes:
 def load_or_create(path: Path, make: Callable[[], bytes]) -> bytes:
     """Read a file of mode 0600, made where there is none: written and synced under another name, then linked."""
     if not path.exists():
-        draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(make())
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(draft, path)  # unlike a rename, a link never replaces the key that another process just made
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-        _sync_folder(path.parent)
+        create_file(path, make())
     mode = path.stat().st_mode & 0o777
     if mode & 0o077:
         raise SettingsError(f"{path} is readable by others (mode {mode:o}); run: chmod 600 {path}")
     return path.read_bytes()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

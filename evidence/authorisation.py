@@ -6,15 +6,11 @@ remembers the ids it has spent.
 
 from __future__ import annotations
 
-from pydantic import TypeAdapter, ValidationError
-
-from evidence.canonical import canonical, parse_canonical
-from evidence.envelope import AUTHORISATION_TYPE, Envelope, sign
+from evidence.envelope import AUTHORISATION_TYPE
 from evidence.errors import AuthorisationError, AuthorisationExpired, AuthorisationMismatch
 from evidence.events import Fact, Hex128, Name, Role, Text, UtcTime, WorkerCode
 from evidence.keys import PublicKey, SigningKey
-
-_utc_time: TypeAdapter[str] = TypeAdapter(UtcTime)
+from evidence.signed_fact import require_utc, sign_fact, verify_fact
 
 
 class EnrolmentAuthorisation(Fact):
@@ -32,7 +28,7 @@ class EnrolmentAuthorisation(Fact):
 
 def sign_authorisation(authorisation: EnrolmentAuthorisation, key: SigningKey) -> bytes:
     """Return the encoded envelope."""
-    return sign(AUTHORISATION_TYPE, canonical(authorisation.model_dump(mode="json")), key).encode()
+    return sign_fact(AUTHORISATION_TYPE, authorisation, key)
 
 
 def verify_authorisation(data: bytes, key: PublicKey, device: str, site: str, now: str) -> EnrolmentAuthorisation:
@@ -41,14 +37,10 @@ def verify_authorisation(data: bytes, key: PublicKey, device: str, site: str, no
     Raises an EncodingError, a SignatureError, AuthorisationMismatch or AuthorisationExpired; ValueError if `now` is
     not in that form, for then it could not be compared.
     """
-    _utc_time.validate_python(now)
-    payload = Envelope.decode(data).verify(key, AUTHORISATION_TYPE)
-    try:
-        authorisation = EnrolmentAuthorisation.model_validate(parse_canonical(payload))
-    except ValidationError as error:
-        raise AuthorisationError(
-            f"the payload is not an authorisation: {error.error_count()} field(s) wrong"
-        ) from error
+    require_utc(now)
+    authorisation = verify_fact(
+        data, key, AUTHORISATION_TYPE, EnrolmentAuthorisation, AuthorisationError, "an authorisation"
+    )
     if (authorisation.device, authorisation.site) != (device, site):
         raise AuthorisationMismatch(f"the authorisation is for {authorisation.site}/{authorisation.device}")
     if authorisation.expires <= now:  # the fixed-width UTC form sorts as time does

@@ -12,10 +12,12 @@ from collections.abc import Callable
 
 from evidence.bundle_chain import Bundle, ChainCheck
 from evidence.bundle_checkpoints import check_checkpoints, check_kept, stamped_note
+from evidence.bundle_history import check_history
 from evidence.bundle_holes import check_holes
 from evidence.bundle_index import read_index
 from evidence.bundle_manifest import MANIFEST, SEAL, ChainEntry, Manifest, check_seal
 from evidence.bundle_report import Report
+from evidence.bundle_seen import SEEN, check_seen
 from evidence.bundle_zip import check_canonical, unpack
 from evidence.errors import (
     EvidenceError,
@@ -60,11 +62,14 @@ def verify_bundle(
     tree = check_checkpoints(files, trust, report)
     if tree is None:
         return report
+    _check_sealer(report, tree.size)
     check_kept(files, trust, report)
     policies = _policies(files, report)
     bundle = Bundle(manifest, trust, tree, policies, report)
     _check_chains(files, bundle, progress)
     check_holes(bundle)
+    check_history(bundle)
+    check_seen(files, bundle)
     _check_timestamps(files, trust, report, check_token)
     _take_notes(report)
     return report
@@ -93,7 +98,7 @@ def _manifest(files: dict[str, bytes], trust: BundleTrust, report: Report) -> Ma
         report.add(NotCanonicalZip(f"a bundle begins with {MANIFEST} and {SEAL}"))
     if SEAL in files:
         try:
-            check_seal(files[SEAL], files[MANIFEST], trust.origin, trust.receipt_keys())
+            report.sealer = check_seal(files[SEAL], files[MANIFEST], trust.origin, trust.receipt_keys())
         except EvidenceError as error:
             report.add(error, SEAL)
     try:
@@ -106,6 +111,14 @@ def _manifest(files: dict[str, bytes], trust: BundleTrust, report: Report) -> Ma
     return manifest
 
 
+def _check_sealer(report: Report, tree_size: int) -> None:
+    try:
+        if report.sealer is not None:
+            report.sealer.require(tree_size)
+    except EvidenceError as error:
+        report.add(error, SEAL)
+
+
 def _check_files(files: dict[str, bytes], manifest: Manifest, report: Report) -> None:
     named = {one.name: one for one in manifest.files}
     held = [name for name in files if name not in (MANIFEST, SEAL)]
@@ -116,7 +129,7 @@ def _check_files(files: dict[str, bytes], manifest: Manifest, report: Report) ->
     allowed = {
         *READMES,
         *(f"chains/{one.device}/{one.chain}.{end}" for one in manifest.chains for end in ("index", "jsonl")),
-        *("checkpoints/first", LAST, "checkpoints/consistency"),
+        *("checkpoints/first", LAST, "checkpoints/consistency", SEEN),
     }
     for name in held:
         if name not in named:

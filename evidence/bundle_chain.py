@@ -14,6 +14,7 @@ from evidence.bundle_manifest import ChainEntry, Manifest
 from evidence.bundle_report import ChainFound, Report, ShownPunch
 from evidence.bundle_tree import Tree, leaf_of
 from evidence.chain import Head, follow
+from evidence.checkpoint import parse_size
 from evidence.clearance import opening_after
 from evidence.envelope import EVENT_TYPE, Envelope
 from evidence.errors import (
@@ -33,6 +34,7 @@ from evidence.errors import (
     WrongChain,
 )
 from evidence.events import (
+    CheckpointRefusedBody,
     CoverageBody,
     DeviceEnrolledBody,
     Event,
@@ -48,6 +50,17 @@ from evidence.trust import BundleTrust
 
 
 @dataclass(frozen=True, slots=True)
+class Carried:
+    """A checkpoint that an event carries: one that its terminal held, or refused (bundle_seen.py)."""
+
+    chain: ChainEntry
+    seq: int
+    leaf_index: int
+    text: str
+    refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Bundle:
     """What all chains of one bundle are held against."""
 
@@ -58,6 +71,7 @@ class Bundle:
     report: Report
     holes: list[tuple[ChainEntry, Erased | Missing, int]] = field(default_factory=list)  # to be authorised; line
     taken: dict[int, str] = field(default_factory=dict)  # leaf index: whose event
+    carried: list[Carried] = field(default_factory=list)
 
 
 STATEMENT_TYPE = "application/vnd.zaigang.statement.v1+json"  # what the collector itself says in the ledger
@@ -242,10 +256,21 @@ class ChainCheck:
             raise BadStart("the chain's first event names another key than the one that signed it")
         if isinstance(body, CoverageBody):
             self._found.coverage.append(body)
+            if body.checkpoint is not None:
+                self._carry(event, line, body.checkpoint)
+        if isinstance(body, CheckpointRefusedBody):
+            self._carry(event, line, body.held)
+            self._carry(event, line, body.shown, refused=True)
         if isinstance(body, PresenceIntervalBody):
             self._found.presence.append(body)
         if isinstance(body, PunchBody):
             self._take_punch(event, body, line, opening)
+
+    def _carry(self, event: Event, line: Shown, text: str, *, refused: bool = False) -> None:
+        self._bundle.carried.append(Carried(self._entry, event.seq, line.leaf_index, text, refused))
+        size = None if refused else parse_size(([*text.split("\n"), ""])[1])
+        if size is not None:  # whether it is signed, bundle_seen.py says
+            self._found.seen.append((event.seq, size))
 
     def _take_punch(self, event: Event, body: PunchBody, line: Shown, opening: int | None) -> None:
         after = AFTER_REVOCATION in line.flags
@@ -265,6 +290,7 @@ class ChainCheck:
                 received_at=line.received_at,
                 late=line.late,
                 clock_synced=event.clock.synced,
+                not_before=self._found.seen[-1][1] if self._found.seen else None,
             )
         )
         if body.verdict is Verdict.VERIFIED and opening is not None:

@@ -10,15 +10,15 @@ import base64
 
 from evidence.bundle_report import Report
 from evidence.bundle_tree import Tree
-from evidence.checkpoint import Checkpoint, WitnessPolicy, cosignatures, parse_hash, verify_checkpoint, verify_growth
+from evidence.checkpoint import Checkpoint, WitnessPolicy, cosignatures, parse_hash, verify_growth
 from evidence.errors import (
     CheckpointUnproved,
     EvidenceError,
     FileMissing,
     InvalidProof,
     RewrittenHistory,
-    UnknownKey,
 )
+from evidence.key_history import read_checkpoint
 from evidence.note import Note, VerifierKey
 from evidence.trust import BundleTrust
 
@@ -67,8 +67,8 @@ def stamped_note(note: bytes, trust: BundleTrust) -> bytes:
     Raises an EncodingError.
     """
     signed = Note.decode(note)
-    logs = [VerifierKey.parse(text) for text in trust.checkpoint_keys]
-    own = tuple(one for one in signed.signatures if any((one.name, one.key_id) == (log.name, log.id) for log in logs))
+    logs = {(one.vkey.name, one.vkey.id) for one in trust.log_keys()}
+    own = tuple(one for one in signed.signatures if (one.name, one.key_id) in logs)
     return Note(signed.text, own).encode()
 
 
@@ -114,14 +114,8 @@ def _check_growth(files: dict[str, bytes], last: Checkpoint, trust: BundleTrust,
 
 
 def _read(note: bytes, trust: BundleTrust, policy: WitnessPolicy) -> Checkpoint:
-    """Read a checkpoint signed by one of the trusted keys: a log that changed its key has more than one."""
-    problem: EvidenceError = UnknownKey("the trust file names no key for checkpoints")
-    for text in trust.checkpoint_keys:
-        try:
-            return verify_checkpoint(note, trust.origin, VerifierKey.parse(text), policy)
-        except UnknownKey as error:
-            problem = error
-    raise problem
+    """Read a checkpoint signed by one of the trusted keys, or one that handovers connect with them."""
+    return read_checkpoint(note, trust.origin, trust.log_keys(), policy)
 
 
 def _policy(trust: BundleTrust) -> WitnessPolicy:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from evidence.bundle_chain import Bundle
 from evidence.bundle_index import Erased, Missing
 from evidence.bundle_manifest import ChainEntry
-from evidence.errors import EvidenceError, Unauthorised
+from evidence.errors import EvidenceError, HeadMismatch, Unauthorised
 from evidence.events import Event
 
 ERASES = "worker.erasure"  # the collector's event that lets payloads go
@@ -36,3 +36,5 @@ def _check(event: Event | None, chain: ChainEntry, hole: Erased | Missing) -> No
         first, last = body.get("first"), body.get("last")
         if not (isinstance(first, int) and isinstance(last, int) and first <= hole.seq and hole.last <= last):
             raise Unauthorised(f"ledger entry {hole.by} declares another range than seq {hole.seq} to {hole.last}")
+        if hole.last == chain.head_seq and body.get("next_prev") != chain.head_hash:
+            raise HeadMismatch(f"the chain ends with a gap after which ledger entry {hole.by} expects another hash")

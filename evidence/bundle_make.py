@@ -22,6 +22,7 @@ from evidence.bundle_manifest import (
     Scope,
     seal,
 )
+from evidence.bundle_seen import SEEN, Proofs, write_seen
 from evidence.bundle_zip import pack
 from evidence.keys import SigningKey
 
@@ -50,12 +51,15 @@ class Parts:
     consistency: tuple[bytes, ...]
     policies: Sequence[bytes]  # canonical documents
     timestamps: Sequence[bytes] = ()  # RFC 3161 tokens over `last`
+    seen: Proofs = field(default_factory=dict)  # by size: proofs from the checkpoints that coverage events carry
     others: Mapping[str, bytes] = field(default_factory=dict)  # README.…, not-authoritative/…
 
 
 def make_bundle(parts: Parts, key: SigningKey) -> bytes:
     """Return the bundle, sealed with the collector's receipt key. Raises TooLarge."""
     files = {**parts.others, FIRST: parts.first, LAST: parts.last, CONSISTENCY: write_consistency(parts.consistency)}
+    if parts.seen:
+        files[SEEN] = write_seen(parts.seen)
     for policy in parts.policies:
         files[f"policies/{hashlib.sha256(policy).hexdigest()}.json"] = policy
     for number, token in enumerate(parts.timestamps, 1):

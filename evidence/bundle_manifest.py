@@ -16,6 +16,7 @@ from evidence.canonical import canonical, parse_canonical
 from evidence.envelope import Envelope, sign
 from evidence.errors import InvalidManifest, InvalidSeal, UnknownKey
 from evidence.events import Counter, Fact, Hex128, HexDigest, Name, UtcTime, WorkerCode
+from evidence.key_history import CountingKey, signer_of
 from evidence.keys import PublicKey, SigningKey
 from evidence.trust import KeyText, Origin
 
@@ -140,15 +141,18 @@ def seal(manifest: bytes, origin: str, key: SigningKey) -> bytes:
     return sign(BUNDLE_TYPE, canonical(statement), key).encode()
 
 
-def check_seal(data: bytes, manifest: bytes, origin: str, keys: tuple[PublicKey, ...]) -> None:
-    """Check that one of `keys` sealed exactly this manifest. Raises an EncodingError, a SignatureError, InvalidSeal."""
+def check_seal(data: bytes, manifest: bytes, origin: str, keys: tuple[CountingKey, ...]) -> CountingKey:
+    """Check that one of `keys` sealed exactly this manifest; return it: whether it still counted, the tree's size says.
+
+    Raises an EncodingError, a SignatureError, InvalidSeal.
+    """
     envelope = Envelope.decode(data)
-    named = envelope.signatures[0].keyid
-    key = next((one for one in keys if one.id == named), keys[0])
-    statement = parse_canonical(envelope.verify(key, BUNDLE_TYPE))
+    sealer = signer_of(envelope, keys)
+    statement = parse_canonical(envelope.verify(sealer.key, BUNDLE_TYPE))
     if not isinstance(statement, dict) or statement.keys() != {"manifest", "origin", "v"}:
         raise InvalidSeal("the seal is no statement about a manifest")
     if statement["manifest"] != hashlib.sha256(manifest).hexdigest():
         raise InvalidSeal("the collector sealed another manifest than the one in the bundle")
     if statement["origin"] != origin:
         raise InvalidSeal(f"the seal is for the ledger {str(statement['origin'])[:80]!r}, you trust {origin!r}")
+    return sealer

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from evidence.bundle_index import Erased, Line, Missing, Outside, Shown
 from evidence.bundle_report import ChainFound, Report
-from evidence.errors import BadSignature, EvidenceError, Fork, Omitted, ReceiptMismatch, UnknownKey
+from evidence.envelope import Envelope
+from evidence.errors import EvidenceError, Fork, Omitted, ReceiptMismatch, UnknownKey
+from evidence.key_history import signer_of
 from evidence.keys import PublicKey
 from evidence.receipt import PunchReceipt, Receipt, verify_receipt
 from evidence.trust import BundleTrust
@@ -37,7 +39,7 @@ def check_punch_receipt(text: str, trust: BundleTrust, report: Report) -> Receip
     try:
         said = PunchReceipt.unverified(text)
         found = report.chains.get((said.device, said.chain))
-        _check_signature(text, _keys(said, found, trust, report))
+        PunchReceipt.verify_by_one(text, _keys(said, found, trust, report))
         _check_scope(said, report)
         return ReceiptFound(text, said, _look_up(said, found))
     except EvidenceError as error:
@@ -49,22 +51,23 @@ def check_collector_receipt(data: bytes, trust: BundleTrust, report: Report) -> 
 
     Raises an EncodingError, a SignatureError, ReceiptMismatch or Omitted.
     """
+    signer = signer_of(Envelope.decode(data), trust.receipt_keys())
     problem: EvidenceError = ReceiptMismatch("the bundle has no chain that the receipt could be for")
     for device, chain in report.chains:
-        for key in trust.receipt_keys():
-            try:
-                said = verify_receipt(data, key, device, chain)
-            except EvidenceError as error:
-                problem = error
-                continue
-            found = report.chains[device, chain]
-            line = next((one for one in found.lines if one.seq <= said.upto <= one.last), None)
-            if line is None:
-                raise Omitted(f"at {said.time} the collector signed that it holds seq {said.upto}; it is not there now")
-            digest = _digest(line, said.upto, found)
-            if digest is not None and digest != said.head:
-                raise ReceiptMismatch(f"the collector signed for another event at seq {said.upto} than is shown")
-            return said
+        try:
+            said = verify_receipt(data, signer.key, device, chain)
+        except EvidenceError as error:
+            problem = error
+            continue
+        signer.require(said.tree_size)
+        found = report.chains[device, chain]
+        line = next((one for one in found.lines if one.seq <= said.upto <= one.last), None)
+        if line is None:
+            raise Omitted(f"at {said.time} the collector signed that it holds seq {said.upto}; it is not there now")
+        digest = _digest(line, said.upto, found)
+        if digest is not None and digest != said.head:
+            raise ReceiptMismatch(f"the collector signed for another event at seq {said.upto} than is shown")
+        return said
     raise problem
 
 
@@ -75,16 +78,6 @@ def _keys(said: PunchReceipt, found: ChainFound | None, trust: BundleTrust, repo
     if report.manifest is None:
         raise UnknownKey("the bundle's manifest cannot be read, so it names no key for the receipt")
     return (report.manifest.key_for(said.device, said.chain, said.seq),)
-
-
-def _check_signature(text: str, keys: tuple[PublicKey, ...]) -> None:
-    for key in keys[:-1]:
-        try:
-            PunchReceipt.verify(text, key)
-        except BadSignature:
-            continue
-        return
-    PunchReceipt.verify(text, keys[-1])
 
 
 def _check_scope(said: PunchReceipt, report: Report) -> None:

@@ -8,6 +8,7 @@ from evidence.bundle_index import Line
 from evidence.bundle_manifest import ChainEntry, Manifest
 from evidence.errors import EvidenceError
 from evidence.events import CoverageBody, Event, PresenceIntervalBody
+from evidence.key_history import CountingKey
 
 MAX_PROBLEMS = 1000  # kept, so that a file of garbage does not fill the memory; the rest is counted
 
@@ -50,6 +51,7 @@ class ShownPunch:
     received_at: str
     late: str | None
     clock_synced: bool
+    not_before: int | None = None  # it was signed after the ledger had so many entries: the terminal had seen that
 
 
 @dataclass(slots=True)
@@ -70,6 +72,7 @@ class ChainFound:
     presence: list[PresenceIntervalBody] = field(default_factory=list)
     hashes: dict[int, str] = field(default_factory=dict)  # of every event shown, by seq
     lines: list[Line] = field(default_factory=list)
+    seen: list[tuple[int, int]] = field(default_factory=list)  # seq of a coverage event, size of the ledger it had seen
 
 
 @dataclass(slots=True)
@@ -80,6 +83,7 @@ class Report:
     more_problems: int = 0
     notes: list[str] = field(default_factory=list)  # what holds and is worth knowing, one code each with a sentence
     manifest: Manifest | None = None
+    sealer: CountingKey | None = None  # whose seal stands over the manifest
     tree_size: int | None = None
     cosignatures: int = 0
     timestamps: list[str] = field(default_factory=list)  # when each token says that the checkpoint existed

@@ -91,7 +91,12 @@ def _parse_slowly(data: bytes) -> Any:
 def parse_strict(data: bytes) -> Any:
     """Parse JSON, refusing duplicate keys, constants outside JSON and bytes that are not UTF-8."""
     try:
-        return _strict.decode(data.decode())
+        text = data.decode()
+        try:
+            return _strict.decode(text)
+        except DuplicateKey:
+            _any_keys.decode(text)  # what is no JSON at all is said to be that, wherever the key stood
+            raise
     except EncodingError:
         raise
     except UnicodeDecodeError as error:
@@ -157,3 +162,4 @@ def _check(value: Any, depth: int) -> bool:
 
 # Made once: json.loads would make a decoder a call, which costs as much as decoding an event.
 _strict = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
+_any_keys = json.JSONDecoder(parse_constant=_no_constant)

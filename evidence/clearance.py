@@ -6,10 +6,7 @@ or later. That the case is closed again, and that the opening is the newest one,
 
 from __future__ import annotations
 
-from pydantic import TypeAdapter, ValidationError
-
-from evidence.canonical import canonical, parse_canonical
-from evidence.envelope import CLEARANCE_TYPE, Envelope, sign
+from evidence.envelope import CLEARANCE_TYPE
 from evidence.errors import AuthorisationError, AuthorisationExpired, AuthorisationMismatch
 from evidence.events import (
     Counter,
@@ -24,8 +21,7 @@ from evidence.events import (
     parse_body,
 )
 from evidence.keys import PublicKey, SigningKey
-
-_utc_time: TypeAdapter[str] = TypeAdapter(UtcTime)
+from evidence.signed_fact import require_utc, sign_fact, verify_fact
 
 
 class Clearance(Fact):
@@ -42,7 +38,7 @@ class Clearance(Fact):
 
 def sign_clearance(clearance: Clearance, key: SigningKey) -> bytes:
     """Return the encoded envelope."""
-    return sign(CLEARANCE_TYPE, canonical(clearance.model_dump(mode="json")), key).encode()
+    return sign_fact(CLEARANCE_TYPE, clearance, key)
 
 
 def verify_clearance(data: bytes, key: PublicKey, device: str, site: str, chain: str, now: str) -> Clearance:
@@ -51,12 +47,8 @@ def verify_clearance(data: bytes, key: PublicKey, device: str, site: str, chain:
     Raises an EncodingError, a SignatureError, AuthorisationMismatch or AuthorisationExpired; ValueError if `now` is
     not in that form, for then it could not be compared.
     """
-    _utc_time.validate_python(now)
-    payload = Envelope.decode(data).verify(key, CLEARANCE_TYPE)
-    try:
-        clearance = Clearance.model_validate(parse_canonical(payload))
-    except ValidationError as error:
-        raise AuthorisationError(f"the payload is not a clearance: {error.error_count()} field(s) wrong") from error
+    require_utc(now)
+    clearance = verify_fact(data, key, CLEARANCE_TYPE, Clearance, AuthorisationError, "a clearance")
     if (clearance.device, clearance.site) != (device, site):
         raise AuthorisationMismatch(f"the clearance is for {clearance.site}/{clearance.device}")
     if clearance.chain != chain:

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue, TypeAdapter, ValidationError
+from pydantic import Field, JsonValue
 
-from evidence.canonical import canonical, parse_canonical
-from evidence.envelope import COMMAND_TYPE, Envelope, sign
+from evidence.envelope import COMMAND_TYPE
 from evidence.errors import CommandError, CommandExpired, CommandMismatch, CommandReplayed
 from evidence.events import Counter, Fact, Hex128, Name, Text, UtcTime, WorkerCode
 from evidence.keys import PublicKey, SigningKey
+from evidence.signed_fact import require_utc, sign_fact, verify_fact
 
 SPOT_CHECK = "spot_check"
 ERASE_WORKER = "erase_worker"
-
-_utc_time: TypeAdapter[str] = TypeAdapter(UtcTime)
 
 
 class Command(Fact):
@@ -52,7 +50,7 @@ class EraseWorkerOrder(Fact):
 
 def sign_command(command: Command, key: SigningKey) -> bytes:
     """Return the encoded envelope."""
-    return sign(COMMAND_TYPE, canonical(command.model_dump(mode="json")), key).encode()
+    return sign_fact(COMMAND_TYPE, command, key)
 
 
 def read_command(data: bytes, key: PublicKey, device: str, site: str) -> Command:
@@ -60,11 +58,7 @@ def read_command(data: bytes, key: PublicKey, device: str, site: str) -> Command
 
     Raises an EncodingError, a SignatureError, CommandError or CommandMismatch.
     """
-    payload = Envelope.decode(data).verify(key, COMMAND_TYPE)
-    try:
-        command = Command.model_validate(parse_canonical(payload))
-    except ValidationError as error:
-        raise CommandError(f"the payload is not a command: {error.error_count()} field(s) wrong") from error
+    command = verify_fact(data, key, COMMAND_TYPE, Command, CommandError, "a command")
     if (command.device, command.site) != (device, site):
         raise CommandMismatch(f"the command is for {command.site}/{command.device}")
     return command
@@ -75,7 +69,7 @@ def require_timely(command: Command, last_counter: int, now: str) -> None:
 
     `now`: RFC 3339 UTC with milliseconds, else ValueError. Raises CommandReplayed or CommandExpired.
     """
-    _utc_time.validate_python(now)
+    require_utc(now)
     if command.counter <= last_counter:
         raise CommandReplayed(f"command {command.counter} came after command {last_counter}")
     if command.expires <= now:  # the fixed-width UTC form sorts as time does

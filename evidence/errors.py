@@ -81,6 +81,12 @@ class UnknownKey(SignatureError):
     code = "unknown_key"
 
 
+class RetiredKey(SignatureError):
+    """The key was handed over to its successor before it signed this."""
+
+    code = "retired_key"
+
+
 class BadSignature(SignatureError):
     """The signature does not fit the bytes and the registered key."""
 
@@ -261,6 +267,18 @@ class RevocationHidden(BundleError):
     code = "revocation_hidden"
 
 
+class RevocationMismatch(BundleError):
+    """The manifest has a terminal revoked from another ledger entry than the collector stated, or without its word."""
+
+    code = "revocation_mismatch"
+
+
+class KeyHistoryMismatch(BundleError):
+    """The manifest's key history lacks a key that the collector stated to have approved."""
+
+    code = "key_history_mismatch"
+
+
 class PolicyMissing(BundleError):
     """A punch refers to a policy that the bundle does not carry."""
 
@@ -375,6 +393,12 @@ class ConsistencyFailed(LedgerError):
     code = "consistency_failed"
 
 
+class SplitView(LedgerError):
+    """The ledger has signed two histories and shown them to two readers."""
+
+    code = "split_view"
+
+
 class WrongOrigin(LedgerError):
     """The checkpoint is of another ledger."""
 
@@ -397,6 +421,18 @@ class JoinMismatch(JoinError):
     """It answers another question, or is for another terminal."""
 
     code = "join_mismatch"
+
+
+class TransferError(EvidenceError):
+    """A message between two terminals cannot be used."""
+
+    code = "transfer"
+
+
+class TransferMismatch(TransferError):
+    """It is for another terminal, or another than it names has signed it."""
+
+    code = "transfer_mismatch"
 
 
 def by_code(code: str) -> type[EvidenceError] | None:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import Self
 
-from pydantic import ValidationError, model_validator
+from pydantic import model_validator
 
-from evidence.canonical import canonical, parse_canonical
-from evidence.envelope import GAP_REQUEST_TYPE, Envelope, sign
+from evidence.envelope import GAP_REQUEST_TYPE
 from evidence.errors import GapRequestError, GapRequestMismatch
 from evidence.events import Counter, Fact, Hex128, Name, UtcTime
 from evidence.keys import PublicKey, SigningKey
+from evidence.signed_fact import sign_fact, verify_fact
 
 
 class GapRequest(Fact):
@@ -34,7 +34,7 @@ class GapRequest(Fact):
 
 def sign_gap_request(request: GapRequest, key: SigningKey) -> bytes:
     """Return the encoded envelope."""
-    return sign(GAP_REQUEST_TYPE, canonical(request.model_dump(mode="json")), key).encode()
+    return sign_fact(GAP_REQUEST_TYPE, request, key)
 
 
 def read_gap_request(data: bytes, key: PublicKey, device: str) -> GapRequest:
@@ -42,11 +42,7 @@ def read_gap_request(data: bytes, key: PublicKey, device: str) -> GapRequest:
 
     Raises an EncodingError, a SignatureError, GapRequestError or GapRequestMismatch.
     """
-    payload = Envelope.decode(data).verify(key, GAP_REQUEST_TYPE)
-    try:
-        request = GapRequest.model_validate(parse_canonical(payload))
-    except ValidationError as error:
-        raise GapRequestError(f"the payload is not a gap request: {error.error_count()} field(s) wrong") from error
+    request = verify_fact(data, key, GAP_REQUEST_TYPE, GapRequest, GapRequestError, "a gap request")
     if request.device != device:
         raise GapRequestMismatch(f"the gap request is for {request.device}, not for {device}")
     return request

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from pydantic import ValidationError
-
-from evidence.canonical import canonical, parse_canonical
-from evidence.envelope import HANDOVER_TYPE, Envelope, sign
+from evidence.envelope import HANDOVER_TYPE, Envelope
 from evidence.errors import EvidenceError, InvalidKey, ReceiptError, UnknownKey
-from evidence.events import Fact, UtcTime
+from evidence.events import Counter, Fact, UtcTime
 from evidence.keys import PublicKey, SigningKey
+from evidence.signed_fact import read_fact, sign_fact
 from evidence.statements import Purpose
 
 
@@ -25,29 +23,38 @@ class KeyHandover(Fact):
     old: str  # PublicKey.text()
     new: str
     time: UtcTime
+    tree_size: Counter | None = None  # entries in the ledger then; what speaks of more, `old` cannot have signed
 
 
-def sign_handover(purpose: Purpose, old: SigningKey, new: SigningKey, time: str) -> bytes:
+def sign_handover(purpose: Purpose, old: SigningKey, new: SigningKey, time: str, tree_size: int | None = None) -> bytes:
     """Return the encoded envelope with both signatures, the old key's first."""
-    handover = KeyHandover(purpose=purpose, old=old.public.text(), new=new.public.text(), time=time)
-    return sign(HANDOVER_TYPE, canonical(handover.model_dump(mode="json")), old, new).encode()
+    handover = KeyHandover(
+        purpose=purpose, old=old.public.text(), new=new.public.text(), time=time, tree_size=tree_size
+    )
+    return sign_fact(HANDOVER_TYPE, handover, old, new)
 
 
 def read_handover(data: bytes) -> tuple[PublicKey, PublicKey]:
     """Return (old, new) of a document that both have signed. Whether `old` is trusted, the caller knows.
 
+    Raises as `parse_handover`.
+    """
+    handover = parse_handover(data)
+    return PublicKey.parse(handover.old), PublicKey.parse(handover.new)
+
+
+def parse_handover(data: bytes) -> KeyHandover:
+    """Read a document that both of its keys have signed. Whether one of them is trusted, the caller knows.
+
     Raises an EncodingError, a SignatureError, ReceiptError or InvalidKey.
     """
     envelope = Envelope.decode(data)
-    try:
-        handover = KeyHandover.model_validate(parse_canonical(envelope.payload))
-    except ValidationError as error:
-        raise ReceiptError(f"the payload is not a handover: {error.error_count()} field(s) wrong") from error
+    handover = read_fact(envelope.payload, KeyHandover, ReceiptError, "a handover")
     old, new = PublicKey.parse(handover.old), PublicKey.parse(handover.new)
     if old == new:
         raise InvalidKey("a key is not handed over to itself")
     envelope.verify_all([old, new], HANDOVER_TYPE)
-    return old, new
+    return handover
 
 
 def follow_handovers(pinned: Sequence[PublicKey], documents: Iterable[bytes]) -> tuple[PublicKey, ...]:

@@ -15,11 +15,12 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationError
 
-from evidence.canonical import canonical, parse_canonical
-from evidence.envelope import INQUIRY_TYPE, JOIN_ANSWER_TYPE, JOIN_TYPE, RENEWAL_TYPE, Envelope, sign
+from evidence.canonical import parse_canonical
+from evidence.envelope import INQUIRY_TYPE, JOIN_ANSWER_TYPE, JOIN_TYPE, RENEWAL_TYPE, Envelope
 from evidence.errors import InvalidKey, JoinError, JoinMismatch
 from evidence.events import Fact, Hex128, HexDigest, Name, Text, UtcTime
 from evidence.keys import Algorithm, PublicKey, SigningKey
+from evidence.signed_fact import sign_fact
 
 _PREFIX = "zaigang-join-v1/"
 MAX_CODE_CHARACTERS = 600  # a usual one has 220: a version 10 QR code, which a telephone reads from a screen
@@ -161,6 +162,7 @@ class Membership(Fact):
     brokers: Annotated[tuple[Annotated[str, Field(max_length=200)], ...], Field(min_length=1, max_length=8)]
     tz: Annotated[str, Field(max_length=48)]
     site_title: Annotated[str, Field(max_length=80)]
+    ledger: Annotated[str, Field(max_length=400)] | None = None  # vkey of the collector's ledger, which it pins
 
 
 class Answer(Fact):
@@ -174,11 +176,6 @@ class Answer(Fact):
     nonce: Hex128
     time: UtcTime
     membership: Membership | None = None
-
-
-def sign_fact(payload_type: str, fact: Fact, key: SigningKey) -> bytes:
-    """Return the encoded envelope of one of these statements."""
-    return sign(payload_type, canonical(fact.model_dump(mode="json")), key).encode()
 
 
 def sign_join(join: Join, key: SigningKey) -> bytes:

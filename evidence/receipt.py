@@ -9,15 +9,15 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pydantic import ValidationError
-
-from evidence.canonical import MAX_SAFE_INTEGER, canonical, parse_canonical
-from evidence.envelope import PUNCH_RECEIPT_TYPE, RECEIPT_TYPE, Envelope, pae, sign
-from evidence.errors import Fork, Omitted, ReceiptError, ReceiptMismatch, TooLarge
+from evidence.canonical import MAX_SAFE_INTEGER
+from evidence.envelope import PUNCH_RECEIPT_TYPE, RECEIPT_TYPE, pae
+from evidence.errors import BadSignature, Fork, Omitted, ReceiptError, ReceiptMismatch, TooLarge
 from evidence.events import Counter, Fact, Hex128, HexDigest, Name, UtcTime
 from evidence.keys import PublicKey, SigningKey
+from evidence.signed_fact import sign_fact, verify_fact
 
 MAX_PUNCH_RECEIPT_BYTES = 300  # a version 12-M QR code: readable from a cheap screen at arm's length
 _PREFIX = "zaigang-receipt-v1"
@@ -36,7 +36,7 @@ class Receipt(Fact):
 
 def sign_receipt(receipt: Receipt, key: SigningKey) -> bytes:
     """Return the encoded envelope of a collector's receipt."""
-    return sign(RECEIPT_TYPE, canonical(receipt.model_dump(mode="json")), key).encode()
+    return sign_fact(RECEIPT_TYPE, receipt, key)
 
 
 def verify_receipt(data: bytes, key: PublicKey, device: str, chain: str) -> Receipt:
@@ -53,11 +53,7 @@ def verify_receipt(data: bytes, key: PublicKey, device: str, chain: str) -> Rece
 
 def read_receipt(data: bytes, key: PublicKey, device: str) -> Receipt:
     """Read a collector's receipt for any chain of this device, as `verify_receipt`."""
-    payload = Envelope.decode(data).verify(key, RECEIPT_TYPE)
-    try:
-        receipt = Receipt.model_validate(parse_canonical(payload))
-    except ValidationError as error:
-        raise ReceiptError(f"the payload is not a receipt: {error.error_count()} field(s) wrong") from error
+    receipt = verify_fact(data, key, RECEIPT_TYPE, Receipt, ReceiptError, "a receipt")
     if receipt.device != device:
         raise ReceiptMismatch(f"the receipt is for {receipt.device}, not for {device}")
     return receipt
@@ -98,6 +94,19 @@ class PunchReceipt:
         receipt, signature, statement = _split(text)
         key.verify(signature, pae(PUNCH_RECEIPT_TYPE, statement.encode()))
         return receipt
+
+    @classmethod
+    def verify_by_one(cls, text: str, keys: Sequence[PublicKey]) -> PunchReceipt:
+        """Read a QR code's content signed by one of the terminal's `keys`, of which there is one at least.
+
+        Raises an EvidenceError, BadSignature where none fits.
+        """
+        for key in keys[:-1]:
+            try:
+                return cls.verify(text, key)
+            except BadSignature:
+                continue
+        return cls.verify(text, keys[-1])
 
     @classmethod
     def unverified(cls, text: str) -> PunchReceipt:

@@ -30,6 +30,7 @@ class Health(Fact):
     oldest_unsent: UtcTime | None = None
     head_seq: Counter | None = None
     disk_free_bytes: Counter | None = None
+    checkpoint_size: Counter | None = None  # entries under the newest one seen; 0: none yet; None: not looked for
     punches: Counter = 0  # the newest punches that were counted, a thousand at most
     confirmed: Counter = 0  # of these, by a supervisor's confirmation instead of the worker's own face or PIN
     parts: dict[Annotated[str, Field(max_length=32)], Part]  # camera, gps, beacons, journal, clock, face, network

@@ -2,18 +2,22 @@
 
 Format (JSON; docs/spec/bundle.md): `origin` of the ledger, `checkpoint_keys` as C2SP verifier keys,
 `collector.receipt` (one key or several), and, as the reader likes, `devices` (keys pinned), `witnesses` with `quorum`,
-`tsa` (certificates in PEM), `checkpoints` (signed notes that the reader kept from before).
+`tsa` (certificates in PEM), `checkpoints` (signed notes that the reader kept from before), `handovers` (envelopes in
+which the collector's keys were replaced, each signed by both; key_history.py says what follows from them).
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from evidence.canonical import canonical
 from evidence.checkpoint import WitnessPolicy
-from evidence.errors import InvalidKey
+from evidence.errors import EvidenceError, InvalidKey
 from evidence.events import Name
+from evidence.handover import KeyHandover, parse_handover
+from evidence.key_history import CountingKey, LogKey, keys_over_time, log_keys
 from evidence.keys import PublicKey
 from evidence.note import VerifierKey
 
@@ -34,6 +38,15 @@ def _verifier(text: str) -> str:
     return text
 
 
+def _signed_by_both(envelope: dict[str, Any]) -> dict[str, Any]:
+    try:
+        parse_handover(canonical(envelope))
+    except EvidenceError as error:
+        raise ValueError(f"this handover does not stand: {error}") from error
+    return envelope
+
+
+HandoverObject = Annotated[dict[str, Any], AfterValidator(_signed_by_both)]  # an envelope as a JSON object
 KeyText = Annotated[str, AfterValidator(_readable)]
 VerifierKeyText = Annotated[str, AfterValidator(_verifier)]
 Origin = Annotated[str, Field(pattern=r"^[^\s+]{1,200}$")]
@@ -75,11 +88,33 @@ class BundleTrust(_Strict):
     witnesses: WitnessTrust | None = None
     tsa: list[str] = []  # PEM certificates; with one of them every bundle must carry a token that stands
     checkpoints: list[str] = []  # signed notes; the bundle must be a later state of the very same ledger
+    handovers: list[HandoverObject] = []
 
-    def receipt_keys(self) -> tuple[PublicKey, ...]:
-        """The keys that may sign seals and receipts, parsed."""
+    @model_validator(mode="after")
+    def _one_history(self) -> BundleTrust:
+        try:
+            self.receipt_keys(), self.command_keys(), self.log_keys()
+        except EvidenceError as error:
+            raise ValueError(f"handovers: {error}") from error
+        return self
+
+    def receipt_keys(self) -> tuple[CountingKey, ...]:
+        """The keys that may have signed seals and receipts, and up to where."""
         texts = self.collector.receipt
-        return tuple(PublicKey.parse(text) for text in ([texts] if isinstance(texts, str) else texts))
+        named = [PublicKey.parse(text) for text in ([texts] if isinstance(texts, str) else texts)]
+        return keys_over_time("receipt", named, self._handovers())
+
+    def command_keys(self) -> tuple[CountingKey, ...]:
+        """The keys that may have signed commands; none where the reader knows none."""
+        named = [] if self.collector.command is None else [PublicKey.parse(self.collector.command)]
+        return keys_over_time("command", named, self._handovers())
+
+    def log_keys(self) -> tuple[LogKey, ...]:
+        """The keys that may have signed checkpoints, and up to where."""
+        return log_keys([VerifierKey.parse(text) for text in self.checkpoint_keys], self._handovers())
+
+    def _handovers(self) -> list[KeyHandover]:
+        return [parse_handover(canonical(one)) for one in self.handovers]
 
     def pinned(self, device: str) -> tuple[PublicKey, ...] | None:
         """The keys that the reader knows for this device; None: he knows none."""

@@ -23,6 +23,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from kiosk.clip_recording import Video
+from kiosk.durable_file import replace_file, sync_folder
 from kiosk.errors import KioskError
 from kiosk.health import free_bytes
 
@@ -126,7 +127,7 @@ class ClipStore:
             path = self._path(command)
             self._need_room(path, len(sealed))
             try:
-                _write(path, head + nonce + sealed)
+                replace_file(path, head + nonce + sealed)
             except OSError as error:
                 raise ClipError(f"the clip cannot be written to {self._folder}: {error.strerror}") from error
         return held
@@ -203,7 +204,7 @@ class ClipStore:
     def _remove(self, path: Path) -> bool:
         try:
             path.unlink()
-            _sync(self._folder)
+            sync_folder(self._folder)
         except FileNotFoundError:
             return False
         except OSError as error:
@@ -229,26 +230,3 @@ def _head(path: Path) -> tuple[Held, bytes, bytes]:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ClipUnreadable(f"{path.name} is no clip of this version, or was changed; only erasing helps") from error
     return held, head + newline, rest
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Replace the file whole or not at all, on disk when this returns."""
-    draft = path.with_name(f".{path.name}.new")
-    try:
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-        _sync(path.parent)
-    except OSError:
-        draft.unlink(missing_ok=True)
-        raise
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

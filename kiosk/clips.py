@@ -20,9 +20,13 @@ from kiosk.clip_recording import Recording
 from kiosk.clip_store import ClipError, ClipMissing, ClipStore, Opened
 from kiosk.clock import format_time, parse_time
 from kiosk.errors import KioskError
-from kiosk.journal import Journal, Recorded
+from kiosk.gallery_key import gallery_key
+from kiosk.journal import Journal
+from kiosk.journal_author import Recorded
+from kiosk.settings import KioskSettings
 from kiosk.spot_check import Call
-from kiosk.verify.gallery import Gallery, GalleryError
+from kiosk.verify.errors import GalleryError
+from kiosk.verify.gallery import Gallery
 
 log = structlog.get_logger(__name__)
 
@@ -128,6 +132,19 @@ class Clips:
         held = self.gallery.get(worker)
         agreed = held is not None and any(one.scope == "clip" for one in held.consents)
         return None if agreed else NO_CONSENT
+
+
+def open_clips(
+    settings: KioskSettings, gallery: Gallery, journal: Journal, now: Callable[[], str], wake: Callable[[], None]
+) -> Clips:
+    """Open the clips that the settings place; a folder that cannot be used costs clips, not punches."""
+    key = gallery_key(settings.clip_key_file)
+    try:
+        store = ClipStore(settings.clips_folder, key.load, low_space_bytes=settings.low_space_mib << 20)
+    except ClipError as error:
+        log.error("clips_unavailable", reason=str(error))
+        return Clips(None, gallery, journal, now, trouble=f"{error.code}: {error}", wake=wake)
+    return Clips(store, gallery, journal, now, wake=wake)
 
 
 def _none(why: str) -> dict[str, JsonValue]:

@@ -21,7 +21,8 @@ from evidence.errors import CommandExpired, CommandReplayed, EvidenceError, Unkn
 from evidence.events import CommandDoneBody, Kind
 from evidence.keys import PublicKey
 from kiosk.errors import JournalError
-from kiosk.journal import COMMAND_ANSWER, Journal, Recorded
+from kiosk.journal import COMMAND_ANSWER, Journal
+from kiosk.journal_author import Recorded
 
 log = structlog.get_logger(__name__)
 

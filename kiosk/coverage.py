@@ -59,8 +59,11 @@ class Coverage:
         """Seconds since the period began."""
         return (mono_us - self._since.mono_us) / 1e6
 
-    def report(self, now: Stamp, unsent: int, *, last: bool = False) -> CoverageBody:
-        """Say what the period came to until `now`; it goes on until `signed` says that the report is kept."""
+    def report(self, now: Stamp, unsent: int, *, last: bool = False, checkpoint: str | None = None) -> CoverageBody:
+        """Say what the period came to until `now`; it goes on until `signed` says that the report is kept.
+
+        `checkpoint` is the newest one of the ledger that was seen here.
+        """
         return CoverageBody(
             since=self._since.time,
             until=now.time,
@@ -76,6 +79,7 @@ class Coverage:
             frames=self._counts["frames"] if "frames" in self._has else None,
             advertisements=self._counts["advertisements"] if "advertisements" in self._has else None,
             unsent=unsent,
+            checkpoint=checkpoint,
         )
 
     def signed(self, now: Stamp) -> None:

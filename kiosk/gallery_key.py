@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Protocol
 
 from evidence.status import Part
+from kiosk.durable_file import sync_folder
 from kiosk.errors import KeyFileUnreadable, TpmFailed
-from kiosk.identity import GALLERY_KEY_BYTES, load_or_create_gallery_key, read_or_make, sync_folder
+from kiosk.identity import GALLERY_KEY_BYTES, load_or_create_gallery_key, read_or_make
 from kiosk.terminal_key import TerminalKey
 from kiosk.tpm import Tpm
 

@@ -52,6 +52,7 @@ def gather(
     parts: Mapping[str, Part],
     punches: int = 0,
     confirmed: int = 0,
+    checkpoint_size: int | None = None,
 ) -> Health:
     """Put one health message together; pure. `started_mono_us`: monotonic microseconds at the program's start."""
     return Health(
@@ -67,6 +68,7 @@ def gather(
         parts=dict(parts),
         punches=punches,
         confirmed=confirmed,
+        checkpoint_size=checkpoint_size,
     )
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from evidence.errors import InvalidKey
 from evidence.keys import Ed25519Key, PublicKey
+from kiosk.durable_file import create_file
 from kiosk.errors import KeyFileExposed, KeyFileUnreadable
 
 GALLERY_KEY_BYTES = 32  # AES-256
@@ -102,7 +103,7 @@ def read_or_make(path: Path, make: Callable[[], bytes]) -> bytes:
         try:
             return _read(path)
         except FileNotFoundError:
-            _write_new(path, make())
+            create_file(path, make())
             return _read(path)  # another process may have been first: both then use the same key
     except OSError as error:
         raise KeyFileUnreadable(f"{path}: {error.strerror or error}; the terminal's user must own it") from error
@@ -122,47 +123,5 @@ def _read(path: Path) -> bytes:
                 "anybody else may have read it, move it away and enrol this terminal again"
             )
         return os.read(handle, MAX_KEY_FILE_BYTES)
-    finally:
-        os.close(handle)
-
-
-def _write_new(path: Path, content: bytes) -> None:
-    """Put a new file in place whole or not at all: a crash never leaves half a key under the final name."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            os.write(handle, content)
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-        try:
-            os.link(draft, path)  # like O_EXCL, it fails where the name is taken
-        except FileExistsError:
-            return
-        sync_folder(path.parent)
-    finally:
-        draft.unlink()
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Put a file of mode 0600 in place in one step, on disk."""
-    draft = path.with_name(f".{path.name}.new")
-    draft.unlink(missing_ok=True)
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
     finally:
         os.close(handle)

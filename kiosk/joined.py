@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from evidence.provisioning import ClaimCode, Membership
+from kiosk.durable_file import replace_file
 from kiosk.errors import SettingsError
-from kiosk.identity import replace_file
 
 JOINED_FILE = "joined.toml"
 
@@ -31,6 +31,8 @@ class Settings(Protocol):
     @property
     def collector_keys(self) -> tuple[str, ...]: ...  # noqa: D102
     @property
+    def ledger_key(self) -> str | None: ...  # noqa: D102
+    @property
     def collector_url(self) -> str | None: ...  # noqa: D102
     @property
     def collector_pin(self) -> str | None: ...  # noqa: D102
@@ -49,6 +51,7 @@ class Joined:
     command_key: str
     collector_url: str
     collector_pin: str
+    ledger_key: str | None = None  # vkey
 
     @classmethod
     def of(cls, code: ClaimCode, given: Membership) -> Joined:
@@ -63,6 +66,7 @@ class Joined:
             command_key=code.command,
             collector_url=code.url,
             collector_pin=code.pin,
+            ledger_key=given.ledger,
         )
 
     def authority(self, folder: Path) -> str | None:
@@ -87,6 +91,8 @@ class Joined:
             "collector_url": self.collector_url,
             "collector_pin": self.collector_pin,
         }
+        if self.ledger_key is not None:
+            values["ledger_key"] = self.ledger_key
         # JSON's strings and lists are TOML's too.
         lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in values.items()]
         path = folder / JOINED_FILE
@@ -109,6 +115,7 @@ def joined_of(settings: Settings) -> Joined | None:
         command_key=settings.collector_keys[1],
         collector_url=settings.collector_url,
         collector_pin=settings.collector_pin,
+        ledger_key=settings.ledger_key,
     )
 
 

@@ -10,21 +10,18 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import sqlite3
-import time
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from evidence.chain import Head, follow, read_event
+from evidence.chain import Head, read_event
 from evidence.clearance import opening_after
-from evidence.envelope import EVENT_TYPE, MAX_ENVELOPE_BYTES, Envelope, pae, sign
-from evidence.errors import ChainError, EvidenceError, ReceiptMismatch, TooLarge
+from evidence.envelope import Envelope, pae
+from evidence.errors import EvidenceError, ReceiptMismatch
 from evidence.events import (
     DeviceEnrolledBody,
     EnclosureOpenedBody,
@@ -32,9 +29,6 @@ from evidence.events import (
     Fact,
     KeyRotatedBody,
     Kind,
-    PunchBody,
-    Verdict,
-    parse_body,
     parse_event,
 )
 from evidence.keys import PublicKey, SigningKey
@@ -42,6 +36,7 @@ from evidence.receipt import PunchReceipt, Receipt, covers, read_receipt
 from evidence.status import Part
 from kiosk import journal_file
 from kiosk.clock import Clock, Stamp
+from kiosk.durable_file import sync_folder
 from kiosk.errors import (
     IdentityError,
     JournalDamaged,
@@ -49,10 +44,9 @@ from kiosk.errors import (
     JournalForeign,
     JournalFull,
     JournalTooNew,
-    OpeningStands,
 )
 from kiosk.health import free_bytes
-from kiosk.identity import sync_folder
+from kiosk.journal_author import Author, Recorded, Row
 from kiosk.journal_check import CHECK_WITHIN_S, check, require_not_behind
 from kiosk.journal_mark import Mark, read_mark, write_mark
 from kiosk.journal_once import COMMAND_ANSWER as COMMAND_ANSWER
@@ -69,28 +63,6 @@ LOW_SPACE_BYTES = 64 * 1024 * 1024  # some 10,000 punches of 6 kB: days of warni
 _PROBE = pae("application/vnd.zaigang.probe", b"")  # signed to see whether the key works; no reader takes this type
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """An event that is on disk."""
-
-    seq: int
-    hash: str  # hex SHA-256 of the signed bytes
-    event: Event
-    envelope: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One signed event as the table holds it."""
-
-    seq: int
-    chain: str
-    hash: str
-    kind: str
-    time: str
-    envelope: bytes
 
 
 class Journal:
@@ -121,7 +93,8 @@ class Journal:
         self.bad_receipts = 0  # since the start of this process
         self._signer = signer
         self._keys: journal_file.Keys = [(0, signer.public)]  # which key signed which rows, newest first
-        self._site, self._tz, self._clock = site, tz, clock
+        self._author = Author(signer, device, site, tz, clock)
+        self._clock = clock
         self._retention, self._low_space_bytes = retention, low_space_bytes
         self._max_pages, self._check_within_s = max_pages, check_within_s
         self._bad_receipt: str | None = None  # why the last receipt was refused, until a good one comes
@@ -476,39 +449,10 @@ class Journal:
     def _sign_next(
         self, kind: str, body: Fact | dict[str, Any], successor: SigningKey | None = None
     ) -> tuple[Event, Row, Head]:
-        stamp = self._clock.stamp()
-        head = self._head
-        event = Event(
-            id=_uuid7(),
-            device=self.device,
-            chain=secrets.token_hex(16) if head is None else head.chain,
-            seq=0 if head is None else head.seq + 1,
-            prev=None if head is None else head.hash,
-            kind=kind,
-            time=stamp.time,
-            tz=self._tz,
-            clock=stamp.clock,
-            boot=stamp.boot,
-            mono_us=stamp.mono_us,
-            site=self._site,
-            nonce=secrets.token_hex(16),
-            body=body.model_dump(mode="json") if isinstance(body, Fact) else body,
-        )
-        fact = parse_body(event)  # a body that the collector would dead-letter is a fault here, not there
-        if self._opening is not None and isinstance(fact, PunchBody) and fact.verdict is Verdict.VERIFIED:
-            raise OpeningStands(f"nothing is verified since the enclosure was opened (seq {self._opening}); clear it")
         try:
-            envelope = sign(EVENT_TYPE, event.payload(), self._signer, *(() if successor is None else (successor,)))
+            return self._author.sign_next(self._head, self._opening, kind, body, successor)
         except IdentityError as error:
             raise self._unsigned(error) from error
-        digest, data = envelope.hash, envelope.encode()
-        if len(data) > MAX_ENVELOPE_BYTES:
-            raise TooLarge(f"the signed event has {len(data)} bytes, an envelope at most {MAX_ENVELOPE_BYTES}")
-        try:
-            after = follow(head, event, digest)
-        except ChainError as error:  # the monotonic clock fell within one boot: a machine restored from a snapshot
-            raise JournalFailed(f"journal_failed: {error}; restart the machine") from error
-        return event, Row(event.seq, event.chain, digest, event.kind, event.time, data), after
 
     def _commit(self, row: Row, token: str | None = None) -> None:
         """Write one row, and a token with it, and wait until both are on disk. Raises JournalFull or JournalFailed."""
@@ -528,12 +472,3 @@ class Journal:
             with self._store.reading() as database:
                 self._read_chain(database)  # it may be a rotation that reached the disk after all
             self._store.in_doubt = False
-
-
-def _uuid7() -> str:
-    """RFC 9562 version 7: milliseconds since 1970, then 74 random bits."""
-    milliseconds = time.time_ns() // 1_000_000 & (1 << 48) - 1
-    random = secrets.randbits(74)
-    value = milliseconds << 80 | 0x7 << 76 | (random >> 62) << 64 | 0b10 << 62 | random & (1 << 62) - 1
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

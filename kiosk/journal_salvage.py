@@ -27,8 +27,8 @@ from evidence.receipt import Receipt
 from evidence.rotation import rotation_keys, verify_event
 from kiosk import journal_file
 from kiosk.clock import parse_time
+from kiosk.durable_file import sync_folder
 from kiosk.errors import JournalForeign
-from kiosk.identity import sync_folder
 from kiosk.journal_check import NEVER_PRUNED
 from kiosk.journal_mark import Mark
 from kiosk.sqlite_carving import CarvedRow, carve

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from kiosk.journal import Journal, Recorded
+from kiosk.journal import Journal
+from kiosk.journal_author import Recorded
 from kiosk.verify.gallery import Gallery
 
 log = structlog.get_logger(__name__)

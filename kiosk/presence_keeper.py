@@ -7,7 +7,6 @@ one that is in the journal already is not signed again.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import deque
@@ -22,6 +21,7 @@ from evidence.errors import EvidenceError, InvalidBody
 from evidence.events import Kind, LogType, PresenceIntervalBody, PunchBody, parse_body
 from evidence.status import Part
 from kiosk.clock import Clock, Stamp, format_time, parse_time
+from kiosk.durable_file import replace_file
 from kiosk.errors import JournalFailed, JournalFull
 from kiosk.journal import Journal
 from kiosk.presence import Interval, Moment, Presence
@@ -209,7 +209,7 @@ class PresenceKeeper:
         if content == self._kept:
             return
         try:
-            _write(self._path, content)
+            replace_file(self._path, content)
             self._kept = content
         except OSError as error:
             log.error("presence_not_kept", reason=f"{self._path}: {error.strerror}")
@@ -263,13 +263,3 @@ def _age_us(boot: str, mono_us: int, utc: str, now: Stamp) -> int:
 
 def _moment() -> Moment:
     return Moment(time.monotonic_ns() // 1000, time.time_ns() // 1_000_000)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Replace the file whole or not at all; who was where is for nobody else's eyes."""
-    draft = path.with_name(f".{path.name}.new")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)

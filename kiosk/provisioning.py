@@ -29,12 +29,13 @@ from evidence.provisioning import (
     Join,
     Membership,
     Renewal,
-    sign_fact,
     sign_join,
     verify_answer,
 )
+from evidence.signed_fact import sign_fact
+from kiosk.durable_file import replace_file
 from kiosk.errors import CollectorUnreachable, JoinDenied, JoinUnanswered, WrongPin
-from kiosk.identity import read_or_make, replace_file
+from kiosk.identity import read_or_make
 from kiosk.joined import Joined
 from kiosk.pinned_https import PinnedServer, pin_of
 from kiosk.version import software

@@ -7,7 +7,6 @@ A state counts only once it has lasted: people lean on terminals. Driven by the 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from evidence.events import SensorChangedBody
 from evidence.status import Part
-from kiosk.identity import sync_folder
+from kiosk.durable_file import replace_file
 from kiosk.sensors.scene import Scene, SceneState, SceneUnusable, describe, look
 
 log = structlog.get_logger(__name__)
@@ -112,7 +111,7 @@ class SceneWatch:
         self._sign(
             SensorChangedBody(sensor="scene", state="learnt", reason=f"ok: learnt from {len(scene.points)} points")
         )
-        _write(self._file, scene.encode())
+        replace_file(self._file, scene.encode())
         self._scene, self._state, self._candidate = scene, SceneState.SAME, None
 
     def _change(self, state: SceneState, reason: str) -> None:
@@ -120,15 +119,3 @@ class SceneWatch:
         if before is not None or state is not SceneState.SAME:  # the first look after a start is news only if bad
             self._sign(SensorChangedBody(sensor="scene", state=state.value, before=before, reason=reason))
         self._state, self._pending = state, None
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Put it on disk whole or not at all, readable by the terminal alone."""
-    new = path.with_suffix(".new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as target:
-        target.write(data)
-        target.flush()
-        os.fsync(target.fileno())
-    new.replace(path)
-    sync_folder(path.parent)

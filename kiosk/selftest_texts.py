@@ -15,6 +15,7 @@ PARTS: dict[str, Words] = {
     "journal": Words("本地记录", "Journal"),
     "network": Words("网络", "Network"),
     "keys": Words("密钥", "Keys"),
+    "ledger": Words("账本", "Ledger"),
     "screen": Words("屏幕", "Screen"),
     "badge": Words("读卡器", "Reader"),
     "enclosure": Words("机箱", "Enclosure"),

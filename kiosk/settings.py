@@ -6,17 +6,13 @@ code is not changed by its environment. docs/examples/kiosk.toml shows every key
 
 from __future__ import annotations
 
-import difflib
-import os
 import re
-import tomllib
 import zoneinfo
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -30,11 +26,14 @@ from pydantic_settings import (
 
 from evidence.errors import InvalidKey
 from evidence.events import Name, WorkerCode
+from evidence.key_history import LogKey
 from evidence.keys import PublicKey
-from kiosk.breaks import parse_break
+from evidence.note import VerifierKey
 from kiosk.errors import SettingsError
 from kiosk.joined import read_joined
-from kiosk.pinned_keys import believed_keys
+from kiosk.pinned_keys import believed_keys, ledger_keys
+from kiosk.settings_reading import foreign_variables, guess, named, over, problems, read_toml
+from kiosk.settings_tables import EnclosureSettings, FenceSettings, PresenceSettings, TransferSettings
 from kiosk.verify.embedder_choice import EmbedderChoice
 from kiosk.verify.model_limits import DLIB, MODEL_LIMITS, SFACE
 
@@ -44,61 +43,12 @@ BEACON_KINDS = ("ibeacon:", "altbeacon:", "eddystone-uid:", "eddystone-url:", "e
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
-class FenceSettings(BaseModel):
-    """The circle in which the terminal stands."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    latitude: float = Field(ge=-90, le=90)  # degrees, WGS 84
-    longitude: float = Field(ge=-180, le=180)
-    radius_m: int = Field(gt=0, le=100_000)
-
-    @property
-    def latitude_e7(self) -> int:
-        """Latitude in units of 1e-7 degrees."""
-        return round(self.latitude * 10_000_000)
-
-    @property
-    def longitude_e7(self) -> int:
-        """Longitude in units of 1e-7 degrees."""
-        return round(self.longitude * 10_000_000)
-
-
-Gpio = Annotated[int, Field(ge=2, le=27)]  # BCM numbers on the 40-pin header; 0 and 1 belong to HATs
-
-
-class EnclosureSettings(BaseModel):
-    """GPIO pins of what is built into the case; each may be left out."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    tamper_pin: Gpio | None = None  # a loop to ground, closed while the case is closed
-    green_pin: Gpio | None = None
-    red_pin: Gpio | None = None
-    buzzer_pin: Gpio | None = None
-
-    @model_validator(mode="after")
-    def _one_thing_a_pin(self) -> Self:
-        pins = [pin for pin in (self.tamper_pin, self.green_pin, self.red_pin, self.buzzer_pin) if pin is not None]
-        if len(set(pins)) != len(pins):
-            raise ValueError("each pin serves one thing")
-        return self
-
-
-class PresenceSettings(BaseModel):
-    """Presence by badge (docs/presence.md): when and how long a worker's badge is noted."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    max_shift_hours: int = Field(default=12, ge=1, le=24)  # after IN; a forgotten OUT must not follow anybody home
-    breaks: tuple[str, ...] = ()  # "12:00-13:00", in the site's local time: nothing is noted then
-
-    @field_validator("breaks")
-    @classmethod
-    def _breaks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for one in value:
-            parse_break(one)
-        return value
+TABLES: dict[str, type[BaseModel]] = {
+    "fence": FenceSettings,
+    "enclosure": EnclosureSettings,
+    "presence": PresenceSettings,
+    "transfer": TransferSettings,
+}
 
 
 class KioskSettings(BaseSettings):
@@ -122,6 +72,7 @@ class KioskSettings(BaseSettings):
     broker_key: Path | None = None
     mqtt_version: Literal[5, 3] = 5  # 3 means 3.1.1
     collector_keys: Texts = ()  # PublicKey texts; what they did not sign is not believed
+    ledger_key: str | None = None  # vkey of the collector's ledger: what it shows is held against what it showed before
     collector_url: str | None = None  # https://host:port, and its authority's pin: for a new certificate
     collector_pin: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     window: int = Field(default=64, ge=1, le=1000)  # events under way without a receipt
@@ -140,6 +91,7 @@ class KioskSettings(BaseSettings):
     badge_reader: str | None = None  # /dev/input/by-id/…, file:PATH, or none
     badge_codes: Path | None = None  # CSV of code,employee code; where not given a badge's code is the employee code
     enclosure: EnclosureSettings = EnclosureSettings()
+    transfer: TransferSettings | None = None  # none: no face leaves this terminal and none comes
 
     # How a face becomes a vector, and how near is near enough (docs/calibration.md)
     embedder: Literal["dlib", "sface"] = "dlib"
@@ -172,28 +124,28 @@ class KioskSettings(BaseSettings):
 
         Raises SettingsError, whose message names every wrong key and, for an unknown one, the likely right one.
         """
-        values = _read_toml(path)
+        values = read_toml(path)
         environment = EnvSettingsSource(cls)
         known = set(cls.model_fields)
-        unknown = [_guess(key, known) for key in values if key not in known]
-        unknown += [_guess(key, known, ENV_PREFIX) for key in _foreign_variables(known)]
+        unknown = [guess(key, known) for key in values if key not in known]
+        unknown += [guess(key, known, ENV_PREFIX) for key in foreign_variables(known, ENV_PREFIX)]
         if unknown:
-            raise SettingsError(_problems(path, unknown))
+            raise SettingsError(problems(path, unknown))
         try:
-            given = _over(values, environment())
+            given = over(values, environment())
             folder = Path(str(given.get("data_dir", cls.model_fields["data_dir"].default)))
-            return cls(**_over(read_joined(folder), given))
+            return cls(**over(read_joined(folder), given))
         except ValidationError as error:
-            raise SettingsError(_problems(path, _named(error, known))) from error
+            raise SettingsError(problems(path, named(error, known, TABLES))) from error
         except PydanticSettingsError as error:  # a variable that should hold JSON and does not
-            raise SettingsError(_problems(path, [str(error)])) from error
+            raise SettingsError(problems(path, [str(error)])) from error
 
     @classmethod
     def before_joining(cls, path: Path | None) -> tuple[dict[str, Any], Path, str]:
         """Return what the operator's file and environment say, the data folder and the TPM, of a terminal that may not
         have joined yet. Raises SettingsError.
         """
-        given = _over(_read_toml(path), EnvSettingsSource(cls)())
+        given = over(read_toml(path), EnvSettingsSource(cls)())
         fields = cls.model_fields
         folder = Path(str(given.get("data_dir", fields["data_dir"].default)))
         return given, folder, str(given.get("tpm", fields["tpm"].default))
@@ -240,6 +192,16 @@ class KioskSettings(BaseSettings):
                 PublicKey.parse(text)
             except InvalidKey as error:
                 raise ValueError(str(error)) from error
+        return value
+
+    @field_validator("ledger_key")
+    @classmethod
+    def _ledger(cls, value: str | None) -> str | None:
+        try:
+            if value is not None:
+                VerifierKey.parse(value)
+        except InvalidKey as error:
+            raise ValueError(str(error)) from error
         return value
 
     @field_validator("tz")
@@ -327,6 +289,11 @@ class KioskSettings(BaseSettings):
         return tuple(PublicKey.parse(text) for text in self.collector_keys)
 
     @property
+    def ledger_keys(self) -> tuple[LogKey, ...]:
+        """The ledger's keys that count; none where none is pinned."""
+        return ledger_keys(self.ledger_key, self.handovers_file)
+
+    @property
     def handovers_file(self) -> Path:
         """Where the collector's words about its later keys lie."""
         return self.data_dir / "handovers.dsse"
@@ -385,59 +352,3 @@ class KioskSettings(BaseSettings):
     def gallery_key_file(self) -> Path:
         """Where their key lies."""
         return self.data_dir / "gallery.key"
-
-
-def _read_toml(path: Path | None) -> dict[str, Any]:
-    if path is None:
-        return {}
-    try:
-        return tomllib.loads(path.read_text())
-    except OSError as error:
-        raise SettingsError(f"{path}: {error.strerror}; see docs/examples/kiosk.toml") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} is not TOML: {error}") from error
-
-
-def _over(values: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Lay `above` over `values`, table by table."""
-    merged = dict(values)
-    for key, value in above.items():
-        under = merged.get(key)
-        merged[key] = _over(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
-    return merged
-
-
-def _foreign_variables(known: Iterable[str]) -> list[str]:
-    names = [name[len(ENV_PREFIX) :].lower() for name in os.environ if name.upper().startswith(ENV_PREFIX)]
-    return [name for name in names if name.partition("__")[0] not in known]
-
-
-def _guess(key: str, known: Iterable[str], prefix: str = "") -> str:
-    near = difflib.get_close_matches(key, sorted(known), n=1)
-    written = prefix + (key.upper() if prefix else key)
-    if not near:
-        return f"{written}: no such setting"
-    return f"{written}: no such setting; did you mean {prefix + (near[0].upper() if prefix else near[0])}?"
-
-
-_TABLES: dict[str, type[BaseModel]] = {
-    "fence": FenceSettings,
-    "enclosure": EnclosureSettings,
-    "presence": PresenceSettings,
-}
-
-
-def _named(error: ValidationError, known: Iterable[str]) -> list[str]:
-    lines = []
-    for one in error.errors(include_url=False, include_input=False):
-        where = ".".join(str(part) for part in one["loc"])
-        if one["type"] == "extra_forbidden":
-            table = _TABLES.get(str(one["loc"][0])) if len(one["loc"]) > 1 else None
-            lines.append(_guess(str(one["loc"][-1]), table.model_fields if table is not None else known))
-        else:
-            lines.append(f"{where or 'settings'}: {one['msg'].removeprefix('Value error, ')}")
-    return lines
-
-
-def _problems(path: Path | None, lines: list[str]) -> str:
-    return "\n".join([f"the settings{'' if path is None else f' in {path}'} cannot be used:", *lines])

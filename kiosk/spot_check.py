@@ -19,7 +19,7 @@ from evidence.events import Outcome, PunchBody, Verdict
 from kiosk.commands import Done
 
 if TYPE_CHECKING:
-    from kiosk.journal import Recorded
+    from kiosk.journal_author import Recorded
 
 
 MOST_ATTEMPTS = 20  # the last of them ends the call: every attempt stands in the answer, and an answer has an end

@@ -5,12 +5,12 @@ No name and no picture: the call's id, and of each attempt when, how and with wh
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import structlog
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
+from kiosk.durable_file import replace_file
 from kiosk.spot_check import Attempt
 
 log = structlog.get_logger(__name__)
@@ -32,13 +32,8 @@ class AttemptsFile:
     def keep(self, command: str, attempts: list[Attempt]) -> None:
         """Replace the file whole or not at all."""
         content = _Content(command=command, attempts=attempts).model_dump_json()
-        draft = self._path.with_name(f".{self._path.name}.new")
         try:
-            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(self._path)
+            replace_file(self._path, content.encode())
         except OSError as error:
             log.error("attempt_not_kept", reason=f"{self._path}: {error.strerror}")
 

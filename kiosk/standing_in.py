@@ -15,8 +15,9 @@ from kiosk.clock import Stamp
 from kiosk.confirmation import CHECK_NAME, confirmation, objection
 from kiosk.policy import FACE_CHECKS
 from kiosk.verify.attempts import FACE_BY_BADGE, FACE_OF_ANYONE, Moment, confirmations
-from kiosk.verify.gallery import Gallery, GalleryError
-from kiosk.verify.session import FaceResult
+from kiosk.verify.errors import GalleryError
+from kiosk.verify.face_attempt import FaceResult
+from kiosk.verify.gallery import Gallery
 
 log = structlog.get_logger(__name__)
 

@@ -15,8 +15,9 @@ import structlog
 
 from evidence.envelope import pae
 from evidence.keys import PublicKey, SigningKey
+from kiosk.durable_file import sync_folder
 from kiosk.errors import IdentityError, KeyFileUnreadable, TpmFailed
-from kiosk.identity import FileKey, read_or_make, sync_folder
+from kiosk.identity import FileKey, read_or_make
 from kiosk.tpm import Tpm
 
 _FIRST = pae("application/vnd.zaigang.probe", b"")  # signed to see whether the key works; no reader takes this type

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from evidence.add_checkpoint import AddCheckpoint
 from evidence.checkpoint import Checkpoint
 from evidence.errors import BadSignature, ConsistencyFailed, UnknownKey
 from evidence.merkle import EMPTY_ROOT, verify_consistency
 from evidence.note import Note, NoteSigner, VerifierKey
 from witness.errors import Inconsistent, NotSigned, Split, Stale, UnknownLog
 from witness.memory import Memory
-from witness.request import AddCheckpoint
+from witness.request import read_request
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Witness:
 
         Raises BadRequest, UnknownLog, NotSigned, Stale, Split, Inconsistent.
         """
-        asked = AddCheckpoint.parse(data)
+        asked = read_request(data)
         log = self._logs.get(asked.checkpoint.origin)
         if log is None:
             raise UnknownLog("this witness does not watch a ledger of this origin")

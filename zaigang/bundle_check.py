@@ -11,12 +11,9 @@ from pydantic import ValidationError
 from evidence.bundle import CheckToken, Progress, verify_bundle
 from evidence.bundle_receipt import ReceiptFound, check_punch_receipt
 from evidence.bundle_report import Report
-from evidence.canonical import parse_strict
-from evidence.errors import EvidenceError
 from evidence.trust import BundleTrust
-from zaigang.trust import TrustError
+from zaigang.trust import TrustError, trust_file_value
 
-MAX_TRUST_BYTES = 16 * 1024 * 1024
 _MAGIC = b"PK\x03\x04"
 _SUFFIXES = (".zip", ".zaigang")
 
@@ -45,17 +42,9 @@ def is_bundle(path: Path) -> bool:
 
 def read_bundle_trust(path: Path) -> BundleTrust:
     """Read a trust file for bundles. Raises TrustError with the field that is wrong."""
+    value = trust_file_value(path)
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_TRUST_BYTES + 1)
-    except OSError as error:
-        raise TrustError(f"the trust file {path} cannot be read: {error.strerror}") from error
-    if len(data) > MAX_TRUST_BYTES:
-        raise TrustError(f"the trust file {path} is larger than {MAX_TRUST_BYTES} bytes")
-    try:
-        return BundleTrust.model_validate(parse_strict(data))
-    except EvidenceError as error:
-        raise TrustError(f"the trust file {path} is not JSON: {error}") from error
+        return BundleTrust.model_validate(value)
     except ValidationError as error:
         one: Any = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in one["loc"]) or "the file"

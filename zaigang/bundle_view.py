@@ -105,7 +105,15 @@ def _show_head(console: Console, name: str, report: Report) -> None:
 
 def _show_chains(console: Console, report: Report) -> None:
     table = Table(title="Chains 链", title_justify="left")
-    for heading in ("device 终端", "key 指纹", "events 事件", "not shown 未示", "late 迟到", "observed 有人值守"):
+    for heading in (
+        "device 终端",
+        "key 指纹",
+        "events 事件",
+        "not shown 未示",
+        "late 迟到",
+        "observed 有人值守",
+        "saw 见过账本",
+    ):
         table.add_column(heading, overflow="fold")
     for one in report.chains.values():
         table.add_row(*(Text(plain(cell, keep="\n")) for cell in _chain_row(one, report)))
@@ -131,13 +139,22 @@ def _chain_row(one: ChainFound, report: Report) -> tuple[str, ...]:
         str(one.events),
         "\n".join(f"{what} {count}" for what, count in hidden.items() if count) or "—",
         str(one.late),
-        "—" if one.entry.device == COLLECTOR else f"{percent} %, {len(covered.holes)} hole(s)",
+        "—" if one.entry.device == COLLECTOR else f"{percent} %, {len(covered.holes)} hole(s){_saw(one)}",
     )
 
 
 def _show_punches(console: Console, report: Report) -> None:
     table = Table(title="Punches 打卡", title_justify="left")
-    for heading in ("time UTC", "worker 工号", "", "method 方式", "verdict 结论", "device 终端", "entry 账本"):
+    for heading in (
+        "time UTC",
+        "worker 工号",
+        "",
+        "method 方式",
+        "verdict 结论",
+        "device 终端",
+        "entry 账本",
+        "after 签于其后",
+    ):
         table.add_column(heading, overflow="fold")
     for one in report.punches[:MAX_ROWS]:
         verdict = one.verdict if one.verdict == one.signed_verdict else f"{one.verdict} (signed {one.signed_verdict})"
@@ -149,7 +166,7 @@ def _show_punches(console: Console, report: Report) -> None:
             one.method,
             verdict + late,
             f"{one.device} seq {one.seq}",
-            str(one.leaf_index),
+            str(one.leaf_index) + ("" if one.not_before is None else f"\nafter 晚于 {one.not_before}"),
         )
         table.add_row(*(Text(plain(cell, keep="\n")) for cell in cells))
     console.print(table)
@@ -158,6 +175,11 @@ def _show_punches(console: Console, report: Report) -> None:
         f"{len(report.punches)} attempts: "
         + ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
     )
+
+
+def _saw(one: ChainFound) -> str:
+    """Up to where the terminal saw the ledger: what it signed afterwards was signed after that."""
+    return f"\nsaw 见过 {one.seen[-1][1]} entries at seq {one.seen[-1][0]}" if one.seen else ""
 
 
 def _coverage(one: ChainFound, report: Report) -> CoverageFound:
@@ -178,6 +200,7 @@ def _chain_json(one: ChainFound, report: Report) -> dict[str, Any]:
         "given_up": [asdict(run) for run in given_up(one.lines, report.statements)],
         "late": one.late,
         "unread_bodies": one.unread_bodies,
+        "seen": [{"seq": seq, "size": size} for seq, size in one.seen],
         "coverage": asdict(_coverage(one, report)),
     }
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evidence.chain import ChainCheck
-from evidence.envelope import MAX_ENVELOPE_BYTES
-from evidence.errors import BadSignature, EvidenceError, Omitted, ReceiptMismatch, UnknownKey
-from evidence.keys import PublicKey
+from evidence.envelope import MAX_ENVELOPE_BYTES, Envelope
+from evidence.errors import EvidenceError, Omitted, ReceiptMismatch, UnknownKey
+from evidence.key_history import CountingKey, signer_of
 from evidence.receipt import PunchReceipt, Receipt, verify_receipt
 from zaigang.chain_file import ChainFile, Finding
 from zaigang.trust import Trust
@@ -42,7 +42,8 @@ def check_punch_receipt(text: str, trust: Trust, files: Sequence[ChainFile]) -> 
         if keys is None:
             raise UnknownKey(f"the trust file names no key for {said.device}, the terminal that the receipt names")
         brought = (key for one in files if one.check.report.device == said.device for key in one.check.keys)
-        _verify_by_one(text, tuple(dict.fromkeys((*brought, *keys))))  # rotations bring keys that no trust file names
+        # Rotations bring keys that no trust file names.
+        PunchReceipt.verify_by_one(text, tuple(dict.fromkeys((*brought, *keys))))
         said.stands(_shown(files, said.device, said.chain).hash_at(said.seq))
     except EvidenceError as error:
         return CheckedReceipt(text, says, Finding(None, None, error.code, str(error)))
@@ -51,12 +52,12 @@ def check_punch_receipt(text: str, trust: Trust, files: Sequence[ChainFile]) -> 
 
 def check_collector_receipt(path: Path, trust: Trust, files: Sequence[ChainFile]) -> CheckedReceipt:
     """Check that a chain reaches as far as the collector signed that it holds. Raises OSError and TrustError."""
-    key = trust.receipt_key()
+    keys = trust.receipt_keys()
     with path.open("rb") as file:
         data = file.read(MAX_ENVELOPE_BYTES + 2).removesuffix(b"\n")
     says = ""
     try:
-        said = _receipt_for_one(data, key, files)
+        said = _receipt_for_one(data, signer_of(Envelope.decode(data), keys), files)
         says = f"{said.device} up to seq {said.upto} at {said.time}"
         shown = _shown(files, said.device, said.chain).hash_at(said.upto)
         if shown is None:
@@ -68,26 +69,19 @@ def check_collector_receipt(path: Path, trust: Trust, files: Sequence[ChainFile]
     return CheckedReceipt(str(path), says, None)
 
 
-def _verify_by_one(text: str, keys: Sequence[PublicKey]) -> None:
-    for key in keys[:-1]:
-        try:
-            PunchReceipt.verify(text, key)
-        except BadSignature:
-            continue
-        return
-    PunchReceipt.verify(text, keys[-1])
-
-
-def _receipt_for_one(data: bytes, key: PublicKey, files: Sequence[ChainFile]) -> Receipt:
+def _receipt_for_one(data: bytes, signer: CountingKey, files: Sequence[ChainFile]) -> Receipt:
     problem: EvidenceError = ReceiptMismatch("no chain could be read that the receipt could be for")
     for one in files:
         report = one.check.report
         if report.device is None or report.chain is None:
             continue
         try:
-            return verify_receipt(data, key, report.device, report.chain)
+            said = verify_receipt(data, signer.key, report.device, report.chain)
         except EvidenceError as error:
             problem = error
+            continue
+        signer.require(said.tree_size)
+        return said
     raise problem
 
 

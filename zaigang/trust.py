@@ -1,7 +1,7 @@
 """Whom a verifier trusts: the public keys of terminals and collector, in a file that comes from outside the evidence.
 
 Format: `{"devices": {"gate-1": ["ed25519:…"]}, "collector": {"receipt": "ed25519:…"}}`. A device may have several
-keys, one a chain; `collector` is needed only to check a collector's receipt.
+keys, one a chain; `collector` is needed only to check a collector's receipt, `handovers` where its key was replaced.
 """
 
 from __future__ import annotations
@@ -9,12 +9,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from evidence.canonical import parse_strict
-from evidence.errors import EvidenceError, InvalidKey
+from evidence.canonical import canonical, parse_strict
+from evidence.errors import EvidenceError
 from evidence.events import Name
+from evidence.handover import parse_handover
+from evidence.key_history import CountingKey, keys_over_time
 from evidence.keys import PublicKey
+from evidence.trust import HandoverObject, KeyText
 
 FOR_BUNDLES = frozenset({"origin", "checkpoint_keys", "witnesses", "tsa", "checkpoints"})  # evidence/trust.py
 MAX_TRUST_BYTES = 16 * 1024 * 1024  # ten thousand terminals with ten keys each fit
@@ -24,23 +27,12 @@ class TrustError(Exception):
     """The trust file cannot be used; the message says where and why."""
 
 
-def _readable(text: str) -> str:
-    try:
-        PublicKey.parse(text)
-    except InvalidKey as error:
-        raise ValueError(str(error)) from error
-    return text
-
-
-KeyText = Annotated[str, AfterValidator(_readable)]
-
-
 class CollectorKeys(BaseModel):
     """The collector's keys, one a purpose."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    receipt: KeyText
+    receipt: KeyText | Annotated[list[KeyText], Field(min_length=1)]
 
 
 class Trust(BaseModel):
@@ -50,22 +42,37 @@ class Trust(BaseModel):
 
     devices: Annotated[dict[Name, Annotated[list[KeyText], Field(min_length=1)]], Field(min_length=1)]
     collector: CollectorKeys | None = None
+    handovers: list[HandoverObject] = []
 
     def device_keys(self) -> dict[str, tuple[PublicKey, ...]]:
         """The keys of each device, parsed."""
         return {device: tuple(PublicKey.parse(one) for one in texts) for device, texts in self.devices.items()}
 
-    def receipt_key(self) -> PublicKey:
-        """The key that signs the collector's receipts. Raises TrustError where the file names none."""
+    def receipt_keys(self) -> tuple[CountingKey, ...]:
+        """The keys that may have signed the collector's receipts. Raises TrustError where the file names none."""
         if self.collector is None:
             raise TrustError(
                 'the trust file names no collector key; add {"collector": {"receipt": "ed25519:…"}} to check a receipt'
             )
-        return PublicKey.parse(self.collector.receipt)
+        texts = self.collector.receipt
+        named = [PublicKey.parse(text) for text in ([texts] if isinstance(texts, str) else texts)]
+        try:
+            return keys_over_time("receipt", named, [parse_handover(canonical(one)) for one in self.handovers])
+        except EvidenceError as error:
+            raise TrustError(f"the trust file's handovers contradict each other: {error}") from error
 
 
 def read_trust(path: Path) -> Trust:
     """Read a trust file. Raises TrustError."""
+    value = trust_file_value(path)
+    try:
+        return Trust.model_validate(_without_bundle_fields(value))
+    except ValidationError as error:
+        raise TrustError(f"the trust file {path} cannot be used: {_friendly(error)}") from error
+
+
+def trust_file_value(path: Path) -> Any:
+    """Return the JSON value that a trust file holds, whatever it is. Raises TrustError."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_TRUST_BYTES + 1)
@@ -74,11 +81,9 @@ def read_trust(path: Path) -> Trust:
     if len(data) > MAX_TRUST_BYTES:
         raise TrustError(f"the trust file {path} is larger than {MAX_TRUST_BYTES} bytes")
     try:
-        return Trust.model_validate(_without_bundle_fields(parse_strict(data)))
+        return parse_strict(data)
     except EvidenceError as error:
         raise TrustError(f"the trust file {path} is not JSON: {error}") from error
-    except ValidationError as error:
-        raise TrustError(f"the trust file {path} cannot be used: {_friendly(error)}") from error
 
 
 def _without_bundle_fields(value: Any) -> Any:

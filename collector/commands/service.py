@@ -15,7 +15,7 @@ from sqlmodel import Session, col, select
 
 from collector.commands.models import CommandAnswer, SentCommand
 from collector.database import Database
-from collector.devices.models import Device
+from collector.devices.standing import require_standing
 from collector.errors import Conflict, Invalid, NotFound
 from collector.ingest.message import Answer
 from collector.people.models import Worker
@@ -69,11 +69,7 @@ class Commands:
         """Sign the next command for a device. Raises NotFound, or Conflict for a revoked terminal."""
         now = self._now()
         with self._database.write() as session:
-            terminal = session.get(Device, device)
-            if terminal is None:
-                raise NotFound(f"there is no device {device}")
-            if terminal.revoked_at is not None:
-                raise Conflict(f"{device} is revoked")
+            terminal = require_standing(session, device)
             command = Command(
                 id=secrets.token_hex(16),
                 device=device,

@@ -6,7 +6,6 @@ up to date. The file names are those that the configuration uses; Mosquitto read
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from collector.devices.authority import SERVER_LIFETIME, Authority, new_transport_key
+from collector.durable_file import replace_file
 from collector.errors import Invalid
 from evidence.envelope import MAX_ENVELOPE_BYTES
 
@@ -51,8 +51,10 @@ _RIGHTS = """\
 pattern write zaigang/v1/+/%u/event
 pattern write zaigang/v1/+/%u/health
 pattern write zaigang/v1/+/%u/status
+pattern write zaigang/v1/+/%u/transfer
 pattern read zaigang/v1/+/%u/receipt
 pattern read zaigang/v1/+/%u/command
+pattern read zaigang/v1/+/%u/peer
 """
 
 _COLLECTOR_RIGHTS = """
@@ -60,8 +62,10 @@ user {name}
 topic read zaigang/v1/+/+/event
 topic read zaigang/v1/+/+/health
 topic read zaigang/v1/+/+/status
+topic read zaigang/v1/+/+/transfer
 topic write zaigang/v1/+/+/receipt
 topic write zaigang/v1/+/+/command
+topic write zaigang/v1/+/+/peer
 """
 
 _REVOKED = """
@@ -122,7 +126,7 @@ def write_broker_config(
         short = name.removeprefix("zaigang.")
         written |= _pair(folder, short, authority, now, _client(authority, name, now), None)
     for name, content in written.items():
-        _replace(folder / name, content)
+        replace_file(folder / name, content)
     return [folder / name for name in written]
 
 
@@ -131,7 +135,7 @@ def certificate_pair(folder: Path, name: str, authority: Authority, now: datetim
     for file, content in _pair(
         folder, name, authority, now, lambda key: authority.server(listener.hosts, key, now), listener
     ).items():
-        _replace(folder / file, content)
+        replace_file(folder / file, content)
 
 
 def _client(authority: Authority, name: str, now: datetime) -> Callable[[ec.EllipticCurvePublicKey], x509.Certificate]:
@@ -165,13 +169,3 @@ def _pair(
 def _hosts(certificate: x509.Certificate) -> set[str]:
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     return {str(name.value) for name in names}
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Put a file in place in one step, readable by its owner alone: Mosquitto may read it at any moment."""
-    draft = path.with_name(f".{path.name}.new")
-    draft.unlink(missing_ok=True)
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-    draft.replace(path)

@@ -9,7 +9,8 @@ import structlog
 from sqlmodel import Session, col, select
 
 from collector.database import Database
-from collector.devices.models import Device, SignedClearance
+from collector.devices.models import SignedClearance
+from collector.devices.standing import require_standing
 from collector.errors import Conflict, Invalid, NotFound
 from collector.ledger.models import LedgerEntry
 from collector.timestamps import utc_text
@@ -40,11 +41,7 @@ class Clearances:
             raise Invalid(f"a clearance holds for more than 0 hours and at most {MAX_CLEARANCE.days} days")
         now = datetime.now(UTC)
         with self._database.write() as session:
-            terminal = session.get(Device, device)
-            if terminal is None:
-                raise NotFound(f"there is no device {device}")
-            if terminal.revoked_at is not None:
-                raise Conflict(f"{device} is revoked")
+            terminal = require_standing(session, device)
             opening = _newest(session, device, Kind.ENCLOSURE_OPENED)
             if opening is None:
                 raise NotFound(f"no opening of {device} has arrived; connect the terminal first")

@@ -48,12 +48,11 @@ class Authorities:
         by = None if tombstone is None else self._erasures.get(tombstone.erasure)
         return None if by is None else self.use(by)
 
-    def of_revocation(self, device: str) -> int | None:
-        """Return the entry from which a device's revocation counts; None where the collector has not stated it."""
+    def of_revocation(self, device: str) -> tuple[int, int] | None:
+        """Return the statement's ledger entry and the entry from which it counts; None where there is no statement."""
         for entry, body in _statements(self._session, StatementKind.DEVICE_REVOKED):
             if isinstance(body, DeviceRevokedBody) and body.device == device:
-                self.use(entry.leaf_index)
-                return body.from_index
+                return entry.leaf_index, body.from_index
         return None
 
     def use(self, leaf_index: int) -> int:

@@ -15,7 +15,8 @@ from sqlmodel import Session, col, or_, select
 
 from collector.devices.models import Device, DeviceKey
 from collector.evidence_bundles.authorities import Authorities
-from collector.evidence_bundles.stretch import Place, entries_between, entries_of, gaps_of, hash_at, stretch
+from collector.evidence_bundles.stretch import Place, end_of, entries_between, entries_of, gaps_of, hash_at, stretch
+from collector.ledger.carried import carried_by
 from collector.ledger.models import LedgerEntry
 from collector.ledger.tree import Tree
 from collector.people.models import Enrolment
@@ -41,6 +42,7 @@ ABOUT_THE_TERMINAL = frozenset(
         Kind.ENCLOSURE_CLEARED,
         Kind.SENSOR_CHANGED,
         Kind.CONFIG_APPLIED,
+        Kind.CHECKPOINT_REFUSED,
     }
 )
 
@@ -51,6 +53,7 @@ class Selected:
 
     part: ChainPart
     policies: tuple[bytes, ...]
+    seen: frozenset[int] = frozenset()  # sizes of the checkpoints that the events shown carry
 
 
 def chains_of(session: Session, scope: Scope, size: int) -> list[tuple[str, str]]:
@@ -71,14 +74,16 @@ def chains_of(session: Session, scope: Scope, size: int) -> list[tuple[str, str]
 def select_chain(
     session: Session, tree: Tree, scope: Scope, place: Place, size: int, authorities: Authorities
 ) -> Selected:
-    """Return one chain's part: a line for every seq up to the last of the first `size` entries."""
+    """Return one chain's part: a line for every seq up to the last that the first `size` entries have or give up."""
     device, chain = place
     head = session.exec(entries_of(place, size).order_by(col(LedgerEntry.seq).desc()).limit(1)).one()
-    gaps = gaps_of(session, place, head.seq)
+    gaps = gaps_of(session, place, size)
+    head_seq, head_hash = end_of(head, gaps)
     first, last = stretch(session, place, scope, size, gaps)
     lines: list[Line] = []
     shown: list[bytes] = []
-    coverage = _coverage(session, place, first, last, size)
+    seen: set[int] = set()
+    coverage = coverage_events(session, place, first, last, size)
 
     def take(entry: LedgerEntry) -> None:
         if not entry.envelope:
@@ -95,6 +100,7 @@ def select_chain(
         flags = _flags(entry, event, coverage)
         lines.append(Shown(entry.seq, entry.leaf_index, entry.salt, entry.received_at, flags, proof))
         shown.append(entry.envelope)
+        seen.update(() if event is None else (one.size for one in carried_by(event)))
 
     def miss(low: int, high: int) -> None:
         for gap in gaps:
@@ -115,11 +121,11 @@ def select_chain(
         lines.append(Outside(1, first - 1, before))
     account(max(1, first), last)
     after = max(last, 0) if last >= first else max(0, first - 1)
-    if head.seq > after:
-        lines.append(Outside(after + 1, head.seq, head.hash))
-    entry_of = ChainEntry(device=device, chain=chain, head_seq=head.seq, head_hash=head.hash)
+    if head_seq > after:
+        lines.append(Outside(after + 1, head_seq, head_hash))
+    entry_of = ChainEntry(device=device, chain=chain, head_seq=head_seq, head_hash=head_hash)
     policies = dict.fromkeys(_policies(session, place, size))
-    return Selected(ChainPart(entry_of, lines, shown), tuple(policies))
+    return Selected(ChainPart(entry_of, lines, shown), tuple(policies), frozenset(seen))
 
 
 def keys_of(session: Session, devices: Sequence[str]) -> list[KeyEntry]:
@@ -139,27 +145,37 @@ def keys_of(session: Session, devices: Sequence[str]) -> list[KeyEntry]:
 
 
 def revocations_of(session: Session, devices: Sequence[str], size: int, authorities: Authorities) -> list[Revocation]:
-    """Return which of these devices were revoked, and from which ledger entry on that counts.
+    """Return which of these devices were revoked, and from which ledger entry on that counts, as the collector stated.
 
-    The collector has stated that entry; where it has not (it signed no statements then), the flags tell.
+    A revocation stated behind the first `size` entries concerns none of them and is left out. One that the collector
+    never stated is told by the flags of the entries; no verifier takes it without a statement, and says so.
     """
     found = []
     query = select(Device).where(col(Device.name).in_(devices), col(Device.revoked_at).is_not(None))
     for device in session.exec(query.order_by(col(Device.name))):
-        start = authorities.of_revocation(device.name)
-        if start is None:
-            first = session.exec(
-                select(func.min(LedgerEntry.leaf_index)).where(
-                    LedgerEntry.device == device.name, col(LedgerEntry.after_revocation).is_(True)
-                )
-            ).one()
-            start = size if first is None else min(first, size)  # nothing flagged yet: whatever comes will be
+        stated = authorities.of_revocation(device.name)
+        if stated is None:
+            start = _first_flagged(session, device.name, size)
+        elif stated[0] < size:
+            start = stated[1]
+            authorities.use(stated[0])
+        else:
+            continue
         assert device.revoked_at is not None
         found.append(Revocation(device=device.name, at=device.revoked_at, from_index=start))
     return found
 
 
-def _coverage(session: Session, place: Place, first: int, last: int, size: int) -> list[CoverageBody]:
+def _first_flagged(session: Session, device: str, size: int) -> int:
+    query = select(func.min(LedgerEntry.leaf_index)).where(
+        LedgerEntry.device == device, col(LedgerEntry.after_revocation).is_(True)
+    )
+    first = session.exec(query).one()
+    return size if first is None else min(first, size)  # nothing flagged yet: whatever comes will be
+
+
+def coverage_events(session: Session, place: Place, first: int, last: int, size: int) -> list[CoverageBody]:
+    """Return what a terminal signed of its coverage from seq `first` to `last`, in order."""
     query = entries_of(place, size).where(
         LedgerEntry.kind == Kind.COVERAGE, col(LedgerEntry.seq) >= first, col(LedgerEntry.seq) <= last
     )

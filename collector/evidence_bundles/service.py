@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from sqlmodel import Session, col, select
@@ -13,6 +14,7 @@ from collector.errors import Conflict, Invalid, NotFound
 from collector.evidence_bundles.authorities import Authorities, own_chain, statement_keys
 from collector.evidence_bundles.checkpoint_choice import choose_checkpoint, cosigned_note, tokens_of
 from collector.evidence_bundles.facts import Facts, facts_of
+from collector.evidence_bundles.foresight import Foresight, foresee
 from collector.evidence_bundles.models import MadeBundle
 from collector.evidence_bundles.punch_table import punch_csv
 from collector.evidence_bundles.readme import readme_en, readme_zh
@@ -20,18 +22,21 @@ from collector.evidence_bundles.selection import Selected, chains_of, keys_of, r
 from collector.ledger.checkpoints import Checkpoints
 from collector.ledger.models import Chain, SignedCheckpoint
 from collector.ledger.tree import Tree
+from collector.statements.handovers import handovers_of
+from collector.statements.scribe import current_key
 from collector.timestamps import utc_now
 from evidence.bundle import verify_bundle
 from evidence.bundle_make import Parts, make_bundle
 from evidence.bundle_manifest import Scope
-from evidence.checkpoint import verify_checkpoint
 from evidence.errors import EvidenceError
+from evidence.key_history import read_checkpoint
 from evidence.keys import Ed25519Key
 from evidence.note import Note
 from evidence.trust import BundleTrust, CollectorTrust
 
 Tell = Callable[[str, int, int], None]  # which step, how many of how many
 Picture = Callable[[Facts], bytes]  # the PDF
+NOTHING_SHOWN = "no checkpoint of the ledger can be shown yet: it is empty, or its witnesses are away"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,17 @@ class EvidenceBundles:
         tell("done", 1, 1)
         return Made(data, facts, digest)
 
+    def foresee(self, scope: Scope) -> Foresight:
+        """Count what a bundle made now would have in it. Raises NotFound where it could not be made."""
+        with self._database.read() as session:
+            last = choose_checkpoint(session, scope, self._witnesses_needed)
+            if last is None:
+                raise NotFound(NOTHING_SHOWN)
+            found = foresee(session, scope, last.size)
+        if not found.chains:
+            raise NotFound(_nothing_about(scope))
+        return found
+
     def made(self, limit: int = 500) -> list[MadeBundle]:
         """Return the record, newest first."""
         with self._database.read() as session:
@@ -97,10 +113,15 @@ class EvidenceBundles:
         with self._database.read() as session:
             devices = sorted(session.exec(select(Chain.device).distinct()).all())
             keys = [*keys_of(session, devices), *statement_keys(session, None)]
+            handovers = [json.loads(one) for one in handovers_of(session)]
+            command = current_key(session, "command")
         return BundleTrust(
             origin=self._checkpoints.signer.name,
             checkpoint_keys=[self._checkpoints.signer.public.text()],
-            collector=CollectorTrust(receipt=self._receipt.public.text()),
+            collector=CollectorTrust(
+                receipt=self._receipt.public.text(), command=None if command is None else command.key
+            ),
+            handovers=handovers,
             devices={
                 device: sorted({one.key for one in keys if one.device == device})
                 for device in sorted({one.device for one in keys})
@@ -111,7 +132,7 @@ class EvidenceBundles:
         with self._database.read() as session:
             last = choose_checkpoint(session, scope, self._witnesses_needed)
             if last is None:
-                raise NotFound("no checkpoint of the ledger can be shown yet: it is empty, or its witnesses are away")
+                raise NotFound(NOTHING_SHOWN)
             tree = Tree(session)
             authorities = Authorities(session)
             selected = self._select(session, tree, scope, last.size, authorities, tell)
@@ -136,6 +157,7 @@ class EvidenceBundles:
                 last=cosigned_note(session, last),
                 timestamps=tokens_of(session, last),
                 consistency=tree.consistency(size, last.size),
+                seen={size: tree.consistency(size, last.size) for size in _sizes(selected) if size <= last.size},
                 policies=sorted({policy for one in selected for policy in one.policies}),
             )
 
@@ -144,8 +166,7 @@ class EvidenceBundles:
     ) -> list[Selected]:
         places = chains_of(session, scope, size)
         if not places:
-            about = f"site {scope.site}" if scope.site else f"worker {scope.worker}"
-            raise NotFound(f"the ledger has no event about {about}")
+            raise NotFound(_nothing_about(scope))
         selected = []
         for number, place in enumerate(places):
             tell("chains", number, len(places))
@@ -157,7 +178,7 @@ class EvidenceBundles:
             return stored.note, stored.size
         signer = self._checkpoints.signer
         try:
-            held = verify_checkpoint(kept, signer.name, signer.public)
+            held = read_checkpoint(kept, signer.name, self._checkpoints.keys)
         except EvidenceError as error:
             raise Invalid(f"the checkpoint is not one of this ledger: {error}") from error
         if held.size > size or tree.root(held.size) != held.root:
@@ -189,5 +210,19 @@ class EvidenceBundles:
             )
 
 
+def bundle_name(scope: Scope, made_at: str) -> str:
+    """Return the file name of a bundle; it does not name a worker, since it stands in histories and logs."""
+    return f"evidence-{scope.site or 'worker'}-{made_at[:10]}.zip"
+
+
+def _sizes(selected: Sequence[Selected]) -> frozenset[int]:
+    return frozenset().union(*(one.seen for one in selected))
+
+
 def _first_stored(session: Session) -> SignedCheckpoint:
     return session.exec(select(SignedCheckpoint).order_by(col(SignedCheckpoint.size)).limit(1)).one()
+
+
+def _nothing_about(scope: Scope) -> str:
+    about = f"site {scope.site}" if scope.site else f"worker {scope.worker}"
+    return f"the ledger has no event about {about}"

@@ -52,13 +52,23 @@ def hash_at(session: Session, place: Place, seq: int) -> str | None:
     return session.exec(query).first()
 
 
-def gaps_of(session: Session, place: Place, head_seq: int) -> list[DeclaredGap]:
-    """Return the declared gaps of a chain that lie before its head, in order."""
+def gaps_of(session: Session, place: Place, size: int) -> list[DeclaredGap]:
+    """Return the gaps of a chain that are declared among the first `size` entries, in order.
+
+    The last one may be the chain's end: what follows it need not be among those entries, or may never come.
+    """
     device, chain = place
     query = select(DeclaredGap).where(
-        DeclaredGap.device == device, DeclaredGap.chain == chain, col(DeclaredGap.last) < head_seq
+        DeclaredGap.device == device, DeclaredGap.chain == chain, col(DeclaredGap.leaf_index) < size
     )
     return list(session.exec(query.order_by(col(DeclaredGap.first))))
+
+
+def end_of(head: LedgerEntry, gaps: Sequence[DeclaredGap]) -> tuple[int, str]:
+    """Return the last seq that a chain accounts for and the hash at it: a gap's is what the next event has to name."""
+    if gaps and gaps[-1].last > head.seq:
+        return gaps[-1].last, gaps[-1].next_prev
+    return head.seq, head.hash
 
 
 def stretch(session: Session, place: Place, scope: Scope, size: int, gaps: Sequence[DeclaredGap]) -> tuple[int, int]:

@@ -19,9 +19,11 @@ from collector.ledger.keepsake import read_keepsake, write_keepsake
 from collector.ledger.leaves import checkpoint_seal
 from collector.ledger.models import SignedCheckpoint
 from collector.ledger.tree import Tree, ledger_size, write_full_tiles
+from collector.statements.handovers import log_keys_of
 from collector.timestamps import utc_now
-from evidence.checkpoint import Checkpoint, sign_checkpoint, verify_checkpoint
+from evidence.checkpoint import Checkpoint, sign_checkpoint
 from evidence.errors import EvidenceError
+from evidence.key_history import read_checkpoint
 from evidence.keys import SigningKey
 from evidence.note import Note, NoteSigner, SignatureType
 
@@ -63,12 +65,17 @@ class Checkpoints:
         keepsake: Path,
         now: Callable[[], str] = utc_now,
     ) -> None:
-        """`keepsake` is a file outside of the database that remembers the last checkpoint."""
+        """`keepsake` is a file outside of the database that remembers the last checkpoint.
+
+        Checkpoints of keys that `signer`'s was handed over from count, too, up to where that happened.
+        """
         self._database = database
         self._seal_key = seal_key
         self._keepsake = keepsake
         self._now = now
         self.signer = signer
+        with database.read() as session:
+            self.keys = log_keys_of(session, signer.public)  # a key is replaced only while nobody signs
 
     def sign(self) -> SignedCheckpoint | None:
         """Sign the ledger as it stands; None where it has not grown since the last time.
@@ -119,7 +126,7 @@ class Checkpoints:
 
     def _verified(self, note: bytes, where: str) -> Checkpoint:
         try:
-            return verify_checkpoint(bytes(note), self.signer.name, self.signer.public)
+            return read_checkpoint(bytes(note), self.signer.name, self.keys)
         except (EvidenceError, TypeError) as error:  # SQLite keeps whatever it is given, text too
             raise LedgerRewritten(f"{where} is not ours ({error}); run `zaigang collector fsck`") from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass, field
 
 import httpx
@@ -14,6 +13,7 @@ from collector.ledger.checkpoints import newest_checkpoint
 from collector.ledger.models import Cosignature, SignedCheckpoint
 from collector.ledger.proofs import Proofs
 from collector.timestamps import utc_from_seconds
+from evidence.add_checkpoint import write_add_checkpoint
 from evidence.checkpoint import parse_size
 from evidence.errors import EvidenceError
 from evidence.note import Note, NoteSignature, VerifierKey
@@ -84,8 +84,7 @@ class Feeder:
 
     def _request(self, newest: SignedCheckpoint, old: int) -> bytes:
         proof = self._proofs.growth_between(old, newest.size)
-        lines = "".join(f"{base64.b64encode(one).decode()}\n" for one in proof)
-        return f"old {old}\n{lines}\n".encode() + newest.note
+        return write_add_checkpoint(old, proof, newest.note)
 
     def _has(self, newest: SignedCheckpoint, witness: WitnessAt) -> bool:
         with self._database.read() as session:

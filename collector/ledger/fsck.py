@@ -21,10 +21,12 @@ from collector.devices.keys import key_for, parse_key
 from collector.devices.models import DeviceKey
 from collector.erasure.checking import Tombs
 from collector.errors import UnknownKind
+from collector.ledger.carried import carried_by
 from collector.ledger.fsck_tree import TreeCheck
 from collector.ledger.leaves import SALT_BYTES, leaf_data, leaf_hash, seal
 from collector.ledger.models import Chain, LedgerEntry
 from collector.ledger.projection import TABLES, project
+from collector.ledger.tree import Tree
 from collector.schema import HEAD, held_revision
 from collector.statements.gaps import bridged
 from collector.statements.models import CollectorKey, OwnChain
@@ -109,6 +111,7 @@ class _State:
     tree: TreeCheck
     signers: list[StatementKey]
     tombs: Tombs
+    carried: dict[tuple[int, bytes], int] = field(default_factory=dict)  # size and root that a terminal saw: its entry
     heads: dict[tuple[str, str], Head] = field(default_factory=dict)
 
 
@@ -142,6 +145,7 @@ def check_ledger(
             for page in _pages(session):
                 _check_page(state, page)
             state.tree.finish()
+            _check_carried(state)
             _check_chains(state)
             state.tombs.finish()
         except _Found as found:
@@ -175,6 +179,8 @@ def _check_page(state: _State, page: list[LedgerEntry]) -> None:
         event = _check_entry(state, entry)
         if event is None:
             continue
+        for one in carried_by(event):
+            state.carried.setdefault((one.size, one.root), entry.leaf_index)
         try:
             projected = project(event, entry.leaf_index, after_revocation=entry.after_revocation)
         except (InvalidBody, UnknownKind):
@@ -184,6 +190,15 @@ def _check_page(state: _State, page: list[LedgerEntry]) -> None:
     high = state.report.entries if len(page) == PAGE else 2**62  # the last page answers for rows beyond the end
     for table, rows in expected.items():
         _check_rows(state, table, rows, low if low else -(2**62), high)
+
+
+def _check_carried(state: _State) -> None:
+    """What terminals saw must be the beginning of this ledger; the tiles were derived again before."""
+    tree = Tree(state.session)
+    for (size, root), place in state.carried.items():
+        if size > place or tree.root(size) != root:
+            message = f"split_view: its terminal saw another ledger of {size} entries than this one begins with"
+            raise _Found("ledger_entries", place, "envelope", message)
 
 
 def _check_entry(state: _State, entry: LedgerEntry) -> Event | None:

@@ -17,9 +17,11 @@ from collector.errors import AnchorRefused
 from collector.ledger.anchors import stamped_at, verified
 from collector.ledger.leaves import checkpoint_seal
 from collector.ledger.models import Anchor, Cosignature, LedgerTile, SignedCheckpoint
+from collector.statements.handovers import log_keys_of
 from collector.timestamps import utc_from_seconds
-from evidence.checkpoint import Checkpoint, verify_checkpoint
+from evidence.checkpoint import Checkpoint
 from evidence.errors import EvidenceError
+from evidence.key_history import read_checkpoint
 from evidence.merkle import HASH_BYTES, Frontier, root_of
 from evidence.note import Note, NoteSignature, VerifierKey
 from evidence.tiles import TILE_WIDTH
@@ -40,13 +42,16 @@ class TreeCheck:
         anchor_roots: Sequence[x509.Certificate] = (),
         keepsake: bytes | None = None,
     ) -> None:
-        """`log` is the key that checkpoints must be signed with; `found` is told the first difference.
+        """`log` is the key that checkpoints must be signed with, or that theirs was handed over to by both keys' word;
+
+        `found` is told the first difference.
 
         Without `anchor_roots` no time-stamp can be checked; `anchors_not_run` counts them. `keepsake` is the note
         that was signed last, kept outside of the database.
         """
         self._session = session
-        self._log = log
+        self._log = log.name
+        self._log_keys = log_keys_of(session, log)
         self._seal_key = seal_key
         self._found = found
         self._tree = Frontier()
@@ -96,7 +101,7 @@ class TreeCheck:
 
     def _read_keepsake(self, note: bytes) -> Checkpoint:
         try:
-            return verify_checkpoint(note, self._log.name, self._log)
+            return read_checkpoint(note, self._log, self._log_keys)
         except EvidenceError as error:
             self._found("last-checkpoint", 0, "file", f"{error.code}: {error}")
 
@@ -114,7 +119,7 @@ class TreeCheck:
             if not isinstance(getattr(row, column), bytes):  # SQLite keeps whatever it is given
                 self._found("checkpoints", row.size, column, "it is not even bytes")
         try:
-            signed = verify_checkpoint(row.note, self._log.name, self._log)
+            signed = read_checkpoint(row.note, self._log, self._log_keys)
         except EvidenceError as error:
             self._found("checkpoints", row.size, "note", f"{error.code}: {error}")
         if signed.size != row.size:

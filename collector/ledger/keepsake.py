@@ -6,9 +6,9 @@ second history over the first.
 
 from __future__ import annotations
 
-import os
-import secrets
 from pathlib import Path
+
+from collector.durable_file import replace_file
 
 
 def read_keepsake(path: Path) -> bytes | None:
@@ -21,14 +21,4 @@ def read_keepsake(path: Path) -> bytes | None:
 
 def write_keepsake(path: Path, note: bytes) -> None:
     """Put the note in the place of the one before: whole, and on the disk."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    with draft.open("wb") as file:
-        file.write(note)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    replace_file(path, note)

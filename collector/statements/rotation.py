@@ -5,7 +5,6 @@ The other collectors must stand still meanwhile; they get the new key file befor
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,9 +15,11 @@ from sqlmodel import col, select
 
 from collector.database import Database
 from collector.devices.models import Device
+from collector.durable_file import replace_file
 from collector.errors import Conflict
 from collector.identity import CollectorKeys
 from collector.ingest.message import Answer
+from collector.statements.handovers import handovers_of
 from collector.statements.models import CollectorKey, OwnChain
 from collector.statements.scribe import Scribe, current_key
 from collector.timestamps import utc_now
@@ -29,7 +30,7 @@ from evidence.topics import Leaf, Topic
 
 TOLD_AGAIN_AFTER_S = 600.0  # a broker that lost its retained messages has them again within ten minutes
 
-Rotated = Literal["receipt", "command"]  # the keys that terminals pin
+Rotated = Literal["receipt", "command", "checkpoint"]  # the keys that terminals, witnesses and readers pin
 
 log = structlog.get_logger()
 
@@ -39,17 +40,17 @@ def rotate(database: Database, keys: CollectorKeys, folder: Path, purpose: Rotat
 
     The new key is on the disk before the database speaks of it. Raises Conflict before the first statement.
     """
-    old = keys.receipt if purpose == "receipt" else keys.command
+    old = {"receipt": keys.receipt, "command": keys.command, "checkpoint": keys.checkpoint}[purpose]
     new = Ed25519Key.generate()
     draft = folder / f"{purpose}.pem.new"
-    _write(draft, new.pem())
+    replace_file(draft, new.pem())
     now = utc_now()
     with database.write() as session:
         held, own = current_key(session, purpose), session.get(OwnChain, 1)
         if held is None or own is None:
             raise Conflict("the collector has stated nothing yet, so nobody holds its keys; make new key files instead")
         body = {"purpose": purpose, "old": old.public.text(), "new": new.public.text()}
-        Scribe(keys)(session, StatementKind.KEY_ROTATED, body)
+        place = Scribe(keys).state(session, StatementKind.KEY_ROTATED, body)
         held.retired_at = now
         session.add(
             CollectorKey(
@@ -58,7 +59,7 @@ def rotate(database: Database, keys: CollectorKeys, folder: Path, purpose: Rotat
                 key_id=new.public.id,
                 first_seq=own.head_seq,
                 added_at=now,
-                handover=sign_handover(purpose, old, new, now),
+                handover=sign_handover(purpose, old, new, now, place),
             )
         )
     finish(database, folder)
@@ -88,8 +89,7 @@ class Handovers:
     def due(self) -> list[Answer]:
         """Return the messages for terminals that were not told for a while. One thread calls it."""
         with self._database.read() as session:
-            query = select(CollectorKey.handover).where(col(CollectorKey.handover).is_not(None))
-            documents = [one for one in session.exec(query.order_by(col(CollectorKey.id))) if one is not None]
+            documents = handovers_of(session)
             if not documents:
                 return []
             devices = session.exec(select(Device.name, Device.site).where(col(Device.revoked_at).is_(None))).all()
@@ -98,11 +98,3 @@ class Handovers:
         self._told_s.update({name: now_s for name, _ in late})
         message = b"\n".join(documents)
         return [Answer(str(Topic(site, name, Leaf.RECEIPT)), message, retain=True) for name, site in late]
-
-
-def _write(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())

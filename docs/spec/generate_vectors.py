@@ -9,61 +9,31 @@ from __future__ import annotations
 import base64
 import json
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from event_vectors import PUNCH, event_vectors
+from joining_vectors import joining_vectors
+from said_vectors import (
+    authorisation_vectors,
+    clearance_vectors,
+    command_vectors,
+    gap_request_vectors,
+    handover_vectors,
+)
+from vector_keys import BOOT, CHAIN, COLLECTOR, GATE, OLD, OTHER_CHAIN, TIME, TPM, ed25519_of
 
 from evidence.canonical import MAX_DEPTH, canonical
 from evidence.checkpoint import Checkpoint, sign_checkpoint
 from evidence.envelope import EVENT_TYPE, PUNCH_RECEIPT_TYPE, RECEIPT_TYPE, Envelope, Signature, sign
 from evidence.events import ClockReading, Event
-from evidence.keys import Ed25519Key, Es256Key, PublicKey, SigningKey, low_s
-from evidence.merkle import consistency_proof, inclusion_proof, leaf_hash, root_of
+from evidence.keys import SigningKey
+from evidence.merkle import consistency_proof, inclusion_proof, leaf_hash, node_hash, root_of
 from evidence.note import NoteSignature, NoteSigner, SignatureType
 from evidence.receipt import PunchReceipt, Receipt, sign_receipt
 from evidence.tlog_proof import TlogProof
-
-CHAIN, OTHER_CHAIN, BOOT = "c0" * 16, "d0" * 16, "b0" * 16
-TIME = "2026-03-01T08:00:00.000Z"
-P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-
-
-@dataclass(frozen=True, slots=True)
-class Rfc6979Key:
-    """An ES256 key whose signatures come out the same each time."""
-
-    private: ec.EllipticCurvePrivateKey
-
-    @property
-    def public(self) -> PublicKey:
-        """The public half."""
-        return Es256Key(self.private).public
-
-    def sign(self, message: bytes) -> bytes:
-        """Sign `message`, low-S."""
-        return low_s(*decode_dss_signature(self._sign(message)))
-
-    def sign_high(self, message: bytes) -> bytes:
-        """The twin of that signature, which must be refused."""
-        raw = self.sign(message)
-        return raw[:32] + (P256_ORDER - int.from_bytes(raw[32:], "big")).to_bytes(32, "big")
-
-    def _sign(self, message: bytes) -> bytes:
-        return self.private.sign(message, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
-
-
-def _ed25519(seed: int) -> Ed25519Key:
-    return Ed25519Key(ed25519.Ed25519PrivateKey.from_private_bytes(bytes([seed]) * 32))
-
-
-GATE, OLD, COLLECTOR = _ed25519(1), _ed25519(2), _ed25519(9)
-TPM = Rfc6979Key(ec.derive_private_key(1, ec.SECP256R1()))
 
 
 def canonical_vectors() -> dict[str, Any]:
@@ -75,6 +45,7 @@ def canonical_vectors() -> dict[str, Any]:
         "escapes": '\x00\x07\b\t\n\x0b\f\r\x1f"\\/\x7f\u2028',
         "text stays as it is": "在岗 é \U0001f600",
         "not normalised": ["\u00e9", "e\u0301"],
+        "noncharacters are characters": {"\uffff": "\ufdd0", "\U0010ffff": "\uffff", "\ufb33": "\U0001fffe"},
         "largest integers": [2**53 - 1, -(2**53 - 1), 0],
         "empty": {"list": [], "object": {}, "text": ""},
         "deepest": _nested(MAX_DEPTH),
@@ -90,6 +61,13 @@ def canonical_vectors() -> dict[str, Any]:
         ("two values", b"1 2", "not_json"),
         ("a key twice", b'{"a":1,"a":1}', "duplicate_key"),
         ("a key twice, once escaped", rb'{"a":1,"\u0061":1}', "duplicate_key"),
+        ("a key twice, and cut off later", b'[{"a":1,"a":1}', "not_json"),
+        ("a key twice, and NaN later", b'[{"a":1,"a":1},NaN]', "not_json"),
+        ("an encoded surrogate", b'"\xed\xa0\x80"', "not_json"),
+        ("beyond Unicode", b'"\xf4\x90\x80\x80"', "not_json"),
+        ("an overlong form", b'"\xc0\xaf"', "not_json"),
+        ("a tab within a text", b'"\t"', "not_json"),
+        ("a leading nought", b"[01]", "not_json"),
         ("a key twice, deep inside", b'[{"x":[{"a":1,"a":2}]}]', "duplicate_key"),
         ("white space", b'{"a": 1}', "not_canonical"),
         ("a line feed at the end", b"{}\n", "not_canonical"),
@@ -271,6 +249,10 @@ def chain_vectors() -> dict[str, Any]:
     handing = {"kind": "device.key_rotated", "body": _handing_over(GATE, OLD)}
     rotation = _signed_by(_event(5, head, GATE, **handing), GATE, OLD)
     after = _signed(6, rotation.hash, OLD)
+    opened = _opened(5, head)
+    cleared = _cleared(6, opened.hash, opening=5)
+    again = _opened(6, opened.hash)
+    stale = _cleared(7, again.hash, opening=5)
     cases: list[tuple[str, list[Envelope], list[tuple[int, int | None, str]]]] = [
         ("holds", good, []),
         ("its beginning holds", good[:3], []),
@@ -325,6 +307,21 @@ def chain_vectors() -> dict[str, Any]:
             [*good, _signed_by(_event(5, head, GATE), GATE, OLD)],
             [(5, 5, "signature_count")],
         ),
+        ("a punch is verified", [*good, _punch(5, head)], []),
+        ("verified after an opening", [*good, opened, _punch(6, opened.hash)], [(6, 6, "verified_while_opened")]),
+        ("for review after an opening", [*good, opened, _punch(6, opened.hash, verdict="review")], []),
+        ("verified after the clear", [*good, opened, cleared, _punch(7, cleared.hash)], []),
+        (
+            "verified after the clear of an older opening",
+            [*good, opened, again, stale, _punch(8, stale.hash)],
+            [(8, 8, "verified_while_opened")],
+        ),
+        (
+            "a punch whose body cannot be read, after an opening",
+            [*good, opened, _signed(6, opened.hash, GATE, kind="punch.recorded", body={"verdict": "verified"})],
+            [],
+        ),
+        ("a first event whose body cannot be read", [_signed(0, None, GATE, body={"key": 1})], []),
         (
             "a receipt among events",
             [*good, sign(RECEIPT_TYPE, _event(5, head, GATE).payload(), GATE)],
@@ -346,6 +343,19 @@ def chain_vectors() -> dict[str, Any]:
 
 def _signed_by(event: Event, *keys: SigningKey) -> Envelope:
     return sign(EVENT_TYPE, event.payload(), *keys)
+
+
+def _opened(seq: int, prev: str) -> Envelope:
+    return _signed(seq, prev, GATE, kind="enclosure.opened", body={"found": "running", "seen_at": TIME})
+
+
+def _cleared(seq: int, prev: str, *, opening: int) -> Envelope:
+    body = {"opening": opening, "authorised_by": "Ren", "authorisation": "e0" * 16, "clearance": "e30="}
+    return _signed(seq, prev, GATE, kind="enclosure.cleared", body=body)
+
+
+def _punch(seq: int, prev: str, verdict: str = "verified") -> Envelope:
+    return _signed(seq, prev, GATE, kind="punch.recorded", body=PUNCH | {"verdict": verdict})
 
 
 def _handing_over(before: SigningKey, after: SigningKey) -> dict[str, str]:
@@ -423,6 +433,9 @@ def merkle_vectors() -> dict[str, Any]:
     growths = [(0, 5), (1, 2), (2, 3), (3, 7), (4, 7), (6, 8), (7, 7), (255, 256), (256, 300), (257, 300), (299, 300)]
     bad_path = [one.hex() for one in inclusion_proof(4, 7, LEAVES)]
     bad_growth = [one.hex() for one in consistency_proof(3, 7, LEAVES)]
+    half, eight = [one.hex() for one in consistency_proof(4, 8, LEAVES)], root_of(LEAVES[:8])
+    stray = LEAVES[1]
+    above = node_hash(stray, LEAVES[0])  # what a reader comes to that takes a step where the tree has ended
     return {
         "leaf_data": "leaf n is the hash of 32 bytes n (300 leaves, n modulo 256)",
         "roots": [{"size": size, "root": root_of(LEAVES[:size]).hex()} for size in sizes],
@@ -440,21 +453,37 @@ def merkle_vectors() -> dict[str, Any]:
             {"name": "a step too many", "index": 4, "size": 7, "path": [*bad_path, "00" * 32]},
             {"name": "steps swapped", "index": 4, "size": 7, "path": bad_path[::-1]},
             {"name": "a place beyond the end", "index": 7, "size": 7, "path": bad_path},
+            {"name": "another root", "index": 4, "size": 7, "path": bad_path, "root": "00" * 32},
+            {"name": "the root of a smaller tree", "index": 0, "size": 2, "path": [], "root": LEAVES[0].hex()},
+            {"name": "the root of a larger tree", "index": 0, "size": 1, "path": [stray.hex()], "root": above.hex()},
         ],
         "bad_consistency": [
             {"name": "another older size", "old": 2, "new": 7, "proof": bad_growth},
             {"name": "a step missing", "old": 3, "new": 7, "proof": bad_growth[:-1]},
             {"name": "a step too many", "old": 3, "new": 7, "proof": [*bad_growth, "00" * 32]},
             {"name": "a proof where none is due", "old": 7, "new": 7, "proof": ["00" * 32]},
+            {"name": "another older root", "old": 3, "new": 7, "proof": bad_growth, "old_root": "00" * 32},
+            {"name": "another newer root", "old": 3, "new": 7, "proof": bad_growth, "new_root": "00" * 32},
+            {"name": "another root of one size", "old": 7, "new": 7, "proof": [], "old_root": "00" * 32},
+            {"name": "the root of a smaller tree", "old": 4, "new": 16, "proof": half, "new_root": eight.hex()},
+            {
+                "name": "the roots of larger trees",
+                "old": 3,
+                "new": 4,
+                "proof": [*(one.hex() for one in consistency_proof(3, 4, LEAVES)), stray.hex()],
+                "old_root": node_hash(stray, root_of(LEAVES[:3])).hex(),
+                "new_root": node_hash(stray, root_of(LEAVES[:4])).hex(),
+            },
+            {"name": "a root of nothing", "old": 0, "new": 7, "proof": [], "old_root": "00" * 32},
             {"name": "a proof from nothing", "old": 0, "new": 7, "proof": ["00" * 32]},
         ],
     }
 
 
 ORIGIN = "ledger.example/harbour"
-LOG = NoteSigner(ORIGIN, SignatureType.ED25519, _ed25519(21))
-WITNESS = NoteSigner("witness.example/works-council", SignatureType.COSIGNATURE_V1, _ed25519(22))
-OTHER_WITNESS = NoteSigner("witness.example/union", SignatureType.COSIGNATURE_V1, _ed25519(23))
+LOG = NoteSigner(ORIGIN, SignatureType.ED25519, ed25519_of(21))
+WITNESS = NoteSigner("witness.example/works-council", SignatureType.COSIGNATURE_V1, ed25519_of(22))
+OTHER_WITNESS = NoteSigner("witness.example/union", SignatureType.COSIGNATURE_V1, ed25519_of(23))
 SECONDS = 1_772_352_000  # TIME
 
 
@@ -467,7 +496,7 @@ def checkpoint_vectors() -> dict[str, Any]:
     smaller = sign_checkpoint(Checkpoint(ORIGIN, 256, root_of(LEAVES[:256])), LOG)
     elsewhere = NoteSigner("ledger.example/other", LOG.type, LOG.key)
     other = sign_checkpoint(Checkpoint("ledger.example/other", 257, checkpoint.root), elsewhere)
-    stranger = NoteSigner("witness.example/nobody", WITNESS.type, _ed25519(24)).cosign(text, SECONDS)
+    stranger = NoteSigner("witness.example/nobody", WITNESS.type, ed25519_of(24)).cosign(text, SECONDS)
     one_later = NoteSignature(first.name, first.key_id, (SECONDS + 1).to_bytes(8, "big") + first.signature[8:])
     whole = note.adding(first, second).encode()
     good = [
@@ -530,6 +559,13 @@ FILES = {
     "punch_receipts": punch_receipt_vectors,
     "merkle": merkle_vectors,
     "checkpoints": checkpoint_vectors,
+    "events": event_vectors,
+    "gap_requests": gap_request_vectors,
+    "commands": command_vectors,
+    "authorisations": authorisation_vectors,
+    "clearances": clearance_vectors,
+    "handovers": handover_vectors,
+    "joining": joining_vectors,
 }
 
 

@@ -7,9 +7,9 @@ read is as good as none, and the next good position takes its place.
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
+from kiosk.durable_file import replace_file
 from kiosk.sensors.gps import Fence, Place
 
 _E7 = 10_000_000
@@ -37,12 +37,7 @@ def write_home(path: Path, fence: Fence | None, home: Place) -> None:
         "longitude_e7": round(home.longitude * _E7),
         "altitude_dm": None if home.altitude_m is None else round(home.altitude_m * 10),
     }
-    fresh = path.with_suffix(".new")
-    with fresh.open("w") as file:
-        json.dump(kept, file)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    replace_file(path, json.dumps(kept).encode())
 
 
 def _fence(fence: Fence | None) -> list[int] | None:

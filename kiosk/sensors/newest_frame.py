@@ -64,6 +64,12 @@ class NewestFrame:
 
     Frames are numbered from 0 and go on rising over a reopening. A frame older than `reopen_after_s` is not shown to
     anybody: a frozen picture is a lie. A video file that is over is not opened again.
+
+    There is no flush, as a camera has one: the reader takes every frame as it comes, so nothing waits here, and what
+    was still on its way at a tap, a prompt or a colour says so by its own `mono_us`. The face path passes over frames
+    from before the tap (kiosk/face_look.py), an answer within 250 ms of its prompt counts as too early, and the flash
+    compares times. A V4L2 driver without monotonic stamps has `mono_us` of the arrival: there a frame that its
+    buffers held (one, where they obey) passes for a later one.
     """
 
     def __init__(self, open_camera: Callable[[], Camera], reopen_after_s: float = REOPEN_AFTER_S) -> None:

@@ -41,3 +41,27 @@ class DetectorFailed(VerifyError):
 
 class FrameOutOfOrder(VerifyError):
     """A frame is not newer than the one before it."""
+
+
+class GalleryError(VerifyError):
+    """Base of what can be wrong with the gallery; `code` stands in the reason of a check."""
+
+    code = "error"
+
+
+class WrongGalleryKey(GalleryError):
+    """The key does not open this file, or the file's mark was changed."""
+
+
+class GalleryTampered(GalleryError):
+    """A row was changed or belongs to another worker or model."""
+
+
+class GalleryLocked(GalleryError):
+    """The key was dropped from memory, for the enclosure was opened; it comes back with a signed clear."""
+
+    code = "enclosure_opened"
+
+
+class GalleryUnreadable(GalleryError):
+    """The file is not a gallery, or the disk refuses."""

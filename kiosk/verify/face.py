@@ -19,9 +19,9 @@ from kiosk.verify.caution import Caution
 from kiosk.verify.challenge import Random, choose_asks
 from kiosk.verify.embedder import Embedder
 from kiosk.verify.embedder_choice import EmbedderChoice, open_embedder
-from kiosk.verify.errors import VerifyError
+from kiosk.verify.errors import GalleryError, VerifyError
 from kiosk.verify.flash import choose_colours
-from kiosk.verify.gallery import Gallery, GalleryError, Template
+from kiosk.verify.gallery import Gallery, Template
 from kiosk.verify.landmarks import LandmarkDetector
 from kiosk.verify.matcher import Likeness, verify
 from kiosk.verify.models import landmark_bundle

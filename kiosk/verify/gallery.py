@@ -8,8 +8,6 @@ is out of reach and unreadable without the key.
 
 from __future__ import annotations
 
-import json
-import os
 import secrets
 import sqlite3
 import threading
@@ -20,47 +18,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from evidence.events import Ask, Check, Outcome, Role
 from kiosk.verify import gallery_file, gallery_record
 from kiosk.verify.attempts import Limit, Moment, exhausted, recent
-from kiosk.verify.errors import VerifyError
-from kiosk.verify.gallery_record import Agreement, Pending, Person, Scope, Statement
+from kiosk.verify.errors import GalleryError, GalleryTampered, GalleryUnreadable, WrongGalleryKey
+from kiosk.verify.gallery_record import Agreement, Pending, Person, Received, Scope, Statement
+from kiosk.verify.gallery_seal import Seal
 from kiosk.verify.lineup import Lineup
 from kiosk.verify.pin import CHECK_NAME, new_pin, try_pin
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-KEY_BYTES = 32
-NONCE_BYTES = 12
-_VERSION = "zaigang-gallery-1"
-
-
-class GalleryError(VerifyError):
-    """Base of what can be wrong with the gallery; `code` stands in the reason of a check."""
-
-    code = "error"
-
-
-class WrongGalleryKey(GalleryError):
-    """The key does not open this file, or the file's mark was changed."""
-
-
-class GalleryTampered(GalleryError):
-    """A row was changed or belongs to another worker or model."""
-
-
-class GalleryLocked(GalleryError):
-    """The key was dropped from memory, for the enclosure was opened; it comes back with a signed clear."""
-
-    code = "enclosure_opened"
-
-
-class GalleryUnreadable(GalleryError):
-    """The file is not a gallery, or the disk refuses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +45,7 @@ class GalleryWorker:
     enrolment: str | None = None  # id of the authorisation under which this was enrolled, where it is known
     commitment: str | None = None  # of the template, as worker.enrolled named it
     consents: tuple[Agreement, ...] = ()
+    received: Received | None = None  # the face came from another terminal
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,7 +65,7 @@ class Gallery:
     """
 
     def __init__(self, path: Path, key: bytes | None) -> None:
-        self._cipher = None if key is None else _cipher(key)
+        self._sealing = Seal(key)
         self._lock = threading.Lock()
         self._supervisors: frozenset[str] | None = None  # read when first asked for
         self._lineup: tuple[tuple[str, bool, int], Lineup] | None = None  # of one model, and what it was made from
@@ -114,16 +84,16 @@ class Gallery:
             raise
 
     def _open(self) -> None:
-        if self._cipher is not None:
+        if not self._sealing.locked:
             self._check_mark()
 
     def _check_mark(self) -> None:
         row = self._database.execute("select sealed from mark").fetchone()
         if row is None:
-            self._database.execute("insert into mark values (1, ?)", (self._seal(b"zaigang", "mark"),))
+            self._database.execute("insert into mark values (1, ?)", (self._sealing.seal(b"zaigang", "mark"),))
             return
         try:
-            self._unseal(row[0], "mark")
+            self._sealing.unseal(row[0], "mark")
         except GalleryTampered as error:
             raise WrongGalleryKey("this key does not open the gallery; restore the key that made it") from error
 
@@ -140,19 +110,26 @@ class Gallery:
         enrolment: str | None = None,
         commitment: str | None = None,
         consent: Agreement | None = None,
+        further: Sequence[Agreement] = (),
+        received: Received | None = None,
         owed: Sequence[Statement] = (),
     ) -> str | None:
         """Keep a worker's face; an earlier template of this worker is replaced, whatever model made it.
 
-        Without vectors the worker has badge and PIN only. `pin` None keeps an earlier PIN. `owed` has to be signed
-        because of this, and is kept with it in one transaction; the id under which it is pending is returned.
+        Without vectors the worker has badge and PIN only. `pin` None keeps an earlier PIN. `received` says from where a
+        copy came; `further` are its consents beside the face's. `owed` has to be signed because of this, and is kept
+        with it in one transaction; the id under which it is pending is returned.
         Raises InvalidPin, ValueError for vectors of unequal length or not finite, GalleryError.
         """
-        packed = _pack(vectors) if vectors else None
+        packed = gallery_record.pack_vectors(vectors) if vectors else None
         record = new_pin(pin) if pin is not None else None
         with self._writing():
             held = self._person(worker)
-            kept = tuple(one for one in held.consents if one.scope != "face") if held else ()
+            given = tuple(further) if consent is None else (*further, consent)
+            over = {"face", *(one.scope for one in given)}
+            if held is not None and held.received is not None:
+                over.add("transfer")  # it was given elsewhere, and for the copy
+            kept = tuple(one for one in held.consents if one.scope not in over) if held else ()
             person = Person(
                 name=name,
                 pin=held.pin if record is None and held else record,
@@ -160,12 +137,13 @@ class Gallery:
                 excused=tuple(excused),
                 enrolment=enrolment,
                 commitment=commitment,
-                consents=(*kept, consent) if consent else kept,
+                consents=(*kept, *given),
+                received=received,
             )
             self._keep_person(worker, person)
             self._database.execute("delete from template where worker = ?", (worker,))
             if packed is not None:
-                sealed = self._seal(packed, "template", worker, model_id)
+                sealed = self._sealing.seal(packed, "template", worker, model_id)
                 self._database.execute("insert into template values (?, ?, ?)", (worker, model_id, sealed))
             pending = self._owe(owed)
         self._supervisors = None
@@ -188,6 +166,7 @@ class Gallery:
                 enrolment=held.enrolment,
                 commitment=held.commitment,
                 consents=held.consents,
+                received=held.received,
             )
 
     def workers(self) -> tuple[str, ...]:
@@ -285,6 +264,27 @@ class Gallery:
         self.clean()
         return True
 
+    def drop_copy(self, worker: str, owed: Sequence[Statement] = ()) -> bool:
+        """Remove a face that came from another terminal, and all else of the worker unless he has a PIN here.
+
+        `owed` as in `erase`. Say whether there was one.
+        """
+        with self._writing():
+            held = self._person(worker)
+            if held is None or held.received is None:
+                return False
+            self._database.execute("delete from template where worker = ?", (worker,))
+            if held.pin is None:
+                self._database.execute("delete from attempt where subject = ?", (worker,))
+                self._database.execute("delete from person where worker = ?", (worker,))
+            else:
+                kept = tuple(one for one in held.consents if one.scope not in ("face", "transfer"))
+                self._keep_person(worker, replace(held, consents=kept, excused=(), received=None))
+            self._owe(owed, cleaned=False)
+        self._supervisors = None
+        self.clean()
+        return True
+
     def agree(self, worker: str, consent: Agreement, owed: Sequence[Statement] = ()) -> bool:
         """Keep a further consent of an enrolled worker; False where nobody is enrolled under this code."""
         with self._writing():
@@ -307,7 +307,7 @@ class Gallery:
         with self._reading():
             rows = self._database.execute("select id, sealed, cleaned from owed order by place").fetchall()
             return tuple(
-                Pending(one, gallery_record.unpack_statements(self._unseal(sealed, "owed", one)), bool(cleaned))
+                Pending(one, gallery_record.unpack_statements(self._sealing.unseal(sealed, "owed", one)), bool(cleaned))
                 for one, sealed, cleaned in rows
             )
 
@@ -357,22 +357,22 @@ class Gallery:
     @property
     def locked(self) -> bool:
         """True while nothing sealed can be read or written."""
-        return self._cipher is None
+        return self._sealing.locked
 
     def lock(self) -> None:
-        """Drop the key from memory: from now on everything sealed raises GalleryLocked. OpenSSL wipes what it frees."""
+        """Drop the key from memory: from now on everything sealed raises GalleryLocked."""
         self.forget()
         with self._lock:
-            self._cipher = None
+            self._sealing.drop()
 
     def unlock(self, key: bytes) -> None:
         """Take the key again. Raises as the constructor; a wrong key leaves the gallery locked."""
         with self._reading():
-            self._cipher = _cipher(key)
+            self._sealing.take(key)
             try:
                 self._check_mark()
             except BaseException:
-                self._cipher = None
+                self._sealing.drop()
                 raise
 
     def close(self) -> None:
@@ -387,7 +387,7 @@ class Gallery:
             return tuple(self._template(*row) for row in rows)
 
     def _template(self, worker: str, model_id: str, sealed: bytes) -> Template:
-        vectors = _unpack(self._unseal(sealed, "template", worker, model_id))
+        vectors = gallery_record.unpack_vectors(self._sealing.unseal(sealed, "template", worker, model_id))
         held = self._person(worker)
         if held is None:
             raise GalleryTampered(f"the template of {worker} has lost its worker; enrol again")
@@ -395,7 +395,7 @@ class Gallery:
 
     def _person(self, worker: str) -> Person | None:
         row = self._database.execute("select sealed from person where worker = ?", (worker,)).fetchone()
-        return None if row is None else Person.unpack(self._unseal(row[0], "person", worker))
+        return None if row is None else Person.unpack(self._sealing.unseal(row[0], "person", worker))
 
     def _is_supervisor(self, worker: str) -> bool:
         try:
@@ -407,14 +407,14 @@ class Gallery:
     def _keep_person(self, worker: str, person: Person) -> None:
         self._database.execute(
             "insert into person values (?, ?) on conflict (worker) do update set sealed = excluded.sealed",
-            (worker, self._seal(person.pack(), "person", worker)),
+            (worker, self._sealing.seal(person.pack(), "person", worker)),
         )
 
     def _owe(self, statements: Sequence[Statement], *, cleaned: bool = True) -> str | None:
         if not statements:
             return None
         pending_id = secrets.token_hex(16)
-        sealed = self._seal(gallery_record.pack_statements(statements), "owed", pending_id)
+        sealed = self._sealing.seal(gallery_record.pack_statements(statements), "owed", pending_id)
         self._database.execute(
             "insert into owed (id, sealed, cleaned) values (?, ?, ?)", (pending_id, sealed, int(cleaned))
         )
@@ -426,30 +426,14 @@ class Gallery:
         ).fetchone()
         if row is None:
             return ()
-        return gallery_record.unpack_moments(self._unseal(row[0], "attempt", limit.kind, subject))
+        return gallery_record.unpack_moments(self._sealing.unseal(row[0], "attempt", limit.kind, subject))
 
     def _keep_moments(self, limit: Limit, subject: str, moments: Sequence[Moment]) -> None:
         if not moments:
             self._database.execute("delete from attempt where kind = ? and subject = ?", (limit.kind, subject))
             return
-        sealed = self._seal(gallery_record.pack_moments(moments), "attempt", limit.kind, subject)
+        sealed = self._sealing.seal(gallery_record.pack_moments(moments), "attempt", limit.kind, subject)
         self._database.execute("insert or replace into attempt values (?, ?, ?)", (limit.kind, subject, sealed))
-
-    def _seal(self, plain: bytes, *bound_to: str) -> bytes:
-        nonce = os.urandom(NONCE_BYTES)
-        return nonce + self._opened_cipher.encrypt(nonce, plain, _associated(bound_to))
-
-    def _unseal(self, sealed: bytes, *bound_to: str) -> bytes:
-        try:
-            return self._opened_cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _associated(bound_to))
-        except (InvalidTag, ValueError, TypeError) as error:
-            raise GalleryTampered(f"the row {'/'.join(bound_to)} was changed; erase it and enrol again") from error
-
-    @property
-    def _opened_cipher(self) -> AESGCM:
-        if self._cipher is None:
-            raise GalleryLocked("the gallery's key is not in memory since the enclosure was opened; it needs a clear")
-        return self._cipher
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -474,24 +458,3 @@ class Gallery:
                 if self._database.in_transaction:
                     self._database.execute("rollback")
                 raise
-
-
-def _cipher(key: bytes) -> AESGCM:
-    if len(key) != KEY_BYTES:
-        raise ValueError(f"the gallery's key has {KEY_BYTES} bytes, not {len(key)}")
-    return AESGCM(key)
-
-
-def _associated(parts: tuple[str, ...]) -> bytes:
-    return json.dumps([_VERSION, *parts]).encode()  # a list, so that no two sets of parts read alike
-
-
-def _pack(vectors: Sequence[NDArray[np.float32]]) -> bytes:
-    stacked = np.stack(vectors).astype("<f4")
-    if stacked.ndim != 2 or not np.isfinite(stacked).all():
-        raise ValueError("templates are vectors of finite numbers")
-    return bytes(stacked.shape[1].to_bytes(4, "little") + stacked.tobytes())
-
-
-def _unpack(packed: bytes) -> NDArray[np.float32]:
-    return np.frombuffer(packed[4:], "<f4").reshape(-1, int.from_bytes(packed[:4], "little"))

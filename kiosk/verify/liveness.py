@@ -8,7 +8,7 @@ Nothing here sees an injected one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
@@ -119,6 +119,16 @@ def planarity_check(fit: PlaneFit | None, limits: PlanarityLimits) -> Check:
     if fit.residual >= limits.residual and fit.outliers >= limits.outliers:
         return _planarity(Outcome.PASSED, "ok", "the face moved as a head does", fit)
     return _planarity(Outcome.FAILED, "flat", "the face moved as flat or bent paper does", fit)
+
+
+def turns_check(fits: Sequence[PlaneFit], limits: PlanarityLimits) -> Check:
+    """Judge every turn of an attempt: one that failed decides, then one that could not be judged."""
+    checks = [planarity_check(fit, limits) for fit in fits] or [planarity_check(None, limits)]
+    for outcome in (Outcome.FAILED, Outcome.NOT_RUN):
+        for check in checks:
+            if check.outcome is outcome:
+                return check
+    return checks[0]
 
 
 def continuity_check(continuity: Continuity, *, changed: bool = False) -> Check:

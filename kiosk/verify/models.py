@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from kiosk.durable_file import replace_file
 from kiosk.verify.errors import LibraryMissing, ModelCorrupted, ModelError, ModelMissing, VerifyError
 from kiosk.verify.model_store import (
     Progress,
@@ -25,7 +26,6 @@ from kiosk.verify.model_store import (
     only_one_builder,
     require_sha256,
     sha256_of,
-    write_whole,
 )
 from kiosk.verify.wheel_download import PinnedWheel, fetch_wheel
 
@@ -131,7 +131,7 @@ def _build(place: Path, progress: Progress) -> Path:
     with _tflite_models(place.parent, progress) as models:
         progress.say("building the landmark bundle")
         bundle = build_bundle(models[DETECTOR_MODEL], models[LANDMARK_MODEL])
-    write_whole(place, bundle)
+    replace_file(place, bundle, mode=0o644)  # no secret: other users may share the models
     try:
         return require_sha256(place, *BUNDLE_SHA256)
     except ModelCorrupted as error:

@@ -1,12 +1,13 @@
 """A rectangle round the face: the edge of a phone, a tablet or a print that shows it.
 
 Doors, windows and pictures on a wall are rectangles too, but they stand behind shoulders. What is held before the
-camera is cut by nobody: its sides run on below the chin, and its lower edge lies before neck and chest.
+camera is cut by nobody: its sides run on below the chin, or its lower edge is whole and lies before the neck.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import TYPE_CHECKING
 
 import cv2
@@ -22,10 +23,12 @@ SLANT = 0.36  # tan 20 degrees: what a hand's tilt and perspective make of uprig
 NEAR = 1.25  # face widths (heights) from the face to a side: a tablet has 0.8; further out is a room
 INSIDE = 0.06  # of the face's width that a side may lie inside the mesh's box, which a cap's print exceeds
 SIDE_SEEN = 0.75  # share of a side's length, of what is inside the picture, that must show as an edge
+SIDE_SOUGHT = 0.5  # the same before the side was bent to fit
 BELOW_CHIN = 0.45  # face heights: as far must an upright side go on; shoulders hide a room's lines higher than that
 CUT_BELOW_CHIN = 0.28  # face heights that must be in sight below it where no lower edge is
 CORNER = 0.12  # of an edge's length at each end, where it must meet the upright sides
 CORNER_SEEN = 0.4
+CORNERS = 3  # of the four of a whole rectangle: a dark jacket reaches a dark device in one of them
 PICTURE_EDGE = 0.02  # of the picture: a side that leaves it ends there
 SLOPES = np.arange(-SLANT, SLANT + 0.001, 0.02)
 BENDS = (0.0, -0.012, 0.012, -0.024, 0.024)  # tried where an edge is followed further than it was sought
@@ -77,17 +80,42 @@ def framed(image_bgr: NDArray[np.uint8], face: Landmarks) -> bool:
     wide, tall = x1 - x0, y1 - y0
     rising, level = _marks(grey)
     upright = np.ascontiguousarray(rising.T)
-    chin = min(y1 + BELOW_CHIN * tall, height * (1 - PICTURE_EDGE))
-    lefts = _sides(upright, (y0, chin), (x0 - NEAR * wide, x0 + INSIDE * wide))
-    rights = _sides(upright, (y0, chin), (x1 - INSIDE * wide, x1 + NEAR * wide)) if lefts else []
-    if not rights:
-        return False
+    size = (float(width), float(height))
+    foot = height * (1 - PICTURE_EDGE)
+    chin = min(y1 + BELOW_CHIN * tall, foot)
+
+    def beside(low: float) -> tuple[list[_Side], list[_Side]]:
+        """Return the upright edges left and right of the face that show from its top to `low`."""
+        lefts = _sides(upright, (y0, low), (x0 - NEAR * wide, x0 + INSIDE * wide))
+        rights = _sides(upright, (y0, low), (x1 - INSIDE * wide, x1 + NEAR * wide)) if lefts else []
+        return lefts, rights
+
     tops = _sides(level, (x0, x1), (y0 - NEAR * tall, y0 + INSIDE * tall))
     bottoms = _sides(level, (x0, x1), (y1 - INSIDE * tall, y1 + NEAR * tall))
-    size = (float(width), float(height))
     # Sought beside the face, an upright side is followed on to where the picture ends.
-    lefts, rights = ([one.fitted(y0, height * (1 - PICTURE_EDGE)) for one in sides] for sides in (lefts, rights))
-    return any(_closed(left, right, tops, bottoms, (y0, y1), size) for left in lefts for right in rights)
+    lefts, rights = ([one.fitted(y0, foot) for one in sides] for sides in beside(chin))
+    if any(_closed(left, right, tops, bottoms, (y0, y1), size) for left in lefts for right in rights):
+        return True
+    bottoms = [edge for edge in bottoms if edge.at <= chin and edge.seen(x0, x1) >= SIDE_SEEN]
+    if not tops or not bottoms:
+        return False
+    lefts, rights = beside(y1)
+    return any(_boxed(left, right, tops, bottoms, size) for left in lefts for right in rights)
+
+
+def _boxed(left: _Side, right: _Side, tops: list[_Side], bottoms: list[_Side], size: Size) -> bool:
+    """Whether two upright sides, an edge above and one just below the chin make a whole rectangle."""
+    if abs(left.slope - right.slope) > SLANT:
+        return False
+    for above, below in product(tops, bottoms):
+        if min(one.seen(above.at, below.at) for one in (left, right)) < SIDE_SOUGHT:
+            continue
+        sides = [one.fitted(above.at, below.at) for one in (left, right)]
+        if min(one.seen(above.at, below.at) for one in sides) < SIDE_SEEN:
+            continue
+        if sum(_corners(edge, sides[0], sides[1], size) for edge in (above, below)) >= CORNERS:
+            return True
+    return False
 
 
 def _closed(
@@ -101,8 +129,8 @@ def _closed(
     chin = min(y1 + BELOW_CHIN * (y1 - y0), foot)
     if min(left.seen(y0, chin), right.seen(y0, chin)) < SIDE_SEEN:
         return False
-    above = [edge for edge in tops if _joined(edge, left, right, size)]
-    below = [edge for edge in bottoms if _joined(edge, left, right, size)]
+    above = [edge for edge in tops if _corners(edge, left, right, size) == 2]
+    below = [edge for edge in bottoms if _corners(edge, left, right, size) == 2]
     if above and below:
         return all(one.seen(above[0].at, below[0].at) >= SIDE_SEEN for one in (left, right))
     if above and foot - y1 > CUT_BELOW_CHIN * (y1 - y0):  # cut by the picture: both sides must go on to there
@@ -110,18 +138,18 @@ def _closed(
     return bool(below) and y0 > 4 * head and min(left.seen(head, y0), right.seen(head, y0)) >= SIDE_SEEN
 
 
-def _joined(edge: _Side, left: _Side, right: _Side, size: Size) -> bool:
-    """Whether an edge runs from one upright side to the other, its corners included."""
+def _corners(edge: _Side, left: _Side, right: _Side, size: Size) -> int:
+    """Return in how many corners an edge that runs from one upright side to the other is seen; 0 where it does not."""
     start, end = left.across(edge.at), right.across(edge.at)
     start, end = left.across(edge.across(start)), right.across(edge.across(end))
     start, end = max(start, PICTURE_EDGE * size[0]), min(end, (1 - PICTURE_EDGE) * size[0])
     if end - start < 2 * SHORTEST:
-        return False
+        return 0
     edge = edge.fitted(start, end)
     if edge.seen(start, end) < SIDE_SEEN:
-        return False
+        return 0
     corner = CORNER * (end - start)
-    return min(edge.seen(start, start + corner), edge.seen(end - corner, end)) >= CORNER_SEEN
+    return sum(edge.seen(*stretch) >= CORNER_SEEN for stretch in ((start, start + corner), (end - corner, end)))
 
 
 def _marks(grey: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

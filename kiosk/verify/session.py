@@ -9,20 +9,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
-from evidence.events import Ask, ChallengeRecord, Check, Outcome
+from evidence.events import Check, Outcome
 from kiosk.verify import liveness, quality
 from kiosk.verify.challenge import TURNS, Challenge, Reading, Stage
 from kiosk.verify.continuity import Continuity
+from kiosk.verify.face_attempt import CHECKS, FacePhase, FaceProgress, FaceRequest, FaceResult
 from kiosk.verify.face_settings import FaceSettings
 from kiosk.verify.flash import Colour, FlashMeter
 from kiosk.verify.identity_check import Identity, identity_check
 from kiosk.verify.matcher import distance
-from kiosk.verify.planarity import PlaneFit, PlaneTracker
 from kiosk.verify.pose import eye_aspect_ratio, pitch_deg, yaw_deg
 from kiosk.verify.screen_signs import ScreenSigns
+from kiosk.verify.turns import Turns
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,53 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["CHECKS", "FacePhase", "FaceProgress", "FaceRequest", "FaceResult", "FaceSession", "FaceSettings"]
 
 LIGHT_EVERY_FRAMES = 3  # of HOLD: light and sharpness take a quarter millisecond, and change slower than 120 ms
-CHECKS = ("face_quality", "challenge", "planarity", "continuity", "screen_signs", "flash", "face_match")
-
-
-class FacePhase(StrEnum):
-    """Where the attempt is."""
-
-    LOOKING = "looking"  # no face that is good enough yet; the hint says why
-    HOLD = "hold"  # the face is good; the random delay before a prompt is running
-    PROMPTED = "prompted"  # the worker has been asked for something
-    MATCHING = "matching"  # the gestures are over; the next feed compares the face
-    DONE = "done"  # `result` is there
-
-
-@dataclass(frozen=True, slots=True)
-class FaceProgress:
-    """What the screen shows of the attempt after a frame."""
-
-    phase: FacePhase
-    hint: str | None  # a quality or challenge code while it keeps the attempt from going on
-    ask: Ask | None  # what is asked now; only in PROMPTED
-    box: tuple[float, float, float, float] | None  # dominant face: x0, y0, x1, y1, normalised to the image
-    step: tuple[int, int] = (0, 0)  # which prompt of how many, from 1; (0, n) before the first
-    flash: tuple[int, Colour] | None = None  # number and colour to light the face with; acknowledge it by `painted`
-
-
-@dataclass(frozen=True, slots=True)
-class FaceRequest:
-    """One tap: who claims to stand there, and what this attempt will ask."""
-
-    badge: str | None  # employee code for 1:1; None: recognition among the enrolled (1:N)
-    asks: tuple[Ask, ...]  # from challenge.choose_asks
-    delays_ms: tuple[int, ...]  # before each ask, counted from the moment the face is at rest
-    tapped_us: int  # monotonic microseconds of the tap; the record's times count from it
-    excused: tuple[Ask, ...] = ()  # left out of `asks` by agreement with this worker; for the record
-    colours: tuple[Colour, ...] = ()  # from flash.choose_colours; none: this terminal does not flash
-    unlit: bool = False  # it does, but not at this worker, by agreement; for the record
-    shown_us: tuple[int, ...] | None = None  # a recorded clip's own times of the prompts, in place of the delays
-
-
-@dataclass(frozen=True, slots=True)
-class FaceResult:
-    """How the attempt ended."""
-
-    worker: str | None  # employee code, only where face_match passed
-    name: str | None  # as enrolled
-    checks: tuple[Check, ...]  # all of CHECKS, in that order
-    challenge: ChallengeRecord | None  # None: nothing was asked
 
 
 class Detector(Protocol):
@@ -134,8 +87,7 @@ class FaceSession:
         self._flash_due: tuple[int, Colour] | None = None
         self._quality: quality.Quality | None = None
         self._good_frames = 0
-        self._tracker: PlaneTracker | None = None  # of the turn that is asked now
-        self._turned: PlaneTracker | None = None  # of the last turn that was answered
+        self._turns = Turns()
         self._candidate: _Candidate | None = None
         self._answered: _Candidate | None = None  # the frame of the last answer, of the turn's where there is one
         self._checks: dict[str, Check] = {}
@@ -245,12 +197,12 @@ class FaceSession:
         reading = _reading(mono_us, face)
         stage = self._challenge.feed(reading)
         if before is Stage.ASKED:
-            if self._track(reading, image):
+            if self._turns.follow(mono_us, image, reading.yaw_deg):
                 self._consider(face, image, reading.yaw_deg)
             if stage is not Stage.ASKED:
-                if self._tracker is not None or self._answered is None:
+                if self._turns.tracker is not None or self._answered is None:
                     self._answered = _Candidate(image.copy(), face, abs(reading.yaw_deg))
-                self._end_turn()
+                self._turns.end()
         elif stage is Stage.ASKED:
             self._prompt_shown(face, image, reading.yaw_deg)
         self._phase = FacePhase.PROMPTED if stage is Stage.ASKED else FacePhase.HOLD
@@ -263,10 +215,7 @@ class FaceSession:
         assert self._challenge is not None
         self._phase, self._hint = FacePhase.PROMPTED, None
         if self._challenge.ask in TURNS:
-            try:
-                self._tracker = PlaneTracker(image, face, yaw)
-            except Exception as error:  # the attempt goes on; this check cannot pass any more
-                self._broken("planarity", error)
+            self._turns.begin(image, face, yaw)
         self._consider(face, image, yaw)
 
     def painted(self, number: int, mono_us: int) -> None:
@@ -299,40 +248,13 @@ class FaceSession:
             self._flash, self._flash_due = None, None
             self._broken("flash", error)
 
-    def _track(self, reading: Reading, image: NDArray[np.uint8]) -> bool:
-        """Follow the points of a turn; False where this frame was passed over, so that nobody vouches for its face."""
-        if self._tracker is None:
-            return True
-        try:
-            return self._tracker.offer(reading.mono_us, image, reading.yaw_deg)
-        except Exception as error:
-            self._tracker = None
-            self._broken("planarity", error)
-            return False
-
-    def _end_turn(self) -> None:
-        """Let the points go; they are judged when the attempt is over, for a fit takes longer than a frame does."""
-        self._turned, self._tracker = self._tracker or self._turned, None
-
-    def _fitted(self) -> PlaneFit | None:
-        """Judge the points of the last turn; None: nobody turned, or it broke."""
-        self._end_turn()
-        turned, self._turned = self._turned, None
-        if turned is None:
-            return None
-        try:
-            return turned.fit()
-        except Exception as error:
-            self._broken("planarity", error)
-            return None
-
     def _consider(self, face: Landmarks, image: NDArray[np.uint8], yaw: float) -> None:
         """Keep the most frontal good frame of the prompts, of the turn's where there is one.
 
         Points are followed from pixel to pixel only through the turn, so a face matched from there is the face that
         planarity has judged.
         """
-        if self._tracker is None and any(ask in TURNS for ask in self._request.asks):
+        if self._turns.tracker is None and any(ask in TURNS for ask in self._request.asks):
             return
         if self._candidate is not None and abs(yaw) > self._candidate.yaw_deg - 1:
             return
@@ -389,11 +311,22 @@ class FaceSession:
             return
         self._judge_signs()
         self._judge_flash()
-        fit = self._fitted()
-        if fit is not None or self._challenge.stage is Stage.PASSED:
-            self._checks.setdefault("planarity", liveness.planarity_check(fit, self._settings.planarity_limits))
+        self._judge_turns()
         if self._challenge.stage in (Stage.PASSED, Stage.FAILED) or self._continuity.code:
             self._checks.setdefault("continuity", liveness.continuity_check(self._continuity))
+
+    def _judge_turns(self) -> None:
+        assert self._challenge is not None
+        fits = self._turns.fits()
+        error, self._turns.error = self._turns.error, None
+        if error is not None:
+            self._broken("planarity", error)
+        if not fits and self._challenge.stage is not Stage.PASSED:
+            return
+        check = liveness.turns_check(fits, self._settings.planarity_limits)
+        if check.outcome is Outcome.FAILED:
+            self._checks["planarity"] = check  # whatever broke in another turn
+        self._checks.setdefault("planarity", check)
 
     @property
     def _challenge_over(self) -> bool:
@@ -435,7 +368,7 @@ class FaceSession:
             record = record.model_copy(update={"excused": self._request.excused})
         self.result = FaceResult(worker, name, checks, record)
         self._phase, self._hint, self._candidate, self._answered = FacePhase.DONE, None, None, None
-        self._tracker = self._turned = None
+        self._turns.forget()
 
     def _broken(self, name: str, error: Exception) -> None:
         self._checks[name] = _not_run(name, f"error: {type(error).__name__}: {error}"[:400])

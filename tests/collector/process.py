@@ -40,13 +40,14 @@ class CollectorProcess:
     process: subprocess.Popen[bytes] | None = None
     program: str = _PROGRAM
     environment: dict[str, str] = field(default_factory=dict)
+    broker: str = ""  # its URL where it is not a plain one on this machine
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> CollectorProcess:
-        broker = f"mqtt://127.0.0.1:{self.broker_port}"
+        broker = self.broker or f"mqtt://127.0.0.1:{self.broker_port}"
         arguments = ["run", "--data", str(self.data), "--port", str(self.port), "--broker", broker]
         with (self.data.parent / "collector.log").open("ab") as log:
             self.process = subprocess.Popen(

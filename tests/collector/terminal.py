@@ -13,6 +13,15 @@ from evidence.events import Event, Kind
 from evidence.keys import Ed25519Key
 from evidence.topics import Leaf, Topic
 
+ENROLLED = {  # body of a worker.enrolled
+    "worker": "E001",
+    "model": "dlib",
+    "frames": 3,
+    "authorised_by": "boss",
+    "authorisation": "ab" * 16,
+    "template": "cd" * 32,
+}
+
 
 def uuid7(n: int) -> str:
     digits = f"{1_790_000_000_000 + n:012x}7{n % 4096:03x}8{secrets.token_hex(8)[1:]}"

@@ -176,6 +176,29 @@ def test_a_gap_at_the_edge_of_the_period_is_shown(
     assert seqs(report, Outside) == outside
 
 
+@pytest.mark.parametrize(
+    ("scope", "missing", "outside"),
+    [
+        (SITE, [(3, 4)], []),
+        (moments("01:00:00", "02:00:00"), [(3, 4)], [(1, 1)]),
+        (moments("02:00:00", "03:00:00"), [(3, 4)], [(1, 2)]),  # behind all that is there: the gap has no time
+        (moments("00:00:00", "00:00:01"), [], [(1, 4)]),  # the first event alone
+    ],
+)
+def test_a_gap_at_the_end_of_a_chain_is_listed(
+    sworn: Bench, terminal: Terminal, scope: Scope, missing: list[tuple[int, int]], outside: list[tuple[int, int]]
+) -> None:
+    """What waits behind it has not entered the ledger when the bundle is made, and may never do."""
+    gap = with_a_gap(sworn, terminal, admit=False)
+    result, report = made(sworn, scope)
+    good((result, report))
+    assert seqs(report, Missing) == missing and seqs(report, Outside) == outside
+    (found,) = [one for (name, _), one in report.chains.items() if name == "gate-1"]
+    assert (found.entry.head_seq, found.entry.head_hash) == (4, gap.next_prev)
+    english = unpack(result.data)["README.en.txt"].decode()
+    assert ("seq 3 to 4: declared missing for good" in english) == bool(missing)
+
+
 def test_a_gap_far_from_the_period_is_outside_of_it(sworn: Bench, terminal: Terminal) -> None:
     with_a_gap(sworn, terminal)
     report = good(made(sworn, moments("00:00:00", "00:30:00")))

@@ -10,6 +10,7 @@ import pytest
 
 from collector.devices.service import NewDevice
 from collector.ingest.message import Message
+from collector.ledger.models import Anchor
 from collector.statements.actor import acting_as
 from collector.timestamps import utc_now
 from evidence.bundle import verify_bundle
@@ -24,7 +25,7 @@ from kiosk.terminal_key import TerminalKey
 from tests.collector.conftest import Bench
 from tests.collector.holes import by_every_verifier, erase, good, seqs, swear, with_a_gap
 from tests.collector.terminal import Terminal
-from tests.collector.test_evidence_bundles import SITE, WORKER, a_day, coverage_body, made, punch
+from tests.collector.test_evidence_bundles import SITE, UNTIL, WORKER, a_day, coverage_body, made, punch
 from tests.collector.test_rotation import rotate
 
 SEEN = {"sensor": "camera", "state": "working", "before": None, "reason": "ok: a test"}
@@ -62,6 +63,32 @@ def test_a_revocation_counts_from_the_entry_that_the_collector_stated(sworn: Ben
     assert report.manifest is not None
     assert [one.from_index for one in report.manifest.revocations] == [statement.leaf_index]
     assert report.after_revocation == 1
+
+
+def test_a_revocation_that_is_newer_than_the_checkpoint_is_no_part_of_the_bundle(
+    sworn: Bench, terminal: Terminal
+) -> None:
+    a_day(sworn, terminal)
+    sworn.services.checkpoints.sign()
+    with sworn.database.write() as session:
+        size = sworn.services.ledger.size()
+        session.add(Anchor(size=size, authority="https://tsa.example", token=b"\x30\x00", stamped_at=UNTIL))
+    with acting_as("cli:li"):
+        sworn.services.devices.revoke("gate-1")
+    report = good(made(sworn, SITE))
+    assert report.tree_size == size and report.manifest is not None and report.manifest.revocations == ()
+
+
+def test_events_that_waited_while_their_terminal_was_revoked_make_no_bundle_false(
+    sworn: Bench, terminal: Terminal
+) -> None:
+    a_day(sworn, terminal)
+    missing, waiting = punch(terminal, "E001"), punch(terminal, "E001", "OUT")
+    sworn.offer(terminal, waiting)
+    with acting_as("cli:li"):
+        sworn.services.devices.revoke("gate-1")
+    sworn.offer(terminal, missing)
+    assert good(made(sworn, SITE)).after_revocation == 2
 
 
 def a_rotated_day(bench: Bench, terminal: Terminal) -> None:

@@ -17,8 +17,9 @@ from collector.settings import load_settings
 from collector.sites.service import NewSite
 from tests.collector.process import CollectorProcess
 from tests.collector.terminal import Terminal
-from tests.collector.wire import connected, eventually
+from tests.collector.wire import connected
 from tests.support.mosquitto import Mosquitto
+from tests.support.waiting import eventually
 
 KILLS = 20 if os.environ.get("ZAIGANG_LONG") == "1" else 2
 SEED = 7

@@ -25,8 +25,9 @@ from collector.sites.service import NewSite
 from evidence.topics import Leaf
 from tests.collector.process import command
 from tests.collector.terminal import Terminal
-from tests.collector.wire import connected, eventually
+from tests.collector.wire import connected
 from tests.support.mosquitto import Mosquitto
+from tests.support.waiting import eventually
 
 
 def register(collector: Collector, terminal: Terminal) -> None:

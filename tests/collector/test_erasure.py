@@ -25,18 +25,9 @@ from collector.statements.scribe import Scribe
 from evidence.command import ERASE_WORKER
 from evidence.events import Event
 from tests.collector.conftest import Api, Bench
-from tests.collector.terminal import Terminal
+from tests.collector.terminal import ENROLLED, Terminal
 
 pytestmark = pytest.mark.both_databases
-
-ENROLLED = {
-    "worker": "E001",
-    "model": "dlib",
-    "frames": 3,
-    "authorised_by": "boss",
-    "authorisation": "ab" * 16,
-    "template": "cd" * 32,
-}
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from collector.people.models import Enrolment
 from collector.presence.models import PresenceInterval
 from collector.punches.models import Punch
 from tests.collector.conftest import Bench
-from tests.collector.terminal import Terminal
+from tests.collector.terminal import ENROLLED, Terminal
 
 
 def check(bench: Bench) -> LedgerReport:
@@ -26,15 +26,7 @@ def check(bench: Bench) -> LedgerReport:
 def filled(bench: Bench, terminal: Terminal) -> Bench:
     other = Terminal("gate-2")
     bench.register(other)
-    enrolled = {
-        "worker": "E001",
-        "model": "dlib",
-        "frames": 3,
-        "authorised_by": "boss",
-        "authorisation": "ab" * 16,
-        "template": "cd" * 32,
-    }
-    envelopes = [terminal.enrol(), terminal.append("worker.enrolled", enrolled)]
+    envelopes = [terminal.enrol(), terminal.append("worker.enrolled", ENROLLED)]
     bench.offer(terminal, *envelopes, terminal.punch(), terminal.append("vehicle.seen", {}))
     bench.offer(other, other.enrol(), other.punch("E002", "refused", "OUT"))
     terminal.time_s = 100

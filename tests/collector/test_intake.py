@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import json
 import random
 from typing import Any
@@ -244,6 +245,26 @@ def test_a_frozen_chain_takes_nothing_more_but_still_answers_replays(bench: Benc
     assert receipt.upto == 1
 
 
+def test_a_cloned_terminal_and_its_original_contradict_each_other(bench: Bench, terminal: Terminal) -> None:
+    """Key, journal and all were copied to a second machine; both go on. Whichever comes second is the evidence."""
+    bench.offer(terminal, terminal.enrol(), terminal.punch())
+    clone = copy.deepcopy(terminal)
+    bench.offer(terminal, original := terminal.punch("E001"))
+    bench.offer(clone, other := clone.punch("E002"), clone.punch("E002"))
+    (kept,) = bench.services.ledger.equivocations(terminal.device)
+    assert (kept.code, kept.seq, kept.envelope) == ("fork", 2, other)
+    assert original in bench.services.ledger.envelopes(terminal.device, terminal.chain)
+    assert state(bench, terminal) == ChainState.FROZEN and bench.offer(clone, clone.punch()) == []
+
+
+def test_a_clone_that_begins_its_own_chain_waits_for_an_administrator(bench: Bench, terminal: Terminal) -> None:
+    bench.offer(terminal, terminal.enrol(), terminal.punch())
+    clone = terminal.again()
+    assert bench.offer(clone, clone.enrol(), clone.punch()) == []
+    assert state(bench, clone) == ChainState.PENDING and bench.seqs(clone) == 0
+    assert [one.code for one in bench.services.devices.get(clone.device).troubles] == ["chain_pending"]
+
+
 def test_a_fork_within_one_batch_is_seen(bench: Bench, terminal: Terminal) -> None:
     enrolled, punch = terminal.enrol(), terminal.punch()
     bench.offer(terminal, enrolled, punch, fork_of(terminal, punch), terminal.punch())
@@ -412,6 +433,15 @@ def test_after_a_revocation_events_enter_flagged_and_are_never_verified(bench: B
     assert receipt.upto == 3
     found = [(p.entry.after_revocation, p.punch.verdict, p.punch.signed_verdict) for p in punches(bench)]
     assert found == [(False, "verified", "verified"), (True, "review", "verified"), (True, "refused", "refused")]
+
+
+def test_what_waited_while_its_terminal_was_revoked_enters_flagged(bench: Bench, terminal: Terminal) -> None:
+    """It came before, but the ledger takes it behind the entry from which the revocation counts."""
+    opened, missing, waiting = terminal.enrol(), terminal.punch(), terminal.punch()
+    bench.offer(terminal, opened, waiting)
+    bench.services.devices.revoke(terminal.device)
+    bench.offer(terminal, missing)
+    assert [p.entry.after_revocation for p in punches(bench)] == [True, True]
 
 
 def test_a_revoked_device_opens_no_chain(bench: Bench, terminal: Terminal) -> None:

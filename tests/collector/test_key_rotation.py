@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from collector.app import Collector
 from collector.devices.service import NewDevice
-from collector.errors import Conflict, SettingsError
+from collector.errors import Conflict, LedgerRewritten, SettingsError
 from collector.identity import load_or_create_keys
+from collector.ingest.message import Message
+from collector.ledger.checkpoints import newest_checkpoint
 from collector.ledger.fsck import check_ledger
+from collector.ledger.leaves import checkpoint_seal
 from collector.settings import load_settings
 from collector.sites.service import NewSite
 from collector.statements.rotation import finish, rotate
 from collector.statements.scribe import Scribe
+from collector.timestamps import utc_now
+from evidence.bundle import verify_bundle
+from evidence.bundle_receipt import check_collector_receipt
+from evidence.checkpoint import Checkpoint, sign_checkpoint
+from evidence.events import Kind
 from evidence.handover import follow_handovers, split_handovers
 from evidence.statements import StatementKind
 from tests.collector.conftest import Bench
+from tests.collector.holes import by_every_verifier, swear
 from tests.collector.terminal import Terminal
+from tests.collector.test_evidence_bundles import POLICY, POLICY_HASH, SITE, punch
 from tests.collector.wire import connected
 from tests.support.mosquitto import Mosquitto
 
@@ -83,3 +94,65 @@ def test_a_rotation_that_was_not_committed_leaves_the_old_key(bench: Bench) -> N
     finish(bench.database, bench.settings.keys_path)
     assert load_or_create_keys(bench.settings.keys_path).receipt.public == bench.keys.receipt.public
     assert not list(bench.settings.keys_path.glob("*.new"))
+
+
+def day_of(terminal: Terminal) -> list[bytes]:
+    opened = [terminal.enrol(), terminal.append(Kind.CONFIG_APPLIED, {"policy": POLICY, "policy_hash": POLICY_HASH})]
+    terminal.time_s = 3600
+    return [*opened, punch(terminal, "E001")]
+
+
+@pytest.mark.browser
+def test_after_every_key_was_replaced_old_and_new_evidence_verifies_from_one_trust_file(
+    bench: Bench, terminal: Terminal, tmp_path: Path, browser: Any
+) -> None:
+    swear(bench)
+    (receipt,) = bench.intake.admit([Message(terminal.event_topic, one, utc_now()) for one in day_of(terminal)])
+    before = bench.services.evidence_bundles.make(SITE, "test")
+    trust_before = bench.services.evidence_bundles.trust()
+    kept = bench.services.proofs.checkpoint()
+    for purpose in ("receipt", "command", "checkpoint", "checkpoint"):
+        rotate(bench.database, bench.keys, bench.settings.keys_path, purpose)  # type: ignore[arg-type]
+        bench.keys = load_or_create_keys(bench.settings.keys_path)
+    swear(bench)
+    bench.offer(terminal, punch(terminal, "E001", "OUT"))
+    after = bench.services.evidence_bundles.make(SITE, "test", kept=kept)
+    assert after.facts.problems == ()
+    signer = bench.services.checkpoints.signer.public
+    assert check_ledger(bench.database, bench.keys.seal, signer).difference is None
+    trust = bench.services.evidence_bundles.trust()
+    assert len(trust.handovers) == 4 and trust.collector.command == bench.keys.command.public.text()
+    followed = trust_before.model_copy(update={"handovers": trust.handovers, "checkpoints": [kept.decode()]})
+    for one in (trust, followed):
+        report = verify_bundle(after.data, one)
+        assert report.ok, [str(problem) for problem in report.problems]
+        old = verify_bundle(before.data, one.model_copy(update={"checkpoints": []}))
+        assert old.ok, [str(problem) for problem in old.problems]
+        assert check_collector_receipt(receipt.payload, one, old).upto == 2
+    assert "unknown_key" in {one.code for one in verify_bundle(after.data, trust_before).problems}
+    for name, made in (("before", before), ("after", after)):
+        (tmp_path / name).mkdir()
+        by_every_verifier(made.data, bench, tmp_path / name, browser)
+
+
+def test_a_checkpoint_key_of_before_signs_nothing_more(bench: Bench, terminal: Terminal) -> None:
+    """Somebody kept the old key file and signs a checkpoint over the ledger of today into the database."""
+    swear(bench)
+    bench.offer(terminal, *day_of(terminal))
+    bench.services.checkpoints.sign()
+    old = bench.services.checkpoints.signer
+    rotate(bench.database, bench.keys, bench.settings.keys_path, "checkpoint")
+    bench.keys = load_or_create_keys(bench.settings.keys_path)
+    swear(bench)
+    bench.services.checkpoints.sign()
+    with bench.database.write() as session:
+        newest = newest_checkpoint(session)
+        assert newest is not None
+        newest.note = sign_checkpoint(Checkpoint(old.name, newest.size, newest.root), old).encode()
+        newest.seal = checkpoint_seal(bench.keys.seal, newest.size, newest.note, newest.signed_at)
+        session.add(newest)
+    found = check_ledger(bench.database, bench.keys.seal, bench.services.checkpoints.signer.public).difference
+    assert found is not None and "retired_key" in found.message
+    bench.offer(terminal, punch(terminal, "E001", "OUT"))
+    with pytest.raises(LedgerRewritten):
+        bench.services.checkpoints.sign()

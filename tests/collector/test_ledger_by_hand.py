@@ -20,10 +20,11 @@ from tests.collector.conftest import Bench
 from tests.collector.terminal import Terminal
 from tests.collector.test_delivery import register
 from tests.collector.test_witnessed import RunningWitness
-from tests.collector.wire import connected, eventually
+from tests.collector.wire import connected
 from tests.support.mosquitto import Mosquitto
 from tests.support.ports import free_port
 from tests.support.timestamp_authority import TimestampAuthority
+from tests.support.waiting import eventually
 
 DOC = (Path(__file__).parents[2] / "docs" / "ledger.md").read_text()
 CHECK_CHECKPOINT, CHECK_PROOF = re.findall(r"^```bash\n(.*?)^```", DOC, re.MULTILINE | re.DOTALL)

@@ -12,7 +12,7 @@ from collector.ingest.pump import Pump
 from collector.timestamps import utc_now
 from tests.collector.conftest import Bench
 from tests.collector.terminal import Terminal
-from tests.collector.wire import eventually
+from tests.support.waiting import eventually
 
 
 @dataclass

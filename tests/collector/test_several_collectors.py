@@ -18,9 +18,10 @@ from collector.ledger.models import LedgerEntry
 from tests.collector.conftest import Bench
 from tests.collector.process import CollectorProcess
 from tests.collector.terminal import Terminal
-from tests.collector.wire import Wire, connected, eventually
+from tests.collector.wire import Wire, connected
 from tests.support.mosquitto import Mosquitto
 from tests.support.postgresql import Postgresql
+from tests.support.waiting import eventually
 
 LONG = os.environ.get("ZAIGANG_LONG") == "1"
 KILLS = 20 if LONG else 2

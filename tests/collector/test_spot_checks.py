@@ -23,8 +23,8 @@ from tests.collector.conftest import Api, Bench
 from tests.collector.process import command as zaigang
 from tests.collector.terminal import Terminal
 from tests.collector.test_delivery import register
-from tests.collector.wire import eventually
 from tests.support.mosquitto import Mosquitto
+from tests.support.waiting import eventually
 
 
 def done(command: Command, **changes: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import paho.mqtt.client as paho
@@ -54,11 +54,3 @@ def connected(terminal: Terminal, port: int) -> Iterator[Wire]:
     yield wire
     client.disconnect()
     client.loop_stop()
-
-
-def eventually(question: Callable[[], bool], timeout_s: float = 20) -> None:
-    """Return once the answer is yes. Raises AssertionError."""
-    deadline = time.monotonic() + timeout_s
-    while not question():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.02)

@@ -22,10 +22,10 @@ from kiosk.flow import Backoff, Window
 from kiosk.journal import Journal
 from kiosk.settings import KioskSettings
 from kiosk.uplink import Uplink
-from tests.collector.wire import eventually
 from tests.delivery.chaos_proxy import ChaosProxy
 from tests.delivery.test_terminal_crashes import require_everything, started_collector
 from tests.support.mosquitto import Mosquitto
+from tests.support.waiting import eventually
 
 LONG = os.environ.get("ZAIGANG_LONG") == "1"
 EVENTS = 5000 if LONG else 300

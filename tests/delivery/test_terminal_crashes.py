@@ -30,8 +30,8 @@ from kiosk.journal import Journal
 from kiosk.settings import KioskSettings
 from kiosk.uplink import Uplink
 from tests.collector.held import entries_of
-from tests.collector.wire import eventually
 from tests.support.mosquitto import Mosquitto
+from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 KILLS = 1000 if os.environ.get("ZAIGANG_LONG") == "1" else 40

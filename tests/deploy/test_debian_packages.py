@@ -65,7 +65,7 @@ def test_the_tests_need_a_broker_a_browser_and_debootstrap_too(tmp_path: Path) -
     assert done.returncode == 1
     assert done.stderr.endswith(
         "install mosquitto postgresql chromium libatomic1 dbus-daemon fonts-noto-cjk debootstrap"
-        " swtpm libtss2-dev gcc python3-dev pkgconf strace unzip libpangoft2-1.0-0 poppler-utils\n"
+        " swtpm libtss2-dev gcc python3-dev pkgconf strace unzip libpangoft2-1.0-0 poppler-utils perl openssl\n"
     )
 
 

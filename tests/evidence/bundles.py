@@ -7,6 +7,8 @@ operator who owns every key of the collector could.
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,6 +25,7 @@ from evidence.canonical import canonical
 from evidence.checkpoint import Checkpoint, sign_checkpoint
 from evidence.envelope import EVENT_TYPE, Envelope, sign
 from evidence.events import ClockReading, Event, parse_event
+from evidence.handover import sign_handover
 from evidence.keys import Ed25519Key, Es256Key, PublicKey, SigningKey, low_s
 from evidence.merkle import consistency_proof, inclusion_proof, root_of
 from evidence.note import Note, NoteSigner, SignatureType
@@ -54,7 +57,14 @@ class SteadyEs256:
 
 LOG, RECEIPT, WITNESS = ed25519_key(21), ed25519_key(22), ed25519_key(23)
 OTHER = ed25519_key(66)  # nobody's
+LATER_LOG, LATER_RECEIPT = ed25519_key(31), ed25519_key(32)  # to which the first two are handed over
+HANDED_OVER_AT = 9  # entries of the ledger then: a day's
+HANDOVERS = [
+    json.loads(sign_handover(purpose, old, new, "2026-03-01T01:00:00.000Z", HANDED_OVER_AT))
+    for purpose, old, new in (("receipt", RECEIPT, LATER_RECEIPT), ("checkpoint", LOG, LATER_LOG))
+]
 LOG_SIGNER = NoteSigner(ORIGIN, SignatureType.ED25519, LOG)
+LATER_SIGNER = NoteSigner(ORIGIN, SignatureType.ED25519, LATER_LOG)
 WITNESS_SIGNER = NoteSigner("witness.example/council", SignatureType.COSIGNATURE_V1, WITNESS)
 
 
@@ -143,8 +153,9 @@ class Site:
     def punch(self, device: str, worker: str, log_type: str, *, minute: int, **body: Any) -> Leaf:
         return self.append(device, "punch.recorded", punch_body(worker, log_type, minute) | body, minute=minute)
 
-    def coverage(self, device: str, minute: int) -> None:
-        self.append(device, "coverage", coverage_body(minute), minute=minute)
+    def coverage(self, device: str, minute: int, seen: Note | None = None) -> None:
+        body = coverage_body(minute) | ({} if seen is None else {"checkpoint": seen.encode().decode()})
+        self.append(device, "coverage", body, minute=minute)
 
     # --- what an honest collector hands over
 
@@ -152,9 +163,9 @@ class Site:
     def leaves(self) -> list[bytes]:
         return [one.leaf for one in self.entries]
 
-    def checkpoint(self, size: int | None = None) -> Note:
+    def checkpoint(self, size: int | None = None, signer: NoteSigner = LOG_SIGNER) -> Note:
         leaves = self.leaves[:size]
-        return sign_checkpoint(Checkpoint(ORIGIN, len(leaves), root_of(leaves)), LOG_SIGNER)
+        return sign_checkpoint(Checkpoint(ORIGIN, len(leaves), root_of(leaves)), signer)
 
     def line(self, index: int) -> Shown:
         leaf = self.entries[index]
@@ -203,8 +214,8 @@ class Site:
             others={"README.en.txt": b"What is in here.\n", "README.zh.txt": "这里有什么。\n".encode()},
         )
 
-    def cosigned(self) -> Note:
-        note = self.checkpoint()
+    def cosigned(self, signer: NoteSigner = LOG_SIGNER) -> Note:
+        note = self.checkpoint(signer=signer)
         return note.adding(WITNESS_SIGNER.cosign(note.text, 1_772_400_000))
 
     def trust(self, **changes: Any) -> BundleTrust:
@@ -216,6 +227,14 @@ class Site:
             "witnesses": {"keys": [WITNESS_SIGNER.public.text()], "quorum": 1},
         }
         return BundleTrust.model_validate({**fields, **changes})
+
+    def later_trust(self, *, named: str = "later", **changes: Any) -> BundleTrust:
+        """With the handovers. `named`: whether it names the keys of today or was written before and added to."""
+        today = {
+            "checkpoint_keys": [LATER_SIGNER.public.text()],
+            "collector": {"receipt": LATER_RECEIPT.public.text()},
+        }
+        return self.trust(**(today if named == "later" else {}), handovers=HANDOVERS, **changes)
 
     def receipt(self, leaf: Leaf) -> str:
         event = parse_event(Envelope.decode(leaf.envelope).payload)
@@ -313,6 +332,88 @@ def a_day_with_holes(first: int = 6, last: int = 7, *, audited: bool = False) ->
     erased = Erased(2, tomb.leaf_index, leaf.leaf, leaf.hash, site.entries.index(authorised), tomb.proof)
     lines = [*part.lines[:2], erased, *part.lines[3:-1], Missing(6, 7, site.entries.index(declared)), part.lines[-1]]
     return site, changed_chain(parts, "gate-1", lines=lines, envelopes=[*part.envelopes[:2], *part.envelopes[3:]])
+
+
+def a_watched_day(
+    seen: Callable[[Site, int], Note] = lambda site, size: site.checkpoint(size), *, refused: Note | None = None
+) -> tuple[Site, Parts]:
+    """gate-1 and gate-2 were shown checkpoints over the first 5 and 9 entries, and their coverage carries them.
+
+    `seen` makes what they were shown; `refused` is what gate-1 refused in the end.
+    """
+    site = a_day()
+    first, second = seen(site, 5), seen(site, 9)
+    site.coverage("gate-1", 56, first)
+    site.coverage("gate-2", 57, first)
+    site.punch("gate-1", "W-1", "IN", minute=57)
+    site.coverage("gate-1", 58, second)
+    sizes = [5, 9]
+    if refused is not None:
+        body = {"held": second.encode().decode(), "shown": refused.encode().decode(), "reason": "split_view: other"}
+        site.append("gate-1", "checkpoint.refused", body, minute=59)
+        sizes.append(Checkpoint.parse(refused.text).size)
+    return site, replace(site.parts(), seen=proofs_from(site, *sizes))
+
+
+def proofs_from(site: Site, *sizes: int) -> dict[int, tuple[bytes, ...]]:
+    return {one: consistency_proof(one, len(site.entries), site.leaves) for one in sizes if one <= len(site.entries)}
+
+
+def another_tree(size: int, signer: NoteSigner = LOG_SIGNER) -> Note:
+    """What an operator shows somebody else: as many entries, and not these."""
+    leaves = [hashlib.sha256(f"another {n}".encode()).digest() for n in range(size)]
+    return sign_checkpoint(Checkpoint(ORIGIN, size, root_of(leaves)), signer)
+
+
+def a_day_after_the_handovers() -> tuple[Site, Parts]:
+    """One more punch since the keys of receipts and checkpoints were handed over; `first` is by the old key."""
+    site = a_day()
+    site.punch("gate-1", "W-1", "IN", minute=58)
+    parts = replace(site.parts(first=HANDED_OVER_AT), last=site.cosigned(LATER_SIGNER).encode())
+    return site, parts
+
+
+def a_gap_at_the_end(head_hash: str = "ab" * 32) -> tuple[Site, Parts]:
+    """gate-1's seq 6 and 7 are declared missing, and nothing after them has entered the ledger yet."""
+    site = a_day()
+    keys = {"keys": {"statement": site.keys["collector"].public.text()}}
+    site.append("collector", "collector.begun", keys, minute=56)
+    gap = {"device": "gate-1", "chain": CHAINS["gate-1"], "first": 6, "last": 7, "next_prev": "ab" * 32}
+    declared = site.append("collector", "gap.declared", {**gap, "reason": "unreadable", "by": "Zhao"}, minute=57)
+    parts = site.parts()
+    part = next(one for one in parts.chains if one.entry.device == "gate-1")
+    entry = part.entry.model_copy(update={"head_seq": 7, "head_hash": head_hash})
+    lines = [*part.lines, Missing(6, 7, site.entries.index(declared))]
+    return site, changed_chain(parts, "gate-1", entry=entry, lines=lines)
+
+
+def a_revoked_day(stated: int | None = None, *, approved: str | None = None) -> tuple[Site, Parts]:
+    """gate-1 was revoked after the day; one more punch came, marked. `stated`: from which entry the collector says.
+
+    `approved`: the collector also states that it let gate-1 in with this key.
+    """
+    site = a_day()
+    keys = {"keys": {"statement": site.keys["collector"].public.text()}}
+    site.append("collector", "collector.begun", keys, minute=56)
+    if approved is not None:
+        body = {"device": "gate-1", "chain": None, "key": approved, "by": "Zhao"}
+        site.append("collector", "device.approved", body, minute=56)
+    start = len(site.entries)
+    body = {"device": "gate-1", "from_index": start if stated is None else stated, "by": "Zhao"}
+    site.append("collector", "device.revoked", body, minute=57)
+    site.punch("gate-1", "W-1", "IN", minute=58)
+    site.punch("gate-1", "W-1", "OUT", minute=59)
+    return site, revoked_from(site.parts(), start)
+
+
+def revoked_from(parts: Parts, start: int) -> Parts:
+    """The parts of a bundle whose manifest has gate-1 revoked from this entry on, its events marked accordingly."""
+    part = next(one for one in parts.chains if one.entry.device == "gate-1")
+    lines = [
+        replace(one, flags=("after_revocation",) if one.leaf_index >= start else ()) if isinstance(one, Shown) else one
+        for one in part.lines
+    ]
+    return replace(changed_chain(parts, "gate-1", lines=lines), revocations=[revocation("gate-1", start)])
 
 
 def revocation(device: str, from_index: int) -> Revocation:

@@ -12,18 +12,27 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from evidence.bundle_index import Outside, Shown
+from evidence.bundle_index import Outside
 from evidence.bundle_zip import pack, unpack
 from evidence.envelope import EVENT_TYPE, sign
+from evidence.trust import BundleTrust
 from tests.evidence.bundles import (
+    LATER_RECEIPT,
+    LATER_SIGNER,
     OTHER,
+    RECEIPT,
     Site,
     a_day,
+    a_day_after_the_handovers,
     a_day_with_holes,
+    a_gap_at_the_end,
+    a_revoked_day,
+    a_watched_day,
+    another_tree,
     bundle,
     changed_chain,
     punch_body,
-    revocation,
+    revoked_from,
     withholding,
 )
 from tests.evidence.forgeries import FORGERIES, first_chain
@@ -33,12 +42,26 @@ FOLDER = Path(__file__).parent / "corpus"
 
 @dataclass(frozen=True)
 class Case:
-    """One bundle: `code` names what is wrong, None: it holds. `receipt`: a worker's text to look up in it."""
+    """One bundle: `code` names what is wrong, None: it holds. `receipt`: a worker's text to look up in it.
+
+    `trust`: the file that it is held against.
+    """
 
     name: str
     data: bytes
     code: str | None
     receipt: str | None = None
+    trust: str = "trust.json"
+
+
+def trusts() -> dict[str, BundleTrust]:
+    """The trust files of the corpus by name."""
+    site = a_day()
+    return {
+        "trust.json": site.trust(),
+        "trust-later.json": site.later_trust(),
+        "trust-followed.json": site.later_trust(named="before"),
+    }
 
 
 def cases() -> Iterator[Case]:
@@ -56,7 +79,11 @@ def cases() -> Iterator[Case]:
     yield from _bad_files(whole)
     yield from _bad_receipts(site)
     yield from _bad_chains()
+    yield from _bad_histories()
+    yield from _handed_over()
+    yield from _watched()
     yield Case("bad-hole-of-another-range", bundle(a_day_with_holes(first=7)[1]), "unauthorised")
+    yield Case("bad-gap-at-the-end", bundle(a_gap_at_the_end(head_hash="00" * 32)[1]), "head_mismatch")
     withheld = withholding(a_day_with_holes()[1], "collector", 2)
     yield Case("bad-hole-whose-statement-is-withheld", bundle(withheld), "unauthorised")
     yield Case("bad-seal", bundle(site.parts(), OTHER), "unknown_key")
@@ -74,12 +101,10 @@ def _other_good_ones() -> Iterator[Case]:
         bundle(changed_chain(parts, "gate-1", lines=shorter, envelopes=part.envelopes[:-2])),
         None,
     )
-    last = part.lines[-1]
-    assert isinstance(last, Shown)
-    marked = changed_chain(parts, "gate-1", lines=[*part.lines[:-1], replace(last, flags=("after_revocation",))])
-    yield Case("good-revoked", bundle(replace(marked, revocations=[revocation("gate-1", last.leaf_index)])), None)
+    yield Case("good-revoked", bundle(a_revoked_day(approved=site.keys["gate-1"].public.text())[1]), None)
     yield Case("good-holes", bundle(a_day_with_holes()[1]), None)
     yield Case("good-holes-audited", bundle(a_day_with_holes(audited=True)[1]), None)
+    yield Case("good-gap-at-the-end", bundle(a_gap_at_the_end()[1]), None)
     alone = Site()
     alone.open("gate-2", 5)
     yield Case("good-two-entries", bundle(alone.parts(first=1)), None)
@@ -143,6 +168,57 @@ def _bad_chains() -> Iterator[Case]:
     yield Case("bad-chain-two-signatures", bundle(twice.parts()), "signature_count")
 
 
+def _bad_histories() -> Iterator[Case]:
+    """The manifest tells revocations and keys otherwise than the collector's statements, shown or left out."""
+    _, parts = a_revoked_day()
+    start = parts.revocations[0].from_index
+    code = "revocation_mismatch"
+    yield Case("bad-revocation-later", bundle(revoked_from(parts, start + 2)), code)
+    yield Case("bad-revocation-earlier", bundle(revoked_from(parts, start - 2)), code)
+    yield Case("bad-revocation-left-out", bundle(replace(revoked_from(parts, 999), revocations=[])), code)
+    yield Case("bad-revocation-withheld", bundle(withholding(parts, "collector", 1)), code)
+    terminals = [one for one in parts.chains if one.entry.device != "collector"]
+    yield Case("bad-revocation-on-nobodys-word", bundle(replace(parts, chains=terminals)), code)
+    yield Case("bad-approved-key", bundle(a_revoked_day(approved=OTHER.public.text())[1]), "key_history_mismatch")
+
+
+def _handed_over() -> Iterator[Case]:
+    """The keys of receipts and checkpoints were replaced: what they signed before holds, nothing later."""
+    day = a_day()
+    site, parts = a_day_after_the_handovers()
+    later = bundle(parts, LATER_RECEIPT)
+    for trust in ("later", "followed"):
+        file = f"trust-{trust}.json"
+        before = bundle(day.parts())
+        yield Case(f"good-before-the-handover-{trust}", before, None, day.receipt(day.entries[2]), trust=file)
+        yield Case(f"good-after-the-handover-{trust}", later, None, trust=file)
+        yield Case(f"bad-retired-seal-{trust}", bundle(parts, RECEIPT), "retired_key", trust=file)
+        retired = replace(parts, last=site.cosigned().encode())
+        yield Case(f"bad-retired-log-{trust}", bundle(retired, LATER_RECEIPT), "retired_key", trust=file)
+    yield Case("bad-successor-unknown", later, "unknown_key")
+
+
+def _watched() -> Iterator[Case]:
+    """Terminals that saw checkpoints: of this ledger, and of another that the operator showed them."""
+    site, parts = a_watched_day()
+    yield Case("good-watched", bundle(parts), None)
+    yield Case("good-watched-worker", bundle(replace(site.parts(worker="W-1"), seen=parts.seen)), None)
+    repaired = a_watched_day(refused=site.checkpoint(9))[1]
+    yield Case("good-watched-and-wrongly-refused", bundle(repaired), None)
+    yield Case("bad-split-view", bundle(a_watched_day(lambda _, size: another_tree(size))[1]), "split_view")
+    once = a_watched_day(lambda site, size: another_tree(size) if size == 9 else site.checkpoint(size))[1]
+    yield Case("bad-split-view-once", bundle(once), "split_view")
+    yield Case("bad-split-view-refused", bundle(a_watched_day(refused=another_tree(11))[1]), "split_view")
+    yield Case("bad-split-view-refused-larger", bundle(a_watched_day(refused=another_tree(40))[1]), "split_view")
+    yield Case("bad-seen-unproved", bundle(replace(parts, seen={})), "checkpoint_unproved")
+    yield Case("bad-seen-unproved-once", bundle(replace(parts, seen={5: parts.seen[5]})), "checkpoint_unproved")
+    yield Case("bad-seen-other-proof", bundle(replace(parts, seen={**parts.seen, 9: parts.seen[5]})), "split_view")
+    early = a_watched_day(lambda site, size: another_tree(30) if size == 9 else site.checkpoint(size))[1]
+    yield Case("bad-seen-before-it-was", bundle(early), "ledger_order")
+    forged = a_watched_day(lambda _, size: another_tree(size, LATER_SIGNER))[1]
+    yield Case("bad-seen-forged", bundle(forged), "unknown_key")
+
+
 def _word(name: str) -> str:
     folder, _, last = name.rpartition("/")
     stem, *ends = last.split(".")
@@ -157,9 +233,10 @@ def write(folder: Path) -> None:
     for case in cases():
         file = stored.setdefault(case.data, f"{case.name}.zip")
         (folder / file).write_bytes(case.data)
-        told.append({"name": case.name, "file": file, "code": case.code, "receipt": case.receipt})
+        told.append({"name": case.name, "file": file, "code": case.code, "receipt": case.receipt, "trust": case.trust})
     (folder / "corpus.json").write_text(json.dumps(told, indent=1) + "\n")
-    (folder / "trust.json").write_text(a_day().trust().model_dump_json(indent=1, exclude_none=True) + "\n")
+    for name, trust in trusts().items():
+        (folder / name).write_text(trust.model_dump_json(indent=1, exclude_none=True) + "\n")
 
 
 if __name__ == "__main__":

@@ -20,12 +20,15 @@ from tests.evidence.bundles import (
     OTHER,
     Site,
     a_day,
+    a_revoked_day,
     bundle,
     changed_chain,
     punch_body,
-    revocation,
+    revoked_from,
+    withholding,
 )
 from tests.evidence.forgeries import FORGERIES, Change, first_chain, sealed
+from tests.evidence.test_every_event_forged import part_of
 
 LONG = os.environ.get("ZAIGANG_LONG") == "1"
 FLIPS = 400  # of a small bundle's 10,000 bytes in `make test`, each once in `make test-long`
@@ -187,16 +190,56 @@ def test_a_cloned_terminal_key_that_the_reader_does_not_know_is_refused(site: Si
     assert found[0] == "unknown_key"
 
 
-def test_what_came_after_a_revocation_holds_and_is_not_verified(site: Site) -> None:
-    parts = site.parts()
-    part = first_chain(parts)
-    last = part.lines[-1]
-    assert isinstance(last, Shown)
-    parts = changed_chain(parts, "gate-1", lines=[*part.lines[:-1], replace(last, flags=("after_revocation",))])
-    report = verify_bundle(bundle(replace(parts, revocations=[revocation("gate-1", last.leaf_index)])), site.trust())
-    assert report.ok
-    assert report.after_revocation == 1
-    assert [(one.signed_verdict, one.verdict) for one in report.punches if one.seq == 5] == [("verified", "review")]
+def test_what_came_after_a_revocation_holds_and_is_not_verified() -> None:
+    site, parts = a_revoked_day()
+    report = verify_bundle(bundle(parts), site.trust())
+    assert report.ok, [str(one) for one in report.problems]
+    assert report.after_revocation == 2
+    assert [(one.signed_verdict, one.verdict) for one in report.punches if one.seq == 6] == [("verified", "review")]
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_a_stolen_key_that_back_dates_is_held_by_its_place_in_the_ledger(*, marked: bool) -> None:
+    """What the thief writes as time says nothing: the ledger took it after the revocation."""
+    site, parts = a_revoked_day()
+    start = parts.revocations[0].from_index
+    body = punch_body("W-2", "IN", 30)
+    site.append("gate-1", "punch.recorded", body, minute=59, time="2026-03-01T00:30:00.000Z")
+    parts = revoked_from(site.parts(), start)
+    if not marked:
+        lines = [replace(one, flags=()) if isinstance(one, Shown) else one for one in part_of(parts, "gate-1").lines]
+        assert set(codes(site, bundle(changed_chain(parts, "gate-1", lines=lines)))) == {"revocation_hidden"}
+        return
+    report = verify_bundle(bundle(parts), site.trust())
+    assert report.ok and report.after_revocation == 3
+    assert [one.verdict for one in report.punches if one.device == "gate-1"][-1] == "review"
+
+
+@pytest.mark.parametrize("moved", [-2, 1, 2])
+def test_a_revocation_moved_in_the_manifest_is_named_with_the_entry_that_states_it(moved: int) -> None:
+    """A stolen key's punches would count as long as the operator likes: the index of the statement is what counts."""
+    site, parts = a_revoked_day()
+    start = parts.revocations[0].from_index
+    (problem, other) = verify_bundle(bundle(revoked_from(parts, start + moved)), site.trust()).problems
+    assert {problem.code, other.code} == {"revocation_mismatch"}
+    assert f"entry {start} says from {start}" in problem.message
+
+
+def test_a_revocation_without_a_statement_does_not_stand() -> None:
+    site, parts = a_revoked_day()
+    assert codes(site, bundle(withholding(parts, "collector", 1))) == ["revocation_mismatch"]
+
+
+def test_a_revocation_that_is_stated_cannot_be_left_out_of_the_manifest() -> None:
+    site, parts = a_revoked_day()
+    assert codes(site, bundle(replace(revoked_from(parts, 999), revocations=[]))) == ["revocation_mismatch"]
+
+
+def test_an_approved_key_that_the_manifest_does_not_name_is_found() -> None:
+    site, parts = a_revoked_day(approved=a_day().keys["gate-1"].public.text())
+    assert codes(site, bundle(parts)) == []
+    site, parts = a_revoked_day(approved=OTHER.public.text())
+    assert codes(site, bundle(parts)) == ["key_history_mismatch"]
 
 
 # --- the worker's QR code

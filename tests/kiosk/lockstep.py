@@ -148,12 +148,13 @@ def lockstep_terminal(folder: Path, stage: Stage, patch: pytest.MonkeyPatch, **c
         enrol(kiosk, stage)  # type: ignore[arg-type]  # all that it asks of a scene is to stand there
         kiosk.attendant.tap = tap_at_rest  # type: ignore[method-assign]
         around = kiosk.attendant._around
+        real_stamp = around.stamp
 
         def stamp() -> Stamp:
             """The pictures' clock runs ahead where an attempt is over sooner than it shows: no tap lies before it."""
-            now = around.stamp()
+            now = real_stamp()
             return replace(now, mono_us=max(now.mono_us, stage.clock.now_us()))
 
-        kiosk.attendant._around = replace(around, stamp=stamp)
+        object.__setattr__(around, "stamp", stamp)
         yield kiosk
     stage.kiosk = None

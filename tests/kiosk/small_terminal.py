@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,34 +11,33 @@ from evidence.chain import read_event
 from evidence.events import Check, Event, LogType, PunchBody, parse_body
 from evidence.keys import PublicKey
 from kiosk.app import Kiosk
-from kiosk.settings import FenceSettings, KioskSettings
+from kiosk.settings import KioskSettings
+from kiosk.settings_tables import FenceSettings
+from tests.support.waiting import until
 
 LATITUDE, LONGITUDE = 31.2304, 121.4737
-PATIENCE_S = 60.0  # two cores may be shared with much else
+
+
+def settings_of(folder: Path, **changes: Any) -> KioskSettings:
+    """Settings of gate-1, whose broker nobody serves: punches do not need a network."""
+    given: dict[str, Any] = {
+        "device": "gate-1",
+        "site": "east",
+        "data_dir": folder / "terminal",
+        "broker": ("mqtt://127.0.0.1:9",),
+    }
+    return KioskSettings(**(given | changes))
 
 
 @contextmanager
 def small_terminal(folder: Path, **changes: Any) -> Iterator[Kiosk]:
     """A running terminal whose site asks for badge and PIN; settings as in docs/examples/kiosk.toml."""
     given: dict[str, Any] = {
-        "device": "gate-1",
-        "site": "east",
-        "data_dir": folder / "terminal",
-        "broker": ("mqtt://127.0.0.1:9",),  # nobody there: punches do not need a network
         "fence": FenceSettings(latitude=LATITUDE, longitude=LONGITUDE, radius_m=100),
         "profile": "badge-only",
     }
-    with Kiosk(KioskSettings(**(given | changes)), screen=False) as kiosk:
+    with Kiosk(settings_of(folder, **(given | changes)), screen=False) as kiosk:
         yield kiosk
-
-
-def until(probe: Callable[[], Any], what: str) -> Any:
-    """Return what `probe` finds, as soon as it is true."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not (found := probe()):
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.02)
-    return found
 
 
 def events(kiosk: Kiosk) -> list[Event]:

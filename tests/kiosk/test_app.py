@@ -40,9 +40,11 @@ from kiosk.errors import JournalFull, KeyFileExposed
 from kiosk.sensors.camera import Camera, CameraStalled, Frame
 from kiosk.sensors.eddystone_eid import eid
 from kiosk.sensors.video_file import VideoFileCamera
-from kiosk.settings import FenceSettings, KioskSettings, PresenceSettings
+from kiosk.settings import KioskSettings
+from kiosk.settings_tables import FenceSettings, PresenceSettings
 from kiosk.terminal.view import Phase, Result
 from kiosk.verify.pin import InvalidPin
+from tests.support.waiting import until
 from zaigang.demo.scene import ANCHOR, Scene, beacon_recording
 from zaigang.synthetic_gps import PtyGps, standing_still
 
@@ -51,7 +53,6 @@ WORKER, NAME, PIN = "W-1", "王芳", "246810"
 CONSENT = Consent(text_version="1", language="zh")
 COLLECTOR = Ed25519Key.generate()
 TRIES = 3  # a busy machine shows few frames, and a living face may be refused once, as at a gate
-PATIENCE_S = 60.0  # two cores may be shared with much else
 
 
 @pytest.fixture(scope="module")
@@ -82,14 +83,6 @@ def terminal(folder: Path, camera: Callable[[], Camera], *, device: str = "gate-
             yield kiosk
     finally:
         gps.stop()
-
-
-def until(probe: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + PATIENCE_S
-    while not (found := probe()):
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.02)
-    return found
 
 
 def authorisation(worker: str = WORKER, device: str = "gate-1", expires: str = "2099-01-01T00:00:00.000Z") -> str:
@@ -474,10 +467,10 @@ def test_an_error_of_ours_records_nothing_and_the_terminal_goes_on(tmp_path: Pat
         def broken(*_: object) -> None:
             raise RuntimeError("a fault of ours")
 
-        kiosk.attendant._identify_by_pin, whole = broken, kiosk.attendant._identify_by_pin  # type: ignore[method-assign]
+        kiosk.attendant._desk._identify_by_pin, whole = broken, kiosk.attendant._desk._identify_by_pin  # type: ignore[method-assign]
         result = result_of(kiosk, None, lambda: kiosk.attendant.badge_pin(LogType.IN, WORKER, PIN))
         assert (result.verdict, result.reasons, result.receipt_code) == (Verdict.REFUSED, ("error",), None)
         assert kiosk.journal.head.seq == before
-        kiosk.attendant._identify_by_pin = whole  # type: ignore[method-assign]
+        kiosk.attendant._desk._identify_by_pin = whole  # type: ignore[method-assign]
         again = result_of(kiosk, None, lambda: kiosk.attendant.badge_pin(LogType.IN, WORKER, PIN))
         assert again.receipt_code is not None

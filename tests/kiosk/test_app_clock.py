@@ -26,7 +26,7 @@ HOUR_MS = 3_600_000
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("kiosk.app.HEALTH_EVERY_S", 0.1)
+    monkeypatch.setattr("kiosk.keeper.HEALTH_EVERY_S", 0.1)
     monkeypatch.setattr("kiosk.clock.READING_KEPT_S", 0.0)
     monkeypatch.setattr("kiosk.clock.RTC", tmp_path / "no-rtc")
 

@@ -19,7 +19,7 @@ COVERAGE_EVERY_S = 5
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kiosk.app.HEALTH_EVERY_S", 0.1)
+    monkeypatch.setattr("kiosk.keeper.HEALTH_EVERY_S", 0.1)
 
 
 def reports(kiosk: Kiosk) -> list[CoverageBody]:

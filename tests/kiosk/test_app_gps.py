@@ -13,7 +13,7 @@ from zaigang.synthetic_gps import METRES_PER_DEGREE, PtyGps, standing_still
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kiosk.app.HEALTH_EVERY_S", 0.1)
+    monkeypatch.setattr("kiosk.keeper.HEALTH_EVERY_S", 0.1)
 
 
 def receiver(latitude: float = LATITUDE) -> PtyGps:

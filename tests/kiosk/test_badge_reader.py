@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,7 @@ from kiosk.errors import BadgeCodesUnreadable
 from kiosk.settings import KioskSettings
 from kiosk.terminal.view import BadgeRead, Phase
 from tests.kiosk.sensors.key_events import Keyboard
-
-
-def until(probe: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + 30
-    while not (found := probe()):
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.01)
-    return found
+from tests.support.waiting import until
 
 
 def settings(folder: Path, **changes: Any) -> KioskSettings:
@@ -97,12 +89,12 @@ def test_a_badge_that_nobody_has_is_told_and_prefills_nothing(tmp_path: Path) ->
     codes = tmp_path / "badges.csv"
     codes.write_text("# RFID, worker\n0012345678,W-1\n")
     with Kiosk(settings(tmp_path, badge_codes=codes), screen=False) as kiosk:
-        kiosk._badge_read("0012345678")
+        kiosk.badges.read("0012345678")
         assert badge(kiosk) == "W-1"
-        kiosk._badge_read("0099999999")
+        kiosk.badges.read("0099999999")
         assert kiosk.attendant.view().troubles[0] == "badge_unknown"
         codes.write_text("0099999999,W-9\n")  # read anew
-        kiosk._badge_read("0099999999")
+        kiosk.badges.read("0099999999")
         assert badge(kiosk) == "W-9"
         assert "badge_unknown" not in kiosk.attendant.view().troubles
 

@@ -19,17 +19,15 @@ from kiosk.app import Kiosk
 from kiosk.control import Asked, ControlServer, ask
 from kiosk.errors import JournalBusy, NotAnswering
 from kiosk.settings import KioskSettings
+from tests.kiosk.small_terminal import settings_of
 from tests.support.permissions import COLLECTOR, permission
 
 WORKER, PIN = "W-1", "246810"
 
 
 def settings(folder: Path) -> KioskSettings:
-    return KioskSettings(
-        device="gate-1",
-        site="east",
-        data_dir=folder / "terminal",
-        broker=("mqtt://127.0.0.1:9",),
+    return settings_of(
+        folder,
         collector_keys=(COLLECTOR.public.text(),),
         profile="badge-only",
     )

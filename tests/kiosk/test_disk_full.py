@@ -14,7 +14,8 @@ from evidence.keys import Ed25519Key
 from evidence.receipt import Receipt, sign_receipt
 from kiosk.clock import SystemClock
 from kiosk.errors import JournalFull
-from kiosk.journal import Journal, Recorded
+from kiosk.journal import Journal
+from kiosk.journal_author import Recorded
 
 DEVICE = "gate-1"
 KEY, COLLECTOR = Ed25519Key.generate(), Ed25519Key.generate()

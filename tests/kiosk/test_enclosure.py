@@ -39,16 +39,17 @@ from kiosk.enclosure import READING_KEPT_S
 from kiosk.enrolment import EnrolmentError
 from kiosk.errors import JournalFull, NotCleared, OpeningStands
 from kiosk.journal import Journal
-from kiosk.settings import EnclosureSettings, KioskSettings
+from kiosk.settings import KioskSettings
+from kiosk.settings_tables import EnclosureSettings
 from kiosk.terminal.view import Phase, Result
-from kiosk.verify.gallery import GalleryLocked
+from kiosk.verify.errors import GalleryLocked
 from tests.support.gpio import Pins
+from tests.support.waiting import until
 from zaigang.demo.scene import Scene
 
 TAMPER = 17
 WORKER, PIN = "W-1", "246810"
 COLLECTOR, STRANGER = Ed25519Key.generate(), Ed25519Key.generate()
-PATIENCE_S = 30.0
 
 
 @contextmanager
@@ -68,14 +69,6 @@ def settings(folder: Path, **changes: Any) -> KioskSettings:
         "profile": "badge-only",
     }
     return KioskSettings(**(given | changes))
-
-
-def until(probe: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + PATIENCE_S
-    while not (found := probe()):
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.01)
-    return found
 
 
 def _never(probe: Callable[[], Any]) -> None:

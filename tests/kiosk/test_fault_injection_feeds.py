@@ -18,8 +18,9 @@ import pytest
 from evidence.events import LogType, Verdict
 from kiosk.app import Kiosk
 from kiosk.sensors.serial_gps import SerialGps
-from kiosk.settings import FenceSettings, KioskSettings
+from kiosk.settings_tables import FenceSettings
 from tests.kiosk.lockstep import strict_profiles
+from tests.kiosk.small_terminal import settings_of
 from tests.kiosk.test_app import COLLECTOR, LATITUDE, LONGITUDE, PIN, WORKER, authorisation, result_of, until
 from tests.support.faults import CallRecorder, fault_in, functions_in, modules_in
 from zaigang.demo.scene import ANCHOR, beacon_recording
@@ -45,11 +46,8 @@ def badge_terminal(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[Kiosk]:
     folder.mkdir()
     recording = folder / "beacons.jsonl"
     recording.write_text(beacon_recording())
-    settings = KioskSettings(
-        device="gate-1",
-        site="east",
-        data_dir=folder / "terminal",
-        broker=("mqtt://127.0.0.1:9",),
+    settings = settings_of(
+        folder,
         collector_keys=(COLLECTOR.public.text(),),
         gps_port=gps.port,
         beacons=f"file:{recording}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +18,14 @@ from kiosk.journal import Journal
 from kiosk.presence import Moment
 from kiosk.sensors.advertisement import Advertisement
 from kiosk.sensors.eddystone_eid import eid
-from kiosk.settings import KioskSettings, PresenceSettings
+from kiosk.settings import KioskSettings
+from kiosk.settings_tables import PresenceSettings
 from tests.kiosk.sensors.bluez import BlueZ, PrivateBus
 from tests.kiosk.sensors.frames import FEAA, SITE, heard
+from tests.support.waiting import until
 
 KEY, ADDRESS = bytes(range(16)), "C0:FF:EE:00:00:17"
 ANCHOR = f"ibeacon:{SITE}:1:2"
-
-
-def until(condition: Callable[[], Any], timeout_s: float = 30) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.02)
 
 
 class Terminal:

@@ -18,14 +18,15 @@ from numpy.typing import NDArray
 
 from evidence.events import LogType, Verdict
 from evidence.status import Health, Part
-from kiosk import app, hearing
+from kiosk import hearing, keeper
 from kiosk.app import Kiosk
 from kiosk.sensors import beacons, newest_frame, serial_gps
 from kiosk.sensors.advertisement import Advertisement
 from kiosk.sensors.recorded_beacons import RecordedBeacons
-from kiosk.settings import FenceSettings, KioskSettings
+from kiosk.settings_tables import FenceSettings
 from tests.kiosk.lockstep import strict_profiles
 from tests.kiosk.sensors.strict_capture import Device, StrictCapture
+from tests.kiosk.small_terminal import settings_of
 from tests.kiosk.test_app import (
     COLLECTOR,
     LATITUDE,
@@ -189,11 +190,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         patch.setattr(cv2, "VideoCapture", _HangingCapture)
         rigs = {"camera": CameraRig(), "gps": GpsRig(folder), "beacons": BeaconRig()}
         patch.setattr(hearing, "BleakBeacons", lambda: rigs["beacons"])
-        settings = KioskSettings(
-            device="gate-1",
-            site="east",
-            data_dir=folder / "terminal",
-            broker=("mqtt://127.0.0.1:9",),
+        settings = settings_of(
+            folder,
             collector_keys=(COLLECTOR.public.text(),),
             gps_port=str(folder / "gps"),
             beacons="bleak",
@@ -251,7 +249,7 @@ def test_the_limits_of_the_sensors_and_the_pause_between_messages_add_up_to_ten_
     slowest_s = max(
         newest_frame.REOPEN_AFTER_S, serial_gps.SILENT_AFTER_S, serial_gps.READ_TIMEOUT_S, beacons.QUIET_AFTER_US / 1e6
     )
-    assert slowest_s + app.HEALTH_EVERY_S <= TOLD_WITHIN_S
+    assert slowest_s + keeper.HEALTH_EVERY_S <= TOLD_WITHIN_S
 
 
 def test_a_fault_is_told_by_the_first_health_message_after_the_sensors_own_limit(site: Site) -> None:

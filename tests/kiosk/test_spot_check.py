@@ -13,7 +13,7 @@ from evidence.command import Command
 from evidence.events import Check, Method, Outcome, PunchBody, Verdict
 from kiosk.commands import Done
 from kiosk.errors import JournalFull
-from kiosk.journal import Recorded
+from kiosk.journal_author import Recorded
 from kiosk.spot_check import MOST_ATTEMPTS, GoesOn, SpotChecks
 from kiosk.spot_check_file import AttemptsFile
 

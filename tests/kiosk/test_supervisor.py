@@ -28,9 +28,9 @@ from kiosk.enrolment import (
 )
 from kiosk.errors import TerminalBusy
 from kiosk.operations import Enrolment
-from kiosk.settings import KioskSettings
 from kiosk.terminal.view import Phase, Purpose, Result
 from kiosk.verify.excuse import ExcusedFromAll
+from tests.kiosk.small_terminal import settings_of
 from tests.kiosk.test_app import check, events, last_punch, result_of, terminal, until
 from tests.support.permissions import COLLECTOR, permission
 from zaigang.demo.scene import Scene
@@ -46,11 +46,8 @@ def scene() -> Scene:
 
 @contextmanager
 def without_camera(folder: Path) -> Iterator[Kiosk]:
-    settings = KioskSettings(
-        device="gate-1",
-        site="east",
-        data_dir=folder / "terminal",
-        broker=("mqtt://127.0.0.1:9",),
+    settings = settings_of(
+        folder,
         collector_keys=(COLLECTOR.public.text(),),
         profile="badge-only",
     )

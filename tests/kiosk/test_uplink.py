@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from kiosk.settings import KioskSettings
 from kiosk.uplink import Uplink
 from tests.kiosk.receipt_giver import ReceiptGiver
 from tests.support.mosquitto import Mosquitto
+from tests.support.waiting import eventually
 
 DEVICE, SITE = "gate-1", "riverside"
 CLOCK = SystemClock()
@@ -65,13 +65,6 @@ def start(journal: Journal, mosquitto: Mosquitto, giver: ReceiptGiver) -> Iterat
     yield make
     for one in started:
         one.stop()
-
-
-def eventually(condition: Callable[[], bool], timeout_s: float = 20) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.01)
 
 
 def append(journal: Journal, count: int) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import datetime
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
 from pathlib import Path
@@ -27,6 +26,7 @@ from tests.kiosk.embedded_broker import EmbeddedBroker
 from tests.kiosk.receipt_giver import ReceiptGiver
 from tests.support.mosquitto import BINARY, Mosquitto
 from tests.support.ports import free_port, wait_for_port
+from tests.support.waiting import eventually
 
 DEVICE, SITE, CLOCK, KEY = "gate-1", "riverside", SystemClock(), Ed25519Key.generate()
 
@@ -52,13 +52,6 @@ def running(journal: Journal, **settings: object) -> Iterator[Uplink]:
     uplink.start()
     yield uplink
     uplink.stop()
-
-
-def eventually(condition: Callable[[], bool], timeout_s: float = 30) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.01)
 
 
 def append(journal: Journal, count: int) -> None:

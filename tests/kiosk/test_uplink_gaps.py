@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
@@ -21,6 +21,7 @@ from kiosk.settings import KioskSettings
 from kiosk.uplink import Uplink
 from tests.kiosk.receipt_giver import TIME, ReceiptGiver
 from tests.support.mosquitto import Mosquitto
+from tests.support.waiting import eventually
 
 DEVICE, SITE, CLOCK, KEY = "gate-1", "riverside", SystemClock(), Ed25519Key.generate()
 
@@ -65,13 +66,6 @@ def _uplink(journal: Journal, mosquitto: Mosquitto, giver: ReceiptGiver, resend_
     )
     window = Window(64, resend_after_s=resend_after_s)
     return Uplink(journal, settings, CLOCK, backoff=Backoff(0.05, 0.2), window=window)
-
-
-def eventually(condition: Callable[[], bool], timeout_s: float = 20) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.01)
 
 
 def question(journal: Journal, first: int, last: int, key: Ed25519Key, chain: str | None = None) -> bytes:

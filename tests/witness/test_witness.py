@@ -16,6 +16,7 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
+from evidence.add_checkpoint import AddCheckpoint
 from evidence.checkpoint import Checkpoint, WitnessPolicy, sign_checkpoint, verify_checkpoint
 from evidence.merkle import consistency_proof, leaf_hash, root_of
 from evidence.note import Note, NoteSignature, NoteSigner, SignatureType, VerifierKey
@@ -25,7 +26,6 @@ from witness.app import create_app
 from witness.errors import WitnessSettingsError
 from witness.keyfile import load_or_create
 from witness.memory import Memory
-from witness.request import AddCheckpoint
 from witness.witness import KnownLog, Witness
 
 ORIGIN = "example.com/ledger"

@@ -51,10 +51,14 @@ class Centre:
             self.database,
             self.keys,
             load_or_create_authority(self.settings.keys_path),
-            Reachable(self.settings.public_url, self.settings.public_brokers),
+            Reachable(self.settings.public_url, self.settings.public_brokers, self.ledger_key),
             now=lambda: datetime.now(UTC) + self.ahead,
         )
         object.__setattr__(self.services, "joining", self.joining)
+
+    @property
+    def ledger_key(self) -> str:
+        return self.services.checkpoints.signer.public.text()
 
     @contextmanager
     def serving(self, tls: Tls | None = None) -> Iterator[None]:

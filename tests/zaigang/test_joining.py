@@ -35,7 +35,7 @@ from kiosk.pinned_https import PinnedServer
 from kiosk.provisioning import JoinedNow, Waiting, join
 from kiosk.settings import KioskSettings
 from kiosk.terminal_key import TerminalKey
-from tests.collector.wire import eventually
+from tests.support.waiting import eventually
 from tests.zaigang.joining import Centre
 
 SOON_S = 20.0
@@ -103,6 +103,7 @@ def test_a_terminal_joins_once_an_administrator_approves(serving: Centre, tmp_pa
     assert [row.key for row in serving.services.devices.keys("gate-1")] == [key.public.text()]
     settings = KioskSettings.load(written(tmp_path, f'data_dir = "{folder}"\n'))
     assert (settings.device, settings.site, settings.site_title) == ("gate-1", "east", "东门 East")
+    assert settings.ledger_key == serving.ledger_key
     assert set(settings.pinned_keys) == {serving.keys.receipt.public, serving.keys.command.public}
     assert settings.broker == ("mqtts://localhost:8883",)
     context = ssl.create_default_context(cafile=str(settings.broker_ca))

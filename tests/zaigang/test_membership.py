@@ -105,6 +105,7 @@ WRITTEN = {
     "collector_keys",
     "collector_url",
     "collector_pin",
+    "ledger_key",
 }
 
 

@@ -46,9 +46,9 @@ def test_a_tap_on_the_screen_becomes_a_receipt_in_the_hand_and_a_row_in_the_cons
         expect(screen.get_by_text("王芳")).to_be_visible()
         picture = cv2.imdecode(np.frombuffer(screen.screenshot(), np.uint8), cv2.IMREAD_COLOR)
         text = next(text for text in read_by_any(picture) if text)
-        head = world.terminal.ask(do="key")
-        receipt = PunchReceipt.verify(text, PublicKey.parse(head["key"]))
-        assert (receipt.seq, receipt.hash) == (head["seq"], head["head"])
+        receipt = PunchReceipt.verify(text, PublicKey.parse(world.terminal.ask(do="key")["key"]))
+        stored = world.stored(result["receipt_code"])
+        assert (receipt.seq, receipt.hash) == (stored["seq"], stored["envelope"]["hash"])
 
         expect(console.get_by_text("W-1001")).to_be_visible(timeout=30_000)
         expect(console.get_by_text("Verified", exact=True).first).to_be_visible()

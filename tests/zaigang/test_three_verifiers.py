@@ -14,11 +14,12 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.evidence import corpus
+from tests.evidence.test_key_history import forged_handovers
 from zaigang.bundle_check import check_bundle, read_bundle_trust
+from zaigang.trust import TrustError
 from zaigang.verifiers import write_verifiers
 
 FOLDER = corpus.FOLDER
-TRUST = FOLDER / "trust.json"
 CASES: list[dict[str, Any]] = json.loads((FOLDER / "corpus.json").read_text())
 LONG = os.environ.get("ZAIGANG_LONG") == "1"
 SHELL_STEP = 4  # in `make test` every fourth: openssl is started some two hundred times for each
@@ -39,7 +40,6 @@ def page(browser: Browser, tools: Path) -> Iterator[Page]:
     context = browser.new_context(offline=True)
     page = context.new_page()
     page.goto((tools / "verify-bundle.html").as_uri())
-    page.set_input_files("#trust", TRUST)
     yield page
     context.close()
 
@@ -59,7 +59,7 @@ def test_the_corpus_has_good_and_bad_ones() -> None:
 @_cases
 def test_zaigang_verify(case: dict[str, Any]) -> None:
     receipts = [case["receipt"]] if case["receipt"] else []
-    found = check_bundle(FOLDER / case["file"], read_bundle_trust(TRUST), receipts)
+    found = check_bundle(FOLDER / case["file"], read_bundle_trust(FOLDER / case["trust"]), receipts)
     codes = [one.code for one in found.report.problems] + [one.error.code for one in found.receipts if one.error]
     _hold(case, found.ok, codes)
 
@@ -67,7 +67,7 @@ def test_zaigang_verify(case: dict[str, Any]) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("case", CASES if LONG else CASES[::SHELL_STEP], ids=lambda case: case["name"])
 def test_the_shell_script(case: dict[str, Any], tools: Path) -> None:
-    arguments = ["sh", str(tools / "verify-bundle.sh"), str(FOLDER / case["file"]), str(TRUST)]
+    arguments = ["sh", str(tools / "verify-bundle.sh"), str(FOLDER / case["file"]), str(FOLDER / case["trust"])]
     if case["receipt"]:
         arguments.append(case["receipt"])
     done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=120)
@@ -80,6 +80,7 @@ def test_the_shell_script(case: dict[str, Any], tools: Path) -> None:
 @_cases
 def test_the_page(case: dict[str, Any], page: Page) -> None:
     page.set_input_files("#bundle", FOLDER / case["file"])
+    page.set_input_files("#trust", FOLDER / case["trust"])
     page.fill("#receipt", case["receipt"] or "")
     page.evaluate("document.getElementById('verdict').replaceChildren()")
     page.click("#go")
@@ -88,6 +89,30 @@ def test_the_page(case: dict[str, Any], page: Page) -> None:
     _hold(case, report["ok"], [one["code"] for one in report["problems"]])
     wanted = "全部成立" if case["code"] is None else "不成立"
     assert wanted in page.inner_text("#verdict")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("how", forged_handovers())
+def test_no_verifier_takes_a_trust_file_with_a_forged_handover(
+    how: str, page: Page, tools: Path, tmp_path: Path
+) -> None:
+    """A bundle that its forger sealed with his own key: nobody says that it holds, and nobody that it was checked."""
+    trust = json.loads((FOLDER / "trust-later.json").read_text())
+    trust["handovers"].append(forged_handovers()[how])
+    path, bundle = tmp_path / "trust.json", FOLDER / "bad-seal.zip"
+    path.write_text(json.dumps(trust))
+    with pytest.raises(TrustError):
+        read_bundle_trust(path)
+    script = ["sh", str(tools / "verify-bundle.sh"), str(bundle), str(path)]
+    done = subprocess.run(script, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 2 and "hand" in done.stderr and done.stdout == ""
+    page.set_input_files("#bundle", bundle)
+    page.set_input_files("#trust", path)
+    page.fill("#receipt", "")
+    page.evaluate("document.getElementById('verdict').replaceChildren()")
+    page.click("#go")
+    page.wait_for_selector("#verdict:not(:empty)", timeout=30_000)
+    assert "未能核验" in page.inner_text("#verdict")
 
 
 def _hold(case: dict[str, Any], ok: bool, codes: list[str]) -> None:

@@ -11,16 +11,11 @@ import typer
 from rich.console import Console
 
 from collector.devices.broker_config import Listener, write_broker_config
-from zaigang.commands.collector import app, device
-from zaigang.commands.collector_opened import ConfigOption, DataOption, JsonOption
-from zaigang.commands.collector_opened import opened as _opened
-from zaigang.commands.collector_opened import print_json as _print_json
-from zaigang.commands.collector_opened import print_table as _table
+from zaigang.commands.collector_opened import ConfigOption, DataOption, JsonOption, opened, print_json, print_table
 
 By = Annotated[str, typer.Option(help="Who decides; your login otherwise.")]
 
 
-@device.command("claim")
 def device_claim(
     site_name: Annotated[str, typer.Argument(metavar="SITE", help="Where it will stand.")],
     name: Annotated[str, typer.Argument(metavar="NAME", help="What it will be called.")],
@@ -33,13 +28,13 @@ def device_claim(
     """Make a one-time code for a new terminal, for `zaigang kiosk join`; it holds 15 minutes."""
     import segno
 
-    with _opened(config, data) as held:
+    with opened(config, data) as held:
         code, expires = held.services.joining.claim(site_name, name, by or getpass.getuser())
     picture = segno.make(code.text(), error="m", micro=False)
     if qr is not None:
         picture.save(str(qr), scale=6, border=4)
     if as_json:
-        _print_json({"code": code.text(), "site": code.site, "device": code.device, "expires": expires})
+        print_json({"code": code.text(), "site": code.site, "device": code.device, "expires": expires})
         return
     if qr is None:
         picture.terminal(compact=True)
@@ -49,29 +44,28 @@ def device_claim(
     console.print("then compare the fingerprint: zaigang collector device joins; device approve " + name)
 
 
-@device.command("joins")
 def device_joins(config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
     """List the terminals that ask to join, with the fingerprint that their own screen has to show too."""
-    with _opened(config, data) as held:
+    with opened(config, data) as held:
         rows = held.services.joining.requests()
     if as_json:
         from collector.devices.join_api import waiting_answer
 
-        _print_json([waiting_answer(one).model_dump(mode="json") for one in rows])
+        print_json([waiting_answer(one).model_dump(mode="json") for one in rows])
         return
     columns = ("device", "site", "fingerprint", "key", "state", "asked at", "decided by")
-    _table(columns, [(r.device, r.site, r.fingerprint, r.algorithm, r.state, r.asked_at, r.decided_by) for r in rows])
+    print_table(
+        columns, [(r.device, r.site, r.fingerprint, r.algorithm, r.state, r.asked_at, r.decided_by) for r in rows]
+    )
 
 
-@device.command("deny")
 def device_deny(name: str, by: By = "", config: ConfigOption = None, data: DataOption = None) -> None:
     """Refuse the terminal that asks to join under this name."""
-    with _opened(config, data) as held:
+    with opened(config, data) as held:
         denied = held.services.joining.deny(name, by or getpass.getuser())
     Console().print(f"{denied.device} with key {denied.fingerprint} is refused", highlight=False)
 
 
-@app.command("broker-config")
 def broker_config(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write; written again, keys stay.")],
     host: Annotated[list[str], typer.Option(help="Name or address under which terminals reach it. Repeatable.")],
@@ -84,7 +78,7 @@ def broker_config(
     as_json: JsonOption = False,
 ) -> None:
     """Write Mosquitto's configuration; again after a revocation, then: systemctl reload mosquitto."""
-    with _opened(config, data) as held:
+    with opened(config, data) as held:
         joining = held.services.joining
         listener = Listener(tuple(host), address, port)
         revoked = joining.revoked()
@@ -98,10 +92,17 @@ def broker_config(
             installed=installed,
         )
     if as_json:
-        _print_json({"written": [str(file) for file in files], "revoked": [one.name for one in revoked]})
+        print_json({"written": [str(file) for file in files], "revoked": [one.name for one in revoked]})
         return
     console = Console()
     for file in files:
         console.print(str(file), highlight=False, soft_wrap=True)
     console.print(f"revoked terminals: {', '.join(one.name for one in revoked) or 'none'}", highlight=False)
     console.print("the user mosquitto has to be able to read them; collector-N.pem and .key go to the collectors")
+
+
+def add_to(device: typer.Typer) -> None:
+    """Add these commands to `zaigang collector device`."""
+    device.command("claim")(device_claim)
+    device.command("joins")(device_joins)
+    device.command("deny")(device_deny)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -76,6 +76,11 @@ def fail(message: str) -> None:
 def print_json(value: Any) -> None:
     """Print JSON."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def print_models(rows: Sequence[BaseModel], exclude: set[str] | None = None) -> None:
+    """Print models as a JSON list, without the fields `exclude`."""
+    print_json([row.model_dump(mode="json", exclude=exclude) for row in rows])
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str | int | None]]) -> None:

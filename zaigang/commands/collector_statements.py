@@ -85,10 +85,11 @@ def audit(config: ConfigOption = None, data: DataOption = None, as_json: JsonOpt
 
 
 class RotatedKey(StrEnum):
-    """Which key; terminals pin these two."""
+    """Which key; terminals, witnesses and readers pin these."""
 
     RECEIPT = "receipt"
     COMMAND = "command"
+    CHECKPOINT = "checkpoint"
 
 
 def rotate_key(

@@ -7,16 +7,15 @@ import getpass
 import json
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from zaigang.commands.kiosk_asked import Config, JsonOption, ask_terminal
+
 app = typer.Typer(help="Clips of spot checks kept on this terminal.", no_args_is_help=True)
-Config = Annotated[
-    Path | None, typer.Option("--config", help="Settings (TOML); ZAIGANG_KIOSK_… variables stand over it.")
-]
 Call = Annotated[str, typer.Argument(help="Id of the spot check, as `list` shows it.", metavar="ID")]
 Reason = Annotated[str, typer.Option(help="Why; it is signed into the terminal's chain.")]
 By = Annotated[str, typer.Option(help="Who; your user name where not given. It is signed, too.")]
@@ -25,10 +24,10 @@ By = Annotated[str, typer.Option(help="Who; your user name where not given. It i
 @app.command("list")
 def list_(
     config: Config = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show which clips are kept; no picture is opened."""
-    held = _ask(config, {"do": "clips"})["clips"]
+    held = ask_terminal(config, {"do": "clips"})["clips"]
     if as_json:
         typer.echo(json.dumps(held, ensure_ascii=False))
         return
@@ -53,7 +52,9 @@ def export(
         raise typer.BadParameter(f"{out} or its .json is there already; nothing is overwritten")
     if not out.parent.is_dir():
         raise typer.BadParameter(f"{out.parent} is no folder")  # before the release is signed
-    done = _ask(config, {"do": "release_clip", "command": command, "by": by or getpass.getuser(), "reason": reason})
+    done = ask_terminal(
+        config, {"do": "release_clip", "command": command, "by": by or getpass.getuser(), "reason": reason}
+    )
     _write(out, base64.b64decode(done.pop("video")))
     done.pop("running", None)
     _write(proof_file, (json.dumps(done, ensure_ascii=False, indent=1) + "\n").encode())
@@ -63,7 +64,9 @@ def export(
 @app.command()
 def erase(command: Call, reason: Reason, by: By = "", config: Config = None) -> None:
     """Remove one clip before its time is over."""
-    done = _ask(config, {"do": "erase_clip", "command": command, "by": by or getpass.getuser(), "reason": reason})
+    done = ask_terminal(
+        config, {"do": "erase_clip", "command": command, "by": by or getpass.getuser(), "reason": reason}
+    )
     Console(stderr=True).print(f"the clip is gone; signed as seq {done['seq']}", highlight=False)
 
 
@@ -71,9 +74,3 @@ def _write(path: Path, content: bytes) -> None:
     """For its owner's eyes only, and never over another file."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
         file.write(content)
-
-
-def _ask(config: Path | None, request: dict[str, Any]) -> dict[str, Any]:
-    from zaigang.commands.kiosk import _ask as ask_terminal
-
-    return ask_terminal(config, request)

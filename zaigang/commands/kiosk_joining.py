@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from zaigang.commands.kiosk import Config, app
+from zaigang.commands.kiosk_asked import Config, JsonOption
 
 if TYPE_CHECKING:
     from kiosk.provisioning import Waiting
 
 
-@app.command()
 def join(
     code: Annotated[str | None, typer.Argument(help="The code, as `zaigang collector device claim` prints it.")] = None,
     qr: Annotated[Path | None, typer.Option(help="A photograph of its QR code instead.")] = None,
     config: Config = None,
     wait_s: Annotated[float, typer.Option("--wait", help="Seconds to wait for the administrator.")] = 900.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Join a collector: show this terminal's fingerprint, wait until an administrator approves, write the settings."""
     from evidence.provisioning import ClaimCode

@@ -11,9 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-Config = Annotated[
-    Path | None, typer.Option("--config", help="Settings (TOML); ZAIGANG_KIOSK_… variables stand over it.")
-]
+from zaigang.commands.kiosk_asked import Config, JsonOption, ask_terminal
 
 
 def add_to(app: typer.Typer) -> None:
@@ -26,7 +24,7 @@ def export(
     target: Annotated[Path, typer.Argument(help="A file, or a folder such as the stick's.", metavar="FILE|DIR")],
     config: Config = None,
     everything: Annotated[bool, typer.Option("--all", help="Also what the collector has receipted.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Write the signed events that still wait for a receipt; reads only, also while the terminal runs."""
     from kiosk.settings import KioskSettings
@@ -44,14 +42,12 @@ def export(
 def import_receipts(
     files: Annotated[list[Path], typer.Argument(help="What `zaigang collector import` wrote back.")],
     config: Config = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Take the collector's receipts from a stick; the terminal then lets go what they cover, in its time."""
-    from zaigang.commands.kiosk import _ask
-
     lines = [line for file in files for line in file.read_bytes().split(b"\n") if line]
     receipts = [base64.b64encode(line).decode() for line in lines]
-    done: dict[str, Any] = _ask(config, {"do": "take_receipts", "receipts": receipts})
+    done: dict[str, Any] = ask_terminal(config, {"do": "take_receipts", "receipts": receipts})
     if as_json:
         typer.echo(json.dumps(done, ensure_ascii=False))
     else:

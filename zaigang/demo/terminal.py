@@ -22,7 +22,8 @@ from kiosk.app import Kiosk
 from kiosk.enrolment import Consent
 from kiosk.errors import KioskError
 from kiosk.log import configure
-from kiosk.settings import FenceSettings, KioskSettings
+from kiosk.settings import KioskSettings
+from kiosk.settings_tables import FenceSettings
 from kiosk.terminal.view import Phase
 from zaigang.demo.scene import ANCHOR, Scene, beacon_recording
 from zaigang.synthetic_gps import PtyGps, standing_still
@@ -52,6 +53,7 @@ class DemoTerminal:
             broker=(f"mqtt://127.0.0.1:{given['mqtt_port']}",),
             mqtt_version=3,
             collector_keys=tuple(given["collector"].values()),
+            ledger_key=given["ledger"],
             gps_port=gps.port,
             beacons=f"file:{recording}",
             anchors=(ANCHOR,),

@@ -64,9 +64,12 @@ class World:
         self.admin("site", "add", SITE, "--title", "示范工地 Demo site", "--tz", "Asia/Shanghai")
         self.admin("worker", "add", WORKER, "--name", NAME)
         keys = json.loads(self.admin("keys", "--json"))
+        ledger = json.loads(self.admin("checkpoint", "--json"))
         self.console_key = self._api_key("write")
         self.http.headers["Authorization"] = f"Bearer {self.console_key}"
-        (self.folder / "terminal.json").write_text(json.dumps(self._terminal_settings(keys), ensure_ascii=False))
+        (self.folder / "terminal.json").write_text(
+            json.dumps(self._terminal_settings(keys, ledger["log"]), ensure_ascii=False)
+        )
         if self._own_broker:
             self.broker.start()
         self.collector.start()
@@ -196,7 +199,7 @@ class World:
         )
         return str(created["key"])
 
-    def _terminal_settings(self, keys: dict[str, Any]) -> dict[str, Any]:
+    def _terminal_settings(self, keys: dict[str, Any], ledger: str) -> dict[str, Any]:
         return {
             "device": DEVICE,
             "site": SITE,
@@ -205,6 +208,7 @@ class World:
             "mqtt_port": self.mqtt_port,
             "screen_port": self._screen_port,
             "collector": keys,
+            "ledger": ledger,
             "latitude": LATITUDE,
             "longitude": LONGITUDE,
         }

@@ -10,11 +10,11 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import cv2
 import numpy as np
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from evidence.events import Ask, Check, Outcome, Verdict
 from kiosk.verify.embedder import DlibEmbedder
@@ -35,15 +35,17 @@ SANE_FPS = (1.0, 240.0)
 NO_CLIPS = (".json", ".txt", ".md")  # everything else in a folder is taken for a clip: nothing is dropped silently
 BETWEEN_US = 1_000_000  # from one clip to the next, on the detector's clock
 EMPTY_FRAMES = 2  # grey ones between clips, so that the detector follows nobody from one to the next
-# A clip begins when it begins: nobody waits before it. Who filmed it may have held the camera in a hand.
-CLIP_SETTINGS = FaceSettings(looking_ms=600_000, bolted=False)
+# A clip begins when it begins: nobody waits before it. Who filmed it may have held the camera in a hand. Who was filmed
+# saw no screen that asks until the turn is large enough: the smallest turn that planarity can judge will do.
+CLIP_SETTINGS = FaceSettings(looking_ms=600_000, bolted=False, turn_deg=16)
+OTHER_NAMES = {"blink_twice": Ask.BLINK, "blinks": Ask.BLINK}
 
 
 class ClipPrompt(BaseModel):
     """One prompt that the person in a clip answers."""
 
     at_ms: int = Field(ge=0)  # from the clip's first frame
-    ask: Ask
+    ask: Annotated[Ask, BeforeValidator(lambda told: OTHER_NAMES.get(told, told) if isinstance(told, str) else told)]
 
 
 class Sidecar(BaseModel):

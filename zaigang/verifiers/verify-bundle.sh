@@ -147,6 +147,58 @@ case $flat in
 esac
 [ -n "$origin" ] && [ -n "$log_keys" ] && [ -n "$receipt_keys" ] ||
   { echo "the trust file names no origin, checkpoint_keys or collector.receipt" >&2; exit 2; }
+
+# Keys that were handed over. Each document is signed by the key before and the key after; whoever trusts the one has the
+# other, too. $work/bounds: PURPOSE KEY SIZE, the entries of the ledger up to which a key counts that was handed over.
+stop() { echo "$1" >&2; exit 2; }
+printf %s "$flat" | grep -Eo '\{"payload":"[^"]*","payloadType":"[^"]*","signatures":\['"$signed,$signed"'\]\}' >"$work/documents"
+[ "$(printf %s "$flat" | grep -o '"payload":' | wc -l)" -eq "$(wc -l <"$work/documents")" ] ||
+  stop "a handover in the trust file cannot be read"
+: >"$work/handed"
+while IFS= read -r line; do
+  printf %s "$line" >"$work/document"
+  payload=$(printf %s "$line" | sed 's/^{"payload":"\([^"]*\)".*/\1/' | openssl base64 -d -A)
+  set -- $(printf %s "$payload" |
+    sed -n 's/^{"new":"\([^"]*\)","old":"\([^"]*\)","purpose":"\([a-z]*\)","time":"[^"]*","tree_size":\([0-9nul]*\)}$/\3 \2 \1 \4/p;s/^{"new":"\([^"]*\)","old":"\([^"]*\)","purpose":"\([a-z]*\)","time":"[^"]*"}$/\3 \2 \1 0/p')
+  [ $# -eq 4 ] && [ "$2" != "$3" ] && check_envelope "$work/document" application/vnd.zaigang.handover.v1+json "$2" "$3" ||
+    stop "a handover in the trust file is not signed by both of its keys"
+  echo "$1 $2 $3 ${4%null}" >>"$work/handed"
+done <"$work/documents"
+[ -z "$(awk '{print $1, $2}' "$work/handed" | sort | uniq -d)" ] || stop "a key is handed over twice in the trust file"
+awk '{after[$1 " " $2] = $1 " " $3} END {for (key in after) {at = key; steps = 0
+  while (at in after) {at = after[at]; if (++steps > NR) exit 1}}}' "$work/handed" || stop "a key that was handed over comes back"
+over_time() { # PURPOSE KEY…: the keys, and those that documents connect with them
+  purpose=$1 found=
+  shift
+  for more; do found="$found $more "; done
+  before=
+  while [ "$before" != "$found" ]; do
+    before=$found
+    while read -r what old new _; do
+      [ "$what" = "$purpose" ] || continue
+      case $found in *" $old "* | *" $new "*) ;; *) continue ;; esac
+      case $found in *" $old "*) ;; *) found="$found $old " ;; esac
+      case $found in *" $new "*) ;; *) found="$found $new " ;; esac
+    done <"$work/handed"
+  done
+  printf '%s\n' "$found"
+}
+counts() { # PURPOSE KEY SIZE: the key was not handed over, or not before the ledger had so many entries
+  awk -v p="$1" -v k="$2" -v s="$3" '$1 == p && $2 == k && s + 0 > $4 + 0 {exit 1}' "$work/handed"
+}
+vkey_text() { # VKEY: the same key as text
+  printf 'ed25519:%s' "$({ unhex 302a300506032b6570032100; rest=${1#*+}; unbase "${rest#*+}" | tail -c 32; } | tobase)"
+}
+vkey_of() { # NAME KEY-TEXT: the log's verifier key
+  { printf '\001'; unbase "${2#*:}" | tail -c 32; } >"$work/vkey"
+  printf '%s+%s+%s' "$1" "$({ printf '%s\n' "$1"; cat "$work/vkey"; } | openssl dgst -sha256 -r | cut -c1-8)" "$(tobase <"$work/vkey")"
+}
+receipt_keys=$(over_time receipt $receipt_keys)
+named= name=${log_keys%%+*}
+for log in $log_keys; do named="$named $(vkey_text "$log")"; done
+for key in $(over_time checkpoint $named); do
+  case " $named " in *" $key "*) ;; *) log_keys="$log_keys $(vkey_of "$name" "$key")" ;; esac
+done
 pinned_keys() { sed -n "s/^$1 //p" "$work/pinned"; }
 among() { # WORD LIST
   case " $2 " in *" $1 "*) return 0 ;; esac
@@ -206,7 +258,7 @@ awk 'NR > 2 {print $3}' "$work/list" >"$work/held"
 sort -cu "$work/held" 2>/dev/null || fail not_canonical_zip "the files do not stand in the order of their names"
 why=unknown_key sealed=
 for key in $receipt_keys; do
-  if check_envelope seal.json application/vnd.zaigang.bundle.v1+json "$key"; then sealed=yes; break; fi
+  if check_envelope seal.json application/vnd.zaigang.bundle.v1+json "$key"; then sealed=$key; break; fi
 done
 if [ -z "$sealed" ]; then
   fail "$why" "seal.json: the collector's signature does not stand"
@@ -243,7 +295,7 @@ objects 6 | sed -n 's/^{"at":"[^"]*","device":"\([a-z0-9-]*\)","from_index":\([0
 scope=$(part 7)
 while read -r name; do # nothing that no bundle has
   case $name in
-    README.en.txt | README.zh.txt | checkpoints/first | checkpoints/last | checkpoints/consistency) ;;
+    README.en.txt | README.zh.txt | checkpoints/first | checkpoints/last | checkpoints/consistency | checkpoints/seen) ;;
     policies/* | timestamps/* | not-authoritative/*) ;;
     chains/*) awk -v n="$name" '{f = "chains/" $1 "/" $2; if (n == f ".index" || n == f ".jsonl") found = 1} END {exit !found}' "$work/chains" ||
       fail file_extra "no chain of the manifest has the file $name" ;;
@@ -299,7 +351,11 @@ check_note() { # FILE NAME: a checkpoint of the origin signed by one of the log'
   for log in $log_keys; do
     note_signed "$log" "$2"
     case $? in
-      0) return 0 ;;
+      0)
+        counts checkpoint "$text" "$size" && return 0
+        fail retired_key "$1: the ledger's key was handed over before it had $size entries"
+        return 1
+        ;;
       2) fail bad_signature "$1: the ledger's signature is false"; return 1 ;;
     esac
   done
@@ -312,6 +368,8 @@ first_good=
 if check_note checkpoints/first first; then first_good=yes first_size=$size first_root=$root; fi
 check_note checkpoints/last last || finish
 tree_size=$size tree_root=$root
+[ -z "$sealed" ] || counts receipt "$sealed" "$tree_size" ||
+  fail retired_key "seal.json: the key was handed over before the ledger had $tree_size entries"
 if [ -n "$quorum" ]; then
   seen=0
   for witness in $witness_keys; do
@@ -325,8 +383,8 @@ if [ -n "$quorum" ]; then
 fi
 
 # RFC 9162 section 2.1.4.2
-check_consistency() {
-  proof=$(tr '\n' ' ' <checkpoints/consistency)
+check_consistency() { # SIZE ROOT PROOF: the last checkpoint grew from this one; the proof's hashes parted by spaces
+  first_size=$1 first_root=$2 proof=$3
   [ "$first_size" -le "$tree_size" ] || return 1
   if [ "$first_size" -eq "$tree_size" ] || [ "$first_size" -eq 0 ]; then
     [ -z "$proof" ] || return 1
@@ -351,7 +409,8 @@ check_consistency() {
   done
   [ "$last" -eq 0 ] && [ "$old" = "$first_root" ] && [ "$new" = "$tree_root" ]
 }
-[ -z "$first_good" ] || [ ! -f checkpoints/consistency ] || check_consistency ||
+[ -z "$first_good" ] || [ ! -f checkpoints/consistency ] ||
+  check_consistency "$first_size" "$first_root" "$(tr '\n' ' ' <checkpoints/consistency)" ||
   fail consistency_failed "the last checkpoint did not grow from the first"
 
 # RFC 9162 section 2.1.3.2: LEAF INDEX PROOF…
@@ -382,8 +441,14 @@ lines="$lines|withheld $number [0-9a-f]{64}|erased $number $number $digest [0-9a
 : >"$work/leaves"
 : >"$work/holes"
 : >"$work/collector"
+: >"$work/stated"
+: >"$work/carried"
+row_carried=0
+: >"$work/approved"
 
 field() { sed -n "s/.*},\"boot\":\"\([0-9a-f]*\)\",\"chain\":\"\([0-9a-f]*\)\",\"clock\":{[^}]*},\"device\":\"\([a-z0-9-]*\)\",\"id\":\"[^\"]*\",\"kind\":\"\([a-z_.]*\)\",\"mono_us\":\([0-9]*\),\"nonce\":\"[0-9a-f]*\",\"prev\":\"\{0,1\}\([a-z0-9]*\)\"\{0,1\},\"seq\":\([0-9]*\),.*/\1 \2 \3 \4 \5 \6 \7/p" "$work/payload"; }
+
+body() { { sed -n "$1" "$work/payload"; echo; } | sed '/^$/d'; } # the payload has no line feed at its end
 
 check_event() { # SEQ LEAF_INDEX SALT RECEIVED FLAGS PROOF…: the next line of the chain's envelopes
   seq=$1 leaf_index=$2 salt=$3 marks=$5
@@ -437,8 +502,12 @@ check_event() { # SEQ LEAF_INDEX SALT RECEIVED FLAGS PROOF…: the next line of 
   events=$((events + 1))
   if [ "$device" = collector ]; then
     range=
-    [ "$kind_now" != gap.declared ] || range=" $(sed -n 's/.*"chain":"\([0-9a-f]*\)","device":"\([a-z0-9-]*\)","first":\([0-9]*\),"last":\([0-9]*\),.*/\2 \1 \3 \4/p' "$work/payload")"
+    [ "$kind_now" != gap.declared ] || range=" $(sed -n 's/.*"chain":"\([0-9a-f]*\)","device":"\([a-z0-9-]*\)","first":\([0-9]*\),"last":\([0-9]*\),"next_prev":"\([0-9a-f]*\)".*/\2 \1 \3 \4 \5/p' "$work/payload")"
     printf '%s %s%s\n' "$leaf_index" "$kind_now" "$range" >>"$work/collector"
+    case $kind_now in
+      device.revoked) body 's/.*"device":"\([a-z0-9-]*\)","from_index":\([0-9]*\)}.*/\1 \2/p' >>"$work/stated" ;;
+      device.approved) body 's/.*"device":"\([a-z0-9-]*\)","key":"\([^"]*\)"}.*/\1 \2/p' >>"$work/approved" ;;
+    esac
   fi
   leaf=$({ unhex "$salt"; cat "$work/envelope"; } | openssl dgst -sha256 -binary | { printf '\000'; cat; } | openssl dgst -sha256 -binary | tobase)
   take_leaf "$leaf_index" "$leaf" "$@"
@@ -462,6 +531,8 @@ check_meaning() { # of the event in $work/payload
     *) [ -z "$after" ] || fail revocation_hidden "$place_name seq $seq came after the revocation, unmarked" ;;
   esac
   case $kind_now in
+    coverage) carry checkpoint held ;;
+    checkpoint.refused) carry held held && carry shown refused ;;
     enclosure.opened) opening=$seq ;;
     enclosure.cleared) ! grep -q "\"opening\":$opening," "$work/payload" || opening= ;;
     punch.recorded | punch.refused)
@@ -471,6 +542,13 @@ check_meaning() { # of the event in $work/payload
         fail verified_while_opened "$place_name seq $seq is verified although the enclosure was opened"
       ;;
   esac
+}
+carry() { # FIELD held|refused: a checkpoint in the event, as the ledger signed it
+  text=$(body "s/.*\"$1\":\"\\([^\"]*\)\".*/\\1/p")
+  [ -n "$text" ] || return 0
+  row_carried=$((row_carried + 1))
+  printf '%s\n' "$text" | awk '{gsub(/\\n/, "\n"); printf "%s", $0}' >"$work/carried.$row_carried"
+  printf '%s %s %s %s %s\n' "$row_carried" "$device" "$seq" "$leaf_index" "$2" >>"$work/carried"
 }
 take_leaf() { # INDEX LEAF PROOF…
   [ "$1" -gt "$last_leaf" ] || fail ledger_order "$place_name seq $seq stands before an earlier event in the ledger"
@@ -493,7 +571,7 @@ check_chain() {
   : >"$work/hashes"
   exec 3<"$folder.jsonl"
   while read -r word seq rest <&4; do
-    row=$((row + 1)) end=$seq
+    row=$((row + 1)) end=$seq ends_with=$word
     case $word in outside | missing) end=${rest%% *} ;; esac
     check_line
     [ "$end" -lt "$following" ] || following=$((end + 1))
@@ -501,7 +579,7 @@ check_chain() {
   if IFS= read -r line <&3 || [ -n "$line" ]; then fail invalid_index "$folder.jsonl has more lines than the index"; fi
   exec 3<&-
   [ $((following - 1)) -eq "$head_seq" ] || fail head_mismatch "$place_name ends at another seq than the manifest says"
-  [ "$word" = missing ] || [ "$prev" = "$head_hash" ] || fail head_mismatch "$place_name ends with another event"
+  [ "$ends_with" = missing ] || [ "$prev" = "$head_hash" ] || fail head_mismatch "$place_name ends with another event"
 }
 check_line() {
   if [ "$seq" -gt "$following" ]; then
@@ -549,8 +627,54 @@ done <"$work/chains"
 while read -r by wanted device chain seq end; do
   awk -v b="$by" -v w="$wanted" -v d="$device" -v c="$chain" -v s="$seq" -v e="$end" '$1 == b && $2 == w &&
     (w == "worker.erasure" || ($3 == d && $4 == c && $5 <= s + 0 && e + 0 <= $6)) {found = 1} END {exit !found}' "$work/collector" ||
-    fail unauthorised "$device seq $seq: ledger entry $by does not authorise the hole"
+    { fail unauthorised "$device seq $seq: ledger entry $by does not authorise the hole"; continue; }
+  awk -v b="$by" -v d="$device" -v c="$chain" -v e="$end" 'NR == FNR {if ($1 == d && $2 == c && $3 == e) head = $4; next}
+    $1 == b && $2 == "gap.declared" && head != "" && $7 != head {bad = 1} END {exit bad}' "$work/chains" "$work/collector" ||
+    fail head_mismatch "$device: the chain ends with a gap after which ledger entry $by expects another hash"
 done <"$work/holes"
+
+# --- the history of keys, as the collector stated it
+
+concerns() { # DEVICE: a chain of it is in the bundle
+  awk -v d="$1" '$1 == d {found = 1} END {exit !found}' "$work/chains"
+}
+while read -r device since; do
+  grep -Fqx "$device $since" "$work/stated" ||
+    fail revocation_mismatch "no statement of the collector in this bundle revokes $device from ledger entry $since on"
+done <"$work/revoked"
+while read -r device since; do
+  grep -Fqx "$device $since" "$work/revoked" || ! concerns "$device" ||
+    fail revocation_mismatch "the collector revokes $device from ledger entry $since on, the manifest does not say so"
+done <"$work/stated"
+while read -r device key; do
+  awk -v d="$device" -v k="$key" '$1 == d && $3 == 0 && $5 == k {found = 1} END {exit !found}' "$work/keys" || ! concerns "$device" ||
+    fail key_history_mismatch "the collector approves a key of $device that the manifest has not"
+done <"$work/approved"
+
+# --- what terminals saw of the ledger is the beginning of this one
+
+seen_line="$number( $digest){0,64}"
+if [ -f checkpoints/seen ] && { [ ! -s checkpoints/seen ] || grep -Evqx "$seen_line" checkpoints/seen ||
+  [ -n "$(tail -c 1 checkpoints/seen)" ] || ! cut -d' ' -f1 checkpoints/seen | sort -nuc 2>/dev/null; }; then
+  fail invalid_proof "checkpoints/seen cannot be read"
+  : >"$work/carried"
+fi
+while read -r at device seq leaf_index how; do
+  check_note "$work/carried.$at" seen || continue
+  if [ "$size" -gt "$leaf_index" ]; then
+    case $how in
+      refused) fail split_view "$device seq $seq: the ledger signed $size entries without this event, entry $leaf_index here" ;;
+      *) fail ledger_order "$device seq $seq: $size entries had been seen when entry $leaf_index was signed" ;;
+    esac
+    continue
+  fi
+  line=$(grep "^$size\( \|\$\)" checkpoints/seen 2>/dev/null) ||
+    { fail checkpoint_unproved "$device seq $seq: the bundle does not prove that it grew from the $size entries seen"; continue; }
+  proof=
+  case $line in *' '*) proof="${line#* } " ;; esac
+  check_consistency "$size" "$root" "$proof" ||
+    fail split_view "$device seq $seq: the terminal holds the ledger's signature over $size other entries than are shown here"
+done <"$work/carried"
 
 # --- the worker's receipt
 

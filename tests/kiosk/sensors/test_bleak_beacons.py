@@ -20,16 +20,10 @@ from kiosk.sensors.eddystone_eid import EidBeacon, EidBook, eid
 from kiosk.sensors.errors import AdapterGone
 from tests.kiosk.sensors.bluez import BlueZ, PrivateBus
 from tests.kiosk.sensors.frames import FEAA, SITE, eddystone_uid, heard
+from tests.support.waiting import until
 
 ANCHOR = f"ibeacon:{SITE}:1:2"
 UID = "eddystone-uid:00112233445566778899:aabbccddeeff"
-
-
-def until(condition: Callable[[], bool], timeout_s: float = 30) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.02)
 
 
 @pytest.fixture

@@ -11,16 +11,15 @@ import fcntl
 import os
 import queue
 import termios
-import time
 import tty
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from kiosk.sensors.evdev_badges import EvdevBadges
 from tests.kiosk.sensors.key_events import Keyboard
+from tests.support.waiting import until
 
 
 class Plug:
@@ -84,13 +83,6 @@ def start(plug: Plug) -> Iterator[Callable[..., Reading]]:
     yield started
     for one in running:
         one.source.stop()
-
-
-def until(probe: Callable[[], Any], what: str) -> None:
-    deadline = time.monotonic() + 20
-    while not probe():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.01)
 
 
 def state(reading: Reading) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 from evidence.events import Verdict
 from kiosk.sensors.lamps import Lamps
 from tests.support.gpio import Pins
+from tests.support.waiting import until
 
 GREEN, RED, BUZZER = 22, 23, 24
 
@@ -23,13 +23,6 @@ def running(pins: Pins, lit_s: float = 60.0, **changes: Any) -> Iterator[Lamps]:
     lamps.start()
     yield lamps
     lamps.stop()
-
-
-def until(probe: Callable[[], Any], what: str) -> None:
-    deadline = time.monotonic() + 20
-    while not probe():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.01)
 
 
 def beeps(pins: Pins) -> list[bool]:

@@ -14,6 +14,7 @@ from kiosk.sensors.camera import Camera, CameraFailed, CameraStalled, Frame
 from kiosk.sensors.newest_frame import MOST_STUCK_READERS, NewestFrame
 from kiosk.sensors.video_file import VideoFileCamera
 from tests.kiosk.sensors.videos import write_video
+from tests.support.waiting import until
 
 REOPEN_S = 0.3
 
@@ -76,13 +77,6 @@ def run() -> Iterator[Callable[..., NewestFrame]]:
         if release is not None:
             release.set()
         newest.stop()
-
-
-def until(condition: Callable[[], bool], timeout_s: float = 20) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.01)
 
 
 def test_who_waits_gets_each_newer_frame_as_it_comes(run: Callable[..., NewestFrame]) -> None:

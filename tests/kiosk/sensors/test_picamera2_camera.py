@@ -19,6 +19,7 @@ from kiosk.sensors.newest_frame import NewestFrame
 from kiosk.sensors.picamera2_camera import Picamera2Camera
 from kiosk.settings import KioskSettings
 from tests.kiosk.sensors.strict_picamera2 import RECORD, CompletedRequest, Picamera2, Sensor
+from tests.support.waiting import until
 
 MS = 1_000_000  # nanoseconds
 WIDE = (704, 528)  # 704 is no multiple of 128: rows are padded to 768
@@ -223,13 +224,6 @@ def watch() -> Iterator[Callable[[Callable[[], Any]], NewestFrame]]:
     yield start
     for one in running:
         one.stop()
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.01)
 
 
 def test_a_camera_without_new_pictures_is_opened_again(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,15 +13,9 @@ from kiosk.sensors.beacons import BeaconSensor, BeaconTracker
 from kiosk.sensors.errors import RecordingUnreadable
 from kiosk.sensors.recorded_beacons import RecordedBeacons, recording_line
 from tests.kiosk.sensors.frames import FEAA, SITE, eddystone_uid, heard
+from tests.support.waiting import until
 
 ANCHOR = f"ibeacon:{SITE}:1:2"
-
-
-def until(condition: Callable[[], bool], timeout_s: float = 20) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.01)
 
 
 def lines(count: int = 5, every_ms: int = 1000) -> list[str]:

@@ -15,17 +15,11 @@ import pytest
 from kiosk.sensors import gps_signs, serial_gps
 from kiosk.sensors.gps import Fence, FixTracker
 from kiosk.sensors.serial_gps import SerialGps
+from tests.support.waiting import until
 from zaigang.synthetic_gps import PtyGps, standing_still, without_antenna
 
 LATITUDE, LONGITUDE = 22.5431, 114.0579
 FENCE = Fence(round(LATITUDE * 1e7), round(LONGITUDE * 1e7), 100)
-
-
-def until(condition: Callable[[], bool], timeout_s: float = 30) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.02)
 
 
 def receiver() -> PtyGps:

@@ -10,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from evidence.events import Outcome
-from kiosk.verify.gallery import Gallery, GalleryLocked, GalleryTampered, GalleryUnreadable, WrongGalleryKey
+from kiosk.verify.errors import GalleryLocked, GalleryTampered, GalleryUnreadable, WrongGalleryKey
+from kiosk.verify.gallery import Gallery
 
 KEY = bytes(range(32))
 MODEL, OTHER_MODEL = "dlib-resnet-v1/0123456789ab/mp5.1", "sface/ba9876543210/mp5.1"

@@ -11,7 +11,8 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from kiosk.verify.attempts import Limit, Moment
-from kiosk.verify.gallery import Gallery, GalleryUnreadable
+from kiosk.verify.errors import GalleryUnreadable
+from kiosk.verify.gallery import Gallery
 from kiosk.verify.pin import new_pin
 
 KEY, MODEL = bytes(range(32)), "dlib-resnet-v1/0123456789ab/mp5.1"

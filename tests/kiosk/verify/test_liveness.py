@@ -13,6 +13,7 @@ from kiosk.verify.liveness import (
     alive,
     planarity_check,
     screen_check,
+    turns_check,
 )
 from kiosk.verify.planarity import PlaneFit
 from kiosk.verify.screen_signs import SignsSeen
@@ -88,6 +89,26 @@ def test_a_torn_track_is_another_face_however_little_it_is_a_plane() -> None:
 def test_most_of_the_points_must_have_been_followed_to_the_end() -> None:
     check = planarity_check(PlaneFit(0.2, 0.9, 40, 21, kept=0.5), LIMITS)
     assert (check.outcome, check.reason.split(":")[0]) == ("not_run", "points_lost")
+
+
+HEAD, PAPER, GLANCE = PlaneFit(0.1, 0.8, 80, 22), PlaneFit(0.004, 0.05, 80, 22), PlaneFit(0.1, 0.8, 80, 9)
+
+
+@pytest.mark.parametrize(
+    ("turns", "said"),
+    [
+        ([], "not_run too_little_turn"),
+        ([HEAD, HEAD], "passed ok"),
+        ([PAPER, HEAD], "failed flat"),
+        ([HEAD, PAPER], "failed flat"),
+        ([GLANCE, PAPER], "failed flat"),
+        ([GLANCE, HEAD], "not_run too_little_turn"),
+        ([HEAD, GLANCE], "not_run too_little_turn"),
+    ],
+)
+def test_the_worst_of_the_turns_decides(turns: list[PlaneFit], said: str) -> None:
+    check = turns_check(turns, LIMITS)
+    assert f"{check.outcome} {check.reason.split(':')[0]}" == said
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import pytest
 from kiosk.verify import wheel_download
 from kiosk.verify.errors import DownloadFailed, LibraryMissing, ModelCorrupted, ModelMissing
 from kiosk.verify.landmark_bundle import DETECTOR_ENTRY, LANDMARKS_ENTRY, build_bundle
-from kiosk.verify.model_store import Silent, sha256_of, write_whole
+from kiosk.verify.model_store import Silent, sha256_of
 from kiosk.verify.models import (
     BUNDLE_NAME,
     BUNDLE_SHA256,
@@ -103,13 +103,6 @@ class TestTheCache:
         assert all(BUNDLE_SHA256[1] in out for out, _ in said)
         assert sum("building the landmark bundle" in err for _, err in said) == 1
         assert {one.name for one in tmp_path.iterdir()} == {BUNDLE_NAME, ".lock"}
-
-    def test_a_write_that_fails_leaves_the_old_file(self, tmp_path: Path) -> None:
-        write_whole(tmp_path / "one", b"old")
-        with pytest.raises(TypeError):
-            write_whole(tmp_path / "one", "not bytes")  # type: ignore[arg-type]
-        assert (tmp_path / "one").read_bytes() == b"old"
-        assert list(tmp_path.iterdir()) == [tmp_path / "one"]
 
 
 class TestAConfiguredBundle:

@@ -67,6 +67,30 @@ def test_a_device_frames_the_face_that_it_shows(name: str, kind: DeviceKind, pos
     assert framed(image, seen(image))
 
 
+CUT_SHORT = DeviceKind("cut short", (330, 310), 0, 1080)  # no bezel; its lower edge lies across the neck
+
+
+@pytest.mark.parametrize("name", PORTRAITS)
+@pytest.mark.parametrize("pose", [Pose(scale=1.1), Pose(yaw_deg=5, pitch_deg=3, shift=(12, -8))], ids=str)
+def test_a_picture_that_ends_just_below_the_chin_is_a_frame(name: str, pose: Pose) -> None:
+    image = on_device(name, CUT_SHORT, pose)
+    assert framed(image, seen(image))
+
+
+@pytest.mark.parametrize("name", PORTRAITS)
+@pytest.mark.parametrize("below_chin", [0.05, 0.15, 0.25, 0.4])
+def test_a_picture_that_hangs_behind_a_neck_is_no_frame(name: str, below_chin: float) -> None:
+    image, empty = person(name).render(Pose()), empty_scene()
+    x0, y0, x1, y1 = (part * size for part, size in zip(seen(image).box, (640, 480) * 2, strict=True))
+    hung = empty.copy()
+    corners = (round(x0 - 60), round(y0 - 60)), (round(x1 + 60), round(y1 + below_chin * (y1 - y0)))
+    cv2.rectangle(hung, *corners, (40, 50, 60), 8)
+    behind = (np.abs(image.astype(np.int16) - empty) < 3).all(axis=2)
+    image[behind] = hung[behind]
+    image = grainy(image)
+    assert not framed(image, seen(image))
+
+
 @pytest.mark.parametrize("name", PORTRAITS)
 def test_the_edge_of_a_print_is_a_frame(name: str) -> None:
     image = grainy(FlatPrint(PORTRAITS[name](), still_detector()).render(Pose(scale=0.9)))

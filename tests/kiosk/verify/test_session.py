@@ -261,6 +261,53 @@ def test_a_print_that_would_fool_the_challenge_is_still_refused(stage: Stage, mo
     assert outcomes(result)["face_match"] == "not_run not_reached"
 
 
+@pytest.mark.parametrize("paper_first", [True, False])
+def test_of_two_turns_paper_in_either_is_refused(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, *, paper_first: bool
+) -> None:
+    """A print that an accomplice's head relieves, or that relieves it, while nobody follows the points."""
+    flat, solid = FlatPrint(astronaut(), still_detector()), person(astronaut)
+    before, after = (Actor(one, seed=3, answers=_swung) for one in ((flat, solid) if paper_first else (solid, flat)))
+    shown = before
+    session = stage.session(LEFT, RIGHT)
+
+    def mesh_that_believes(face: Landmarks) -> float:
+        yaw = shown.pose(stage.clock.now_us()).yaw_deg
+        return yaw if abs(yaw) > 15 else 0.0
+
+    def relieve(phase: FacePhase) -> None:
+        nonlocal shown
+        if phase is FacePhase.HOLD and session._challenge is not None and session._challenge.prompts:
+            shown = after
+            stage.camera.stand(shown)
+
+    monkeypatch.setattr("kiosk.verify.session.yaw_deg", mesh_that_believes)
+    result = stage.play(session, before, relieve)
+    assert outcomes(result)["challenge"] == "passed"
+    assert outcomes(result)["planarity"] == "failed flat"
+    assert outcomes(result)["face_match"] == "not_run not_reached"
+
+
+def test_two_turns_of_a_living_head_pass(stage: Stage) -> None:
+    assert outcomes(stage.play(stage.session(LEFT, RIGHT), living_person(person(astronaut), seed=3))) == ALL_PASSED
+
+
+def test_a_turn_that_breaks_hides_no_other_that_failed(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    fits = iter([planarity.PlaneFit(0.004, 0.05, 80, 22)])  # the first turn's: paper
+
+    def fit(_: planarity.PlaneTracker) -> planarity.PlaneFit:
+        return next(fits)  # the second turn's raises
+
+    monkeypatch.setattr(planarity.PlaneTracker, "fit", fit)
+    said = outcomes(stage.play(stage.session(LEFT, RIGHT), living_person(person(astronaut), seed=3)))
+    assert (said["challenge"], said["planarity"]) == ("passed", "failed flat")
+    assert said["face_match"] == "not_run not_reached"
+
+
+def _swung(ask: Ask, share: float) -> Pose:
+    return Pose(yaw_deg=(38 if ask is LEFT else -38) * share)
+
+
 # One face from the prompt to the match
 
 

@@ -12,10 +12,12 @@ from typer.testing import CliRunner
 from evidence.events import Ask
 from tests.support.faces import still_detector
 from zaigang.cli import SUBCOMMANDS, load
+from zaigang.evaluation.liveness_clips import Sidecar
 from zaigang.synthetic.attacks import FlatPrint
-from zaigang.synthetic.performance import Actor, living_person, paper_holder
+from zaigang.synthetic.performance import STANDING, Actor, living_person, paper_holder
 from zaigang.synthetic.person import LivingPerson
 from zaigang.synthetic.portraits import astronaut, grace_hopper
+from zaigang.synthetic.pose import Pose
 
 FPS = 20
 ASKED_MS = 800
@@ -36,8 +38,12 @@ def write(path: Path, actor: Actor, ask: Ask | None = Ask.TURN_LEFT) -> None:
     video.release()
 
 
+def living_head() -> LivingPerson:
+    return LivingPerson(astronaut(), still_detector())
+
+
 def living() -> Actor:
-    return living_person(LivingPerson(astronaut(), still_detector()), seed=4, blink_every_s=1.5)
+    return living_person(living_head(), seed=4, blink_every_s=1.5)
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +52,8 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(root / "live" / "answers.mp4", living())
     write(root / "live" / "silent.mp4", living(), ask=None)
     (root / "live" / "answers.json").write_text(json.dumps(PROMPT))
+    write(root / "short" / "turn.mp4", Actor(living_head(), 4, lambda ask, share: Pose(yaw_deg=18.5 * share), STANDING))
+    (root / "short" / "clip.json").write_text(json.dumps(PROMPT))
     write(root / "paper" / "swung.mp4", paper_holder(FlatPrint(grace_hopper(), still_detector()), seed=4))
     (root / "paper" / "clip.json").write_text(json.dumps(PROMPT))
     (root / "paper" / "torn.mp4").write_bytes(b"no film at all")
@@ -141,3 +149,16 @@ def test_what_cannot_be_meant_is_said_in_one_sentence(options: tuple[str, ...]) 
 
 def test_an_empty_folder_is_said(tmp_path: Path) -> None:
     assert "no clips" in evaluate("--live", str(tmp_path), code=2)
+
+
+def test_a_turn_that_planarity_can_judge_is_enough_where_no_screen_asked_for_more(clips: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    evaluate("--live", str(clips / "short"), "--json", str(report))
+    (one,) = json.loads(report.read_text())["clips"]
+    assert one["decision"] == "verified"
+    assert 16 <= next(check for check in one["checks"] if check["name"] == "planarity")["observed"]["turn_deg"] < 20
+
+
+def test_two_blinks_may_be_called_what_the_screen_calls_them() -> None:
+    told = Sidecar.model_validate_json('{"prompts": [{"at_ms": 0, "ask": "blink_twice"}]}')
+    assert told.prompts[0].ask is Ask.BLINK

@@ -1,0 +1,67 @@
+"""What a terminal does with the checkpoints that it is shown: each must have grown from the newest one that it holds.
+
+A terminal so is a witness: an operator who shows it one ledger and somebody else another has signed both. The newest
+checkpoint goes into every `coverage` event, so all that the terminal signs after it was signed after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from evidence.add_checkpoint import AddCheckpoint
+from evidence.checkpoint import Checkpoint, verify_growth
+from evidence.errors import ConsistencyFailed, InvalidCheckpoint, SplitView
+from evidence.events import MAX_CHECKPOINT_TEXT
+from evidence.key_history import LogKey, read_checkpoint
+from evidence.note import Note
+
+
+@dataclass(frozen=True, slots=True)
+class SeenCheckpoint:
+    """A checkpoint as it is held and carried in events: with the log's signature and nobody else's."""
+
+    checkpoint: Checkpoint
+    text: str  # the signed note
+
+    @classmethod
+    def read(cls, text: str, origin: str, keys: Sequence[LogKey]) -> SeenCheckpoint:
+        """Read what was held or carried. Raises what `read_checkpoint` raises."""
+        return cls(read_checkpoint(text.encode(), origin, keys), text)
+
+
+def take(
+    held: SeenCheckpoint | None, shown: AddCheckpoint, origin: str, keys: Sequence[LogKey]
+) -> SeenCheckpoint | None:
+    """Return the checkpoint to hold from now on; None where nothing can be said: an older one, or no proof from `held`.
+
+    Raises SplitView where the log has signed two histories; UnknownKey, BadSignature, RetiredKey or WrongOrigin where
+    it was not this log that signed; InvalidCheckpoint for one that is too long to be carried.
+    """
+    offered = carried(shown.note, origin, keys)
+    if held is None:
+        return offered
+    old, new = held.checkpoint, offered.checkpoint
+    if new.size == old.size and new.root != old.root:
+        raise SplitView(f"the ledger has signed two different checkpoints over {new.size} entries")
+    if new.size <= old.size or shown.old_size != old.size:
+        return None
+    try:
+        verify_growth(old, new, shown.proof)
+    except ConsistencyFailed as error:
+        raise SplitView(
+            f"the ledger's checkpoint over {new.size} entries does not continue the one over {old.size} that it "
+            "showed here before"
+        ) from error
+    return offered
+
+
+def carried(note: Note, origin: str, keys: Sequence[LogKey]) -> SeenCheckpoint:
+    """Return a note as an event carries it. Raises as `take`."""
+    logs = {(one.vkey.name, one.vkey.id) for one in keys}
+    own = Note(note.text, tuple(one for one in note.signatures if (one.name, one.key_id) in logs) or note.signatures)
+    text = own.encode().decode()
+    found = SeenCheckpoint.read(text, origin, keys)
+    if len(text) > MAX_CHECKPOINT_TEXT:
+        raise InvalidCheckpoint(f"a checkpoint of more than {MAX_CHECKPOINT_TEXT} letters fits no event")
+    return found

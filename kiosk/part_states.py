@@ -1,0 +1,88 @@
+"""How each part of this terminal is, by the names that status, console and self-test know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from evidence.status import Part
+from kiosk.badge_reading import BadgeReading
+from kiosk.clock import Clock
+from kiosk.enclosure import Enclosure
+from kiosk.gallery_key import GalleryKey, keys_part
+from kiosk.health import clock_part, state_of, troubles
+from kiosk.hearing import Hearing
+from kiosk.journal import Journal
+from kiosk.ledger_watch import LedgerWatch
+from kiosk.renewal import CertificateKeeper
+from kiosk.scene_watch import SceneWatch
+from kiosk.sensors.lamps import Lamps
+from kiosk.sensors.newest_frame import NewestFrame
+from kiosk.sensors.serial_gps import SerialGps
+from kiosk.terminal_key import TerminalKey
+from kiosk.uplink import Uplink
+
+
+@dataclass(frozen=True, slots=True)
+class PartStates:
+    """The parts themselves; None: this terminal has none."""
+
+    journal: Journal
+    uplink: Uplink
+    ledger: LedgerWatch
+    certificate: CertificateKeeper
+    clock: Clock
+    gallery_key: GalleryKey
+    key: TerminalKey
+    eyes: NewestFrame | None
+    scene: SceneWatch | None
+    face: Part
+    gps: SerialGps | None
+    hearing: Hearing
+    enclosure: Enclosure
+    lamps: Lamps | None
+    badges: BadgeReading
+    transfer: Callable[[], Part]  # the exchange of faces with other terminals
+
+    def every(self) -> dict[str, Part]:
+        """Each part's state, now."""
+        return {
+            **self._local(),
+            "network": self._network(),
+            "ledger": self.ledger.part,
+            "clock": clock_part(self.clock.stamp()),
+            "keys": keys_part(self.gallery_key, self.key),
+            "transfer": self.transfer(),
+        }
+
+    def troubles(self, *, faces: bool) -> tuple[str, ...]:
+        """Codes for the screen, what failed first. `faces`: whether this site looks at faces."""
+        # Network and clock are shown where they matter; asking the clock may cost a process, and a screen waits.
+        parts = self._local()
+        del parts["presence"]  # nothing that a worker at the gate could do about it
+        if not faces:
+            del parts["camera"], parts["face"], parts["scene"]
+        return troubles(parts)
+
+    def _local(self) -> dict[str, Part]:
+        return {
+            "journal": self.journal.state,
+            "camera": state_of(self.eyes),
+            "scene": self.scene.part if self.scene is not None else Part(state="absent"),
+            "face": self.face,
+            "gps": state_of(self.gps),
+            "beacons": state_of(self.hearing),
+            "presence": self.hearing.presence_state,
+            "enclosure": self._enclosure(),
+            "badge_reader": self.badges.state,
+        }
+
+    def _network(self) -> Part:
+        state, ended = self.uplink.state, self.certificate.trouble
+        return Part(state="failed", reason=ended) if state.state == "failed" and ended is not None else state
+
+    def _enclosure(self) -> Part:
+        state = self.enclosure.state
+        if self.lamps is not None and self.lamps.trouble is not None and state.state in ("working", "absent"):
+            return Part(state="degraded", reason=self.lamps.trouble)
+        return state

@@ -1,0 +1,123 @@
+"""The collector shows its newest checkpoint to every terminal that looks for it, with the proof that fits that one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from collector.ingest.message import Message
+from collector.ledger.fsck import check_ledger
+from collector.ledger.showing import AGAIN_AFTER_S, ANEW_AFTER_S, Showing
+from collector.timestamps import utc_now
+from evidence.add_checkpoint import AddCheckpoint
+from evidence.events import Kind
+from evidence.key_history import LogKey
+from evidence.seen_checkpoint import SeenCheckpoint, take
+from evidence.status import Health, Part
+from evidence.topics import Leaf
+from tests.collector.conftest import Bench
+from tests.collector.holes import good, said_by_every_verifier, swear
+from tests.collector.terminal import Terminal
+from tests.collector.test_evidence_bundles import SITE, WORKER, a_day, coverage_body, made, punch
+
+
+class Ticks:
+    """A monotonic clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def reports(bench: Bench, terminal: Terminal, size: int | None) -> None:
+    """The terminal says how it is, and up to where it has seen the ledger."""
+    health = Health(
+        device=terminal.device,
+        site=terminal.site,
+        time=terminal.now(),
+        software="test",
+        uptime_s=1,
+        unsent=0,
+        parts={"camera": Part(state="working")},
+        checkpoint_size=size,
+    )
+    bench.intake.admit([Message(terminal.topic(Leaf.HEALTH), health.model_dump_json().encode(), utc_now())])
+
+
+def keys_of(bench: Bench) -> tuple[LogKey, ...]:
+    return (LogKey(bench.services.checkpoints.signer.public),)
+
+
+def looks(bench: Bench, payload: bytes, held: SeenCheckpoint | None = None) -> SeenCheckpoint:
+    """What a terminal comes to hold that is shown this."""
+    signer = bench.services.checkpoints.signer
+    found = take(held, AddCheckpoint.parse(payload), signer.name, keys_of(bench))
+    assert found is not None
+    return found
+
+
+def test_each_terminal_gets_the_proof_from_what_it_saw(bench: Bench, terminal: Terminal) -> None:
+    other, silent = Terminal(device="gate-2"), Terminal(device="gate-3")
+    bench.register(other, silent)
+    ticks = Ticks()
+    showing = Showing(bench.database, bench.services.proofs, ticks=ticks)
+    reports(bench, terminal, 0)
+    assert showing.due() == []  # there is no checkpoint yet
+    a_day(bench, terminal)
+    bench.services.checkpoints.sign()
+    reports(bench, other, 0)
+    reports(bench, silent, None)  # no key of the ledger is pinned there
+    first = {one.topic: looks(bench, one.payload) for one in showing.due()}
+    assert set(first) == {terminal.topic(Leaf.RECEIPT), other.topic(Leaf.RECEIPT)}
+    seen = first[terminal.topic(Leaf.RECEIPT)]
+    assert seen.checkpoint.size == 8
+    reports(bench, terminal, 8)
+    bench.offer(terminal, punch(terminal, "E001"))
+    bench.services.checkpoints.sign()
+    ticks.now_s += AGAIN_AFTER_S
+    (again,) = showing.due()  # the one whose message was lost; all see the same checkpoint for a while
+    assert again.topic == other.topic(Leaf.RECEIPT) and looks(bench, again.payload).checkpoint.size == 8
+    assert showing.due() == []
+    ticks.now_s += ANEW_AFTER_S
+    reports(bench, other, 8)
+    later = [looks(bench, one.payload, seen) for one in showing.due()]
+    assert [one.checkpoint.size for one in later] == [9, 9]
+
+
+def carrying(terminal: Terminal, seen: SeenCheckpoint) -> bytes:
+    return terminal.append(Kind.COVERAGE, coverage_body(terminal) | {"checkpoint": seen.text})
+
+
+def watched(bench: Bench, terminal: Terminal, seen_on: Bench | None = None) -> None:
+    """A day, then coverage over what `seen_on` showed the terminal, then one more punch."""
+    a_day(bench, terminal)
+    shower = seen_on or bench
+    shower.services.checkpoints.sign()
+    reports(shower, terminal, 0)
+    (shown,) = Showing(shower.database, shower.services.proofs).due()
+    bench.offer(terminal, carrying(terminal, looks(shower, shown.payload)), punch(terminal, "E001"))
+
+
+@pytest.mark.parametrize("scope", [SITE, WORKER])
+def test_a_bundle_proves_that_it_grew_from_what_its_terminals_saw(bench: Bench, terminal: Terminal, scope: Any) -> None:
+    swear(bench)
+    size = bench.services.ledger.size() + 8
+    watched(bench, terminal)
+    report = good(made(bench, scope))
+    (found,) = [one for (device, _), one in report.chains.items() if device == "gate-1"]
+    assert found.seen == [(8, size)]
+    assert [one.not_before for one in report.punches][-2:] == [None, size]
+    log = bench.services.checkpoints.signer.public
+    assert check_ledger(bench.database, bench.keys.seal, log).difference is None
+
+
+@pytest.mark.browser
+def test_every_verifier_finds_the_proofs_good(bench: Bench, terminal: Terminal, tmp_path: Any, browser: Any) -> None:
+    swear(bench)
+    watched(bench, terminal)
+    result, report = made(bench, SITE)
+    good((result, report))
+    assert said_by_every_verifier(result.data, bench, tmp_path, browser) == [set(), set(), set()]

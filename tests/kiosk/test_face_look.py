@@ -1,0 +1,94 @@
+"""What an attempt is shown of the camera's frames, with the real reader of the camera and the real session."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from evidence.events import Ask, ClockReading
+from kiosk.clock import Stamp
+from kiosk.face_look import FaceLook
+from kiosk.policy import PROFILES
+from kiosk.screen_light import ScreenLight
+from kiosk.sensors.camera import Frame
+from kiosk.sensors.newest_frame import NewestFrame
+from kiosk.verify.face_settings import FaceSettings
+from kiosk.verify.gallery import Gallery
+from kiosk.verify.session import FaceRequest, FaceSession
+
+ON_ITS_WAY_US = 400_000  # from exposure to delivery: ten frames
+PICTURE = np.full((48, 64, 3), 90, np.uint8)
+
+
+@dataclass
+class SlowCable:
+    """A camera whose frames arrive long after they were exposed."""
+
+    name: str = "slow cable"
+    sent: list[tuple[int, int]] = field(default_factory=list)  # exposed, arrived
+
+    def read(self, timeout_s: float) -> Frame:
+        time.sleep(0.04)
+        arrived_us = time.monotonic_ns() // 1000
+        self.sent.append((arrived_us - ON_ITS_WAY_US, arrived_us))
+        return Frame(0, arrived_us - ON_ITS_WAY_US, PICTURE)
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass
+class NobodyThere:
+    """A detector that finds no face, and notes when what it was shown was exposed."""
+
+    shown_us: list[int] = field(default_factory=list)
+
+    def detect(self, image_bgr: Any, mono_us: int) -> Sequence[Any]:
+        self.shown_us.append(mono_us)
+        return ()
+
+
+@pytest.fixture
+def gallery(tmp_path: Path) -> Iterator[Gallery]:
+    one = Gallery(tmp_path / "gallery.db", bytes(32))
+    yield one
+    one.close()
+
+
+def test_no_frame_from_before_the_tap_is_judged(gallery: Gallery) -> None:
+    camera, detector = SlowCable(), NobodyThere()
+    eyes = NewestFrame(lambda: camera)
+
+    def session(badge: str | None, tapped_us: int) -> FaceSession:
+        settings = FaceSettings(looking_ms=1000)
+        request = FaceRequest(badge, (Ask.BLINK,), (500,), tapped_us)
+        return FaceSession(detector, None, gallery, settings, request)  # type: ignore[arg-type]  # nobody is matched
+
+    look = FaceLook(
+        PROFILES["demo"],
+        gallery,
+        eyes,
+        session,
+        light=ScreenLight(),
+        cancelled=threading.Event(),
+        follow=lambda frame, progress, left_s: None,
+    )
+    eyes.start()
+    try:
+        assert eyes.wait_newer(3, 10) is not None
+        tap_us = time.monotonic_ns() // 1000
+        clock = ClockReading(source="none", synced=False)
+        result = look.look(None, Stamp("2026-05-04T08:00:00.000Z", clock, "0" * 32, tap_us), tap_us, None)
+    finally:
+        eyes.stop()
+    assert result.checks[0].reason.startswith("no_face")
+    assert detector.shown_us
+    assert min(detector.shown_us) >= tap_us
+    assert any(exposed < tap_us < arrived for exposed, arrived in camera.sent)  # there were some to pass over
