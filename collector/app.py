@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import signal
+from collections.abc import Mapping
 
 import uvicorn
 from fastapi import FastAPI
@@ -46,6 +47,7 @@ class Collector:
         self.attesting = attesting(settings, self.database)
         self.rounds = [self.checkpointer, *self.attesting]
         commands, handovers = self.services.commands, Handovers(self.database)
+        transfers = self.services.transfers
         gaps = Gaps(self.database, self.keys.receipt)
         showing = Showing(self.database, self.services.proofs)
         self.pump = Pump(
@@ -53,7 +55,7 @@ class Collector:
             self.subscriber,
             settings.batch_messages,
             settings.batch_wait_ms / 1000,
-            outbox=lambda: [*gaps.due(), *commands.due(), *handovers.due(), *showing.due()],
+            outbox=lambda: [*gaps.due(), *commands.due(), *handovers.due(), *transfers.due(), *showing.due()],
         )
 
     def start(self) -> None:
@@ -77,13 +79,17 @@ class Collector:
         unattested = [rounds.name for rounds in self.attesting if rounds.failing is not None]
         return health_of(self.pump.state, self.subscriber.state, self.database, self.checkpointer.failing, unattested)
 
-    def web(self) -> FastAPI:
-        """Build the HTTP application, with the console where the settings want it."""
+    def web(self, verifiers: Mapping[str, bytes] | None = None) -> FastAPI:
+        """Build the HTTP application, with the console where the settings want it.
+
+        `verifiers`: files that check an evidence bundle, by name; the console offers them beside it.
+        """
         app = create_api(self.services, self.health)
         if self.settings.console:
             from collector.console.pages import attach  # NiceGUI does much at import; an API alone needs none of it
 
-            attach(app, self.services, Sessions(self.keys.session, self.services.api_keys))
+            sessions = Sessions(self.keys.session, self.services.api_keys)
+            attach(app, self.services, sessions, self.health, verifiers)
         return app
 
     def _deliver(self, message: Message) -> None:
@@ -100,12 +106,12 @@ def settle_memory() -> None:
     gc.set_threshold(20_000, 20, 20)  # a batch of 256 events makes some 15,000 objects
 
 
-def run(settings: Settings) -> None:
-    """Run until SIGINT or SIGTERM."""
+def run(settings: Settings, verifiers: Mapping[str, bytes] | None = None) -> None:
+    """Run until SIGINT or SIGTERM; `verifiers` as for `Collector.web`."""
     collector = Collector(settings)
     server = uvicorn.Server(
         uvicorn.Config(
-            collector.web(),
+            collector.web(verifiers),
             host=settings.host,
             port=settings.port,
             log_level="warning",

@@ -45,6 +45,13 @@ class Forbidden(CollectorError):
     status = 403
 
 
+class TooManyTransfers(CollectorError):
+    """A terminal has more messages for others here than are kept."""
+
+    code = "too_many_transfers"
+    status = 429
+
+
 class ClaimRefused(Forbidden):
     """The one-time code is unknown, used, over, or for another terminal."""
 

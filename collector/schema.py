@@ -25,14 +25,15 @@ import collector.people.models
 import collector.presence.models
 import collector.punches.models
 import collector.sites.models
-import collector.statements.models  # noqa: F401  the imports register the tables
+import collector.statements.models
+import collector.transfers.models  # noqa: F401  the imports register the tables
 from collector.database import Database
 from collector.errors import SchemaTooNew, SchemaTooOld
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0007"  # the revision that this version of the program works with
+HEAD = "0008"  # the revision that this version of the program works with
 _VERSION_TABLE = "alembic_version"
 _BEFORE = "0.1"  # what a database from before Alembic has, marked by its table schema_version: revision 0001
 

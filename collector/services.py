@@ -24,6 +24,7 @@ from collector.ingest.intake import Intake, Limits
 from collector.ledger.checkpoints import Checkpoints, log_signer
 from collector.ledger.proofs import Proofs
 from collector.ledger.service import Ledger
+from collector.ledger.standing import LedgerStanding, expected_of
 from collector.people.service import People
 from collector.postgresql import PostgresqlDatabase
 from collector.presence.service import PresenceIntervals
@@ -35,6 +36,7 @@ from collector.sqlite import SqliteDatabase
 from collector.statements.audit import Auditor
 from collector.statements.scribe import Scribe
 from collector.statements.service import Statements
+from collector.transfers.service import Transfers
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class Services:
     ledger: Ledger
     checkpoints: Checkpoints
     proofs: Proofs
+    standing: LedgerStanding
     punches: Punches
     presence: PresenceIntervals
     dead_letters: DeadLetters
@@ -57,6 +60,7 @@ class Services:
     statements: Statements
     erasures: Erasures
     deliveries: Deliveries
+    transfers: Transfers
     evidence_bundles: EvidenceBundles
 
 
@@ -98,16 +102,19 @@ def build_services(
             keys,
             load_or_create_authority(settings.keys_path),
             Reachable(settings.public_url, settings.public_brokers, signer.public.text()),
+            scribe or record_nothing,
         ),
         ledger=Ledger(database),
         checkpoints=checkpoints,
         proofs=Proofs(database, settings.witnesses_needed),
+        standing=LedgerStanding(database, expected_of(settings)),
         punches=Punches(database),
         presence=PresenceIntervals(database),
         dead_letters=DeadLetters(database),
         commands=commands,
         erasures=Erasures(database, scribe or Scribe(keys), keepsake, commands, retention),
         statements=Statements(database, scribe or Scribe(keys)),
+        transfers=Transfers(database),
         deliveries=Deliveries(Intake(database, keys.receipt, keys.seal, limits_of(settings), scribe=scribe)),
         evidence_bundles=EvidenceBundles(database, checkpoints, keys.receipt, settings.witnesses_needed),
     )

@@ -36,6 +36,9 @@ RENEWAL_TYPE = "application/vnd.zaigang.certificate-renewal.v1+json"
 JOIN_ANSWER_TYPE = "application/vnd.zaigang.join-answer.v1+json"
 STATEMENT_TYPE = "application/vnd.zaigang.statement.v1+json"
 HANDOVER_TYPE = "application/vnd.zaigang.handover.v1+json"
+TRANSFER_KEY_TYPE = "application/vnd.zaigang.transfer-key.v1+json"
+TRANSFER_TYPE = "application/vnd.zaigang.transfer.v1+json"
+TRANSFER_ANSWER_TYPE = "application/vnd.zaigang.transfer-answer.v1+json"
 
 _TYPE = re.compile(r"[!#-\[\]-~]{1,128}")  # visible ASCII without quote and backslash: one way to write it
 _KEYID = re.compile(r"[0-9a-f]{64}")

@@ -423,6 +423,18 @@ class JoinMismatch(JoinError):
     code = "join_mismatch"
 
 
+class TransferError(EvidenceError):
+    """A message between two terminals cannot be used."""
+
+    code = "transfer"
+
+
+class TransferMismatch(TransferError):
+    """It is for another terminal, or another than it names has signed it."""
+
+    code = "transfer_mismatch"
+
+
 def by_code(code: str) -> type[EvidenceError] | None:
     """The error that bears this code, or None."""
     return _find(EvidenceError, code)

@@ -69,6 +69,10 @@ class Kind(StrEnum):
     CLIP_RELEASED = "clip.released"
     CLIP_ERASED = "clip.erased"
     CHECKPOINT_REFUSED = "checkpoint.refused"
+    TRANSFER_PEER = "transfer.peer"
+    TRANSFER_SENT = "transfer.sent"
+    TRANSFER_RECEIVED = "transfer.received"
+    TRANSFER_REFUSED = "transfer.refused"
 
 
 class ClockReading(Fact):
@@ -241,9 +245,11 @@ class WorkerErasedBody(Fact):
     """
 
     scope: Literal["face", "all"]  # face: the template went, badge and PIN stay
-    enrolment: Hex128 | None  # `authorisation` of worker.enrolled; None: the gallery was made before it kept this
+    # `authorisation` of worker.enrolled, or `copy_id` of transfer.received; None: of a gallery that did not keep it
+    enrolment: Hex128 | None
     template: HexDigest | None  # `template` of worker.enrolled; None: there was no face, or as above
-    reason: Literal["consent_withdrawn", "erased", "replaced"]
+    # peer_removed: whoever stands here no longer exchanges faces with that terminal; expired: a copy was not renewed
+    reason: Literal["consent_withdrawn", "erased", "replaced", "peer_removed", "expired"]
 
 
 class ConsentBody(Fact):
@@ -348,6 +354,54 @@ class ClipErasedBody(Fact):
     reason: Text
 
 
+class TransferPeerBody(Fact):
+    """Body of transfer.peer: from here on faces may go to and come from that terminal, or no longer."""
+
+    device: Name
+    key: Annotated[str, Field(max_length=1000)]  # PublicKey.text() of the other terminal's signing key
+    state: Literal["confirmed", "followed", "removed"]  # followed: its key was rotated, signed by the one before
+    by: Text  # who compared the fingerprint at this terminal; empty where the key was followed
+
+
+class TransferSentBody(Fact):
+    """Body of transfer.sent: a worker's template was sealed for another terminal, under the worker's own consent."""
+
+    worker: WorkerCode
+    copy_id: Hex128
+    recipient: Name
+    recipient_key: HexDigest
+    enrolment: Hex128  # `authorisation` of worker.enrolled
+    counter: Counter
+    until: UtcTime
+
+
+class TransferReceivedBody(Fact):
+    """Body of transfer.received: another terminal's template of a worker now lies encrypted on this one."""
+
+    worker: WorkerCode
+    copy_id: Hex128  # worker.erased names it when the copy is gone
+    sender: Name
+    sender_key: HexDigest
+    model: Text
+    frames: Counter
+    enrolment: Hex128  # `authorisation` of worker.enrolled on the sender
+    enrolled: HexDigest | None  # hash of that event; None: the sender has let it go
+    text_version: Text  # of the consent, scope transfer, that was given on the sender
+    language: Literal["zh", "en"]
+    consented: UtcTime
+    message: HexDigest  # hash of the transfer's envelope
+    until: UtcTime
+
+
+class TransferRefusedBody(Fact):
+    """Body of transfer.refused: what came for this terminal was not taken. It names no worker."""
+
+    sender: Name | None  # as its envelope says; None: it could not be read
+    copy_id: Hex128 | None
+    message: HexDigest  # SHA-256 of the bytes that came
+    reason: Text  # a stable code first, then a plain sentence
+
+
 class CoverageBody(Fact):
     """Body of coverage: how long this terminal was there, and how much of it each part worked.
 
@@ -415,6 +469,10 @@ BODIES: dict[str, type[Fact]] = {
     Kind.CLIP_RELEASED: ClipReleasedBody,
     Kind.CLIP_ERASED: ClipErasedBody,
     Kind.CHECKPOINT_REFUSED: CheckpointRefusedBody,
+    Kind.TRANSFER_PEER: TransferPeerBody,
+    Kind.TRANSFER_SENT: TransferSentBody,
+    Kind.TRANSFER_RECEIVED: TransferReceivedBody,
+    Kind.TRANSFER_REFUSED: TransferRefusedBody,
     Kind.ENCLOSURE_OPENED: EnclosureOpenedBody,
     Kind.ENCLOSURE_CLEARED: EnclosureClearedBody,
     Kind.COVERAGE: CoverageBody,

@@ -20,6 +20,8 @@ class Leaf(StrEnum):
     STATUS = "status"  # up, retained, the will says offline: Status as JSON
     RECEIPT = "receipt"  # down, QoS 1: one receipt envelope
     COMMAND = "command"  # down, QoS 1: one command envelope
+    TRANSFER = "transfer"  # up, QoS 1: one envelope for another terminal of the site
+    PEER = "peer"  # down, QoS 1: one envelope of another terminal, passed on as it came
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,8 @@ from kiosk.spot_check import SpotChecks
 from kiosk.spot_check_file import AttemptsFile
 from kiosk.terminal.serve import TerminalServer
 from kiosk.terminal_key import TerminalKey
-from kiosk.tpm import choose_tpm
+from kiosk.tpm import Tpm, choose_tpm
+from kiosk.transfer.exchange import Around, Exchange, comparing, open_exchange, transfer_part
 from kiosk.uplink import Uplink
 from kiosk.verify.errors import GalleryError
 from kiosk.verify.face import Face, open_face
@@ -125,6 +126,7 @@ class Kiosk:
         self._closing.callback(self.gallery.close)
         self._owed = Owed(self.gallery, self.journal)
         self.ledger = LedgerWatch(self.journal, settings.data_dir, settings.ledger_keys, lambda: self.uplink.wake())
+        self.exchange = self._open_exchange(tpm)
         self.uplink = Uplink(
             self.journal,
             settings,
@@ -132,6 +134,7 @@ class Kiosk:
             on_command=self._receive_command,
             on_keys=self._trust,
             on_checkpoint=self.ledger.offer,
+            exchange=self.exchange,
         )
         self._clock_watch = ClockWatch(self.journal, self.uplink.wake)
         self._certificate = CertificateKeeper(
@@ -145,7 +148,7 @@ class Kiosk:
             site=settings.site,
             keys=settings.pinned_keys,
             now=lambda: self.clock.stamp().time,
-            wake=self.uplink.wake,
+            wake=self._changed,
         )
         self.clips = open_clips(settings, self.gallery, self.journal, lambda: self.clock.stamp().time, self.uplink.wake)
         self._calls = SpotChecks(
@@ -231,6 +234,7 @@ class Kiosk:
             enclosure=self.enclosure,
             lamps=self._lamps,
             badges=self.badges,
+            transfer=lambda: transfer_part(self.exchange, switched_on=settings.transfer is not None),
         )
         self._coverage = CoverageKeeper(
             self.clock,
@@ -279,6 +283,8 @@ class Kiosk:
                 part.start()
                 self._closing.callback(part.stop)
         self._closing.callback(attempt, self._cover_last)  # after the last punch, while the sensors still run
+        if self.exchange is not None:
+            self.exchange.start()
         for served in (self.attendant, self.badges.reader, self._lamps, self.screen):
             if served is not None:
                 served.start()
@@ -287,6 +293,27 @@ class Kiosk:
         self._keeper.start()
         url = self.screen.url if self.screen is not None else None
         log.info("terminal_started", device=self.settings.device, screen=url, policy=self.policy.name)
+
+    def _open_exchange(self, tpm: Tpm | None) -> Exchange | None:
+        """Faces to and from other terminals; parts that are made later are asked for when they are needed."""
+        around = Around(
+            device=self.settings.device,
+            site=self.settings.site,
+            folder=self.settings.data_dir,
+            journal=self.journal,
+            gallery=self.gallery,
+            owed=self._owed,
+            key=self.key,
+            tpm=tpm,
+            now=lambda: self.clock.stamp().time,
+            face=lambda: comparing(self._face),
+            wake=lambda: self.uplink.wake(),
+            no_clips=lambda worker: self.clips.erasing(worker),
+        )
+        exchange = open_exchange(around, switched_on=self.settings.transfer is not None)
+        if exchange is not None:
+            self._closing.callback(exchange.stop)  # before gallery and journal, which its last step needs
+        return exchange
 
     def _start_control(self) -> None:
         """Let operators in; where that fails, workers punch all the same."""
@@ -309,6 +336,12 @@ class Kiosk:
             self._policy_applied = True
         except (JournalFailed, JournalFull) as error:
             log.error("policy_not_signed", reason=str(error))
+
+    def _changed(self) -> None:
+        """Something was signed, and the gallery may be another than before."""
+        self.uplink.wake()
+        if self.exchange is not None:
+            self.exchange.poke()
 
     def _trust(self, keys: Sequence[PublicKey]) -> None:
         self.commands.trust(keys)
@@ -376,7 +409,9 @@ class Kiosk:
             face=self._face,
             face_part=self._face_part,
             parts=self.parts,
-            wake=self.uplink.wake,
+            wake=self._changed,
+            exchange=self.exchange,
+            asks=self.screen is not None,
         )
 
     def enrol_face(

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import structlog
 
@@ -35,6 +35,8 @@ T = TypeVar("T")
 
 RESULT_LASTS_S = 60.0  # the page closes it much earlier; without a browser it closes all the same
 LEND_PATIENCE_S = 30.0  # an attempt lasts 20 s at most; then the terminal is free, or in use all the time
+CONSENT_LOOK_S = 0.5  # how often the seconds left are counted, and a cancellation is seen
+CONSENT_PATIENCE_S = 60.0  # time to read three sentences twice; then it is a no
 BADGE_KEPT_S = 20.0  # as long as the pad keeps what was typed (kiosk.terminal.entry)
 UNKNOWN_SHOWN_S = 8.0  # long enough to read two lines
 _PHASES = {
@@ -78,6 +80,8 @@ class Attendant:
         self._badge_s = 0.0  # when the last badge was read
         self._unknown_s: float | None = None  # when a badge was read that nobody has
         self._stopping = False
+        self._asking = False  # somebody is being asked for a consent
+        self._consent: Literal["zh", "en"] | None = None  # the language in which he has agreed
         self._view = TerminalView(
             version=1, phase=Phase.IDLE, site=site, device=device, face_available=False, tz=tz, presence=presence
         )
@@ -249,6 +253,28 @@ class Attendant:
         with self._lock:
             self._box = box
             self._show(phase=Phase.LOOKING, hint=hint, ask=None, prompt_step=step, seconds_left=None)
+
+    def ask_consent(self) -> Literal["zh", "en"] | None:
+        """Ask whoever was just enrolled, and return the language in which he has agreed; None: he has not.
+
+        Only for work that was lent the thread.
+        """
+        deadline = time.monotonic() + CONSENT_PATIENCE_S
+        with self._lock:
+            self._consent, self._asking, self._box = None, True, None
+            while self._asking and not self._cancelled.is_set() and (left := deadline - time.monotonic()) > 0:
+                self._show(phase=Phase.CONSENT, hint=None, ask=None, prompt_step=(0, 0), seconds_left=int(left))
+                self._lock.wait(CONSENT_LOOK_S)
+            self._asking = False
+            self._show(phase=Phase.CHECKING, seconds_left=None)
+            return self._consent
+
+    def answer_consent(self, *, agreed: bool, language: Literal["zh", "en"]) -> None:
+        """Whoever was asked has decided; the first answer counts."""
+        with self._lock:
+            if self._asking:
+                self._consent, self._asking = language if agreed else None, False
+                self._lock.notify_all()
 
     def identify(self, badge: str) -> Sequence[Check]:
         """Look at a face and compare it with the one enrolled under `badge`; only for work that was lent the thread."""

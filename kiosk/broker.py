@@ -10,7 +10,7 @@ import select
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -58,11 +58,15 @@ class BrokerConnection:
         will: tuple[str, bytes],
         subscribe: tuple[str, ...],
         on_message: Callable[[str, bytes], None],
+        optional: Mapping[str, Callable[[str], None]] = {},
     ) -> None:
+        """`optional`: topics that the broker may deny without the connection being over, and who is told so."""
         self.subscribed = False
-        self._url, self._options, self._topics, self._deliver = urlsplit(url), options, subscribe, on_message
+        self._url, self._options, self._deliver = urlsplit(url), options, on_message
+        self._topics, self._optional = (*subscribe, *optional), optional
         self._over: BrokerLost | BrokerRefused | None = None
         self._pending: dict[int, float] = {}  # message id of each publication without PUBACK, and when it went
+        self._on_refused: dict[int, Callable[[str], None]] = {}  # of publications that may be refused
         self._most_pending = UNACKNOWLEDGED_AT_MOST
         self._opened_s = 0.0
         self._client = self._make_client(will)
@@ -103,13 +107,26 @@ class BrokerConnection:
             raise BrokerLost("offline: the connection to the broker ended")
         self._check_patience(time.monotonic())
 
-    def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
-        """Hand one message to the broker. Raises BrokerLost."""
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int = 1,
+        retain: bool = False,
+        on_refused: Callable[[str], None] | None = None,
+    ) -> None:
+        """Hand one message to the broker. Raises BrokerLost.
+
+        A broker that refuses it ends the connection; with `on_refused` it is told there, and the connection goes on.
+        """
         info = self._client.publish(topic, payload, qos=qos, retain=retain)
         if info.rc is not MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise BrokerLost(f"offline: the broker took nothing more ({info.rc.name})")
         if qos > 0:
             self._pending[info.mid] = time.monotonic()
+            if on_refused is not None:
+                self._on_refused[info.mid] = on_refused
 
     @property
     def room(self) -> int:
@@ -208,7 +225,11 @@ class BrokerConnection:
     def _on_subscribe(
         self, client: paho.Client, _: object, mid: int, reasons: list[ReasonCode], properties: Properties | None
     ) -> None:
-        if any(reason.is_failure for reason in reasons):
+        denied = [topic for topic, reason in zip(self._topics, reasons, strict=False) if reason.is_failure]
+        for topic in denied:
+            if topic in self._optional:
+                self._optional[topic]("it denies this terminal what others send it")
+        if any(topic not in self._optional for topic in denied):
             self._end(BrokerRefused("refused: the broker denies this terminal its own topics; check its access list"))
             return
         self.subscribed = True
@@ -217,7 +238,10 @@ class BrokerConnection:
         self, client: paho.Client, _: object, mid: int, reason: ReasonCode, properties: Properties | None
     ) -> None:
         self._pending.pop(mid, None)
-        if reason.is_failure:
+        on_refused = self._on_refused.pop(mid, None)
+        if reason.is_failure and on_refused is not None:
+            on_refused(str(reason))
+        elif reason.is_failure:
             self._end(BrokerRefused(f"refused: the broker takes no message of this terminal ({reason})"))
 
     def _on_message(self, client: paho.Client, _: object, message: paho.MQTTMessage) -> None:

@@ -140,7 +140,13 @@ def _answer(operations: Operations, request: dict[str, Any], say: Callable[[str]
             return operations.status()
         case "enrol":
             done = operations.enrol(Enrolment.model_validate(request["enrolment"]), say)
-            return {"worker": done.worker, "name": done.name, "frames": done.frames, "seq": done.seq}
+            return {
+                "worker": done.worker,
+                "name": done.name,
+                "frames": done.frames,
+                "seq": done.seq,
+                "transfer": done.transfer,
+            }
         case "rotate_key":
             return operations.rotate_key(str(request["reason"])[:400])
         case "erase":
@@ -156,10 +162,20 @@ def _answer(operations: Operations, request: dict[str, Any], say: Callable[[str]
             return operations.release_clip(str(request["command"]), str(request["by"]), str(request["reason"]))
         case "erase_clip":
             return operations.erase_clip(str(request["command"]), str(request["by"]), str(request["reason"]))
+        case "peers":
+            return _peers(operations, request)
         case "take_receipts":
             return operations.take_receipts([base64.b64decode(str(one)) for one in request["receipts"]])
         case unknown:
             raise BadRequest(f"this version cannot do {unknown!r}; update zaigang")
+
+
+def _peers(operations: Operations, request: dict[str, Any]) -> dict[str, Any]:
+    if "confirm" in request:
+        return operations.confirm_peer(*(str(request[name]) for name in ("confirm", "fingerprint", "by")))
+    if "remove" in request:
+        return operations.remove_peer(str(request["remove"]), str(request["by"]))
+    return operations.peers()
 
 
 class Asked(ControlError):

@@ -22,7 +22,7 @@ from evidence.authorisation import EnrolmentAuthorisation, verify_authorisation
 from evidence.errors import EvidenceError
 from evidence.events import Ask, ConsentBody, Fact, Kind, WorkerCode, WorkerEnrolledBody
 from evidence.keys import PublicKey
-from kiosk.erasure import erased_statement
+from kiosk.erasure import copy_erased_statement, erased_statement
 from kiosk.errors import KioskError
 from kiosk.face_look import Eyes
 from kiosk.journal import Journal
@@ -91,6 +91,7 @@ class Enrolled:
     name: str
     frames: int
     seq: int  # of worker.enrolled in the journal
+    transfer: bool | None = None  # whether the face may go to other terminals; None: nobody was asked
 
 
 class Newcomer(Fact):
@@ -209,7 +210,7 @@ class EnrolmentDesk:
         )
         enrolled = Statement(Kind.WORKER_ENROLLED, body.model_dump(mode="json"))
         before = self._held(permission.worker)
-        replaced = [erased_statement(before, "face", "replaced")] if before is not None and before.models else []
+        replaced = _replaced(before) if before is not None and before.models else []
         with self.owed.lock:
             pending = self.gallery.enrol(
                 permission.worker,
@@ -309,6 +310,12 @@ class _Seen:
     model: str
     vectors: list[NDArray[np.float32]]
     consent: Agreement
+
+
+def _replaced(before: GalleryWorker) -> list[Statement]:
+    if before.received is not None:
+        return [copy_erased_statement(before, "replaced")]
+    return [erased_statement(before, "face", "replaced")]
 
 
 def _require_possible(pin: str | None, excused: Sequence[Ask]) -> None:

@@ -63,7 +63,7 @@ class ErasureDesk:
             held = GalleryWorker(worker, "", (), has_pin=False)
         withdrawn = [consent_statement(Kind.CONSENT_WITHDRAWN, worker, one) for one in self._consents(held)]
         with self._no_clips(worker), self.owed.lock:
-            if not self.gallery.erase(worker, [*withdrawn, erased_statement(held, "all", "erased")]):
+            if not self.gallery.erase(worker, [*withdrawn, *erased_statements(held)]):
                 raise NobodyThere(f"nobody is enrolled here as {worker}")
             self.forget(worker)
             return Erased(worker, "all", self._signed())
@@ -78,6 +78,10 @@ class ErasureDesk:
         if given is None:
             raise NobodyThere(f"{worker} has agreed to nothing of the scope {scope} on this terminal")
         owed = [consent_statement(Kind.CONSENT_WITHDRAWN, worker, given)]
+        if held.received is not None and scope in ("face", "transfer"):  # the copy rests on both
+            with self._no_clips(worker) if not held.has_pin else nullcontext(), self.owed.lock:
+                self.gallery.drop_copy(worker, [*owed, *copy_gone(held, "consent_withdrawn")])
+                return Erased(worker, scope, self._signed())
         if scope == "face" and held.models:
             owed.append(erased_statement(held, "face", "consent_withdrawn"))
         with self._no_clips(worker) if scope == "clip" else nullcontext(), self.owed.lock:
@@ -114,6 +118,36 @@ class ErasureDesk:
             return tuple(one.seq for one in self.owed.sign())
         except JournalError:
             return ()
+
+
+def erased_statements(held: GalleryWorker) -> list[Statement]:
+    """What proves that all of a worker is gone: what was enrolled here, and what came from another terminal."""
+    if held.received is None:
+        return [erased_statement(held, "all", "erased")]
+    here = [erased_statement(held, "all", "erased")] if held.has_pin else []
+    return [copy_erased_statement(held, "erased"), *here]
+
+
+CopyGone = Literal["consent_withdrawn", "erased", "replaced", "peer_removed", "expired"]
+
+
+def copy_gone(held: GalleryWorker, reason: CopyGone) -> list[Statement]:
+    """What the end of a copy owes: where the whole record goes with it, also the end of the worker's other consents."""
+    further = [] if held.has_pin else [one for one in held.consents if one.scope not in ("face", "transfer")]
+    withdrawn = [consent_statement(Kind.CONSENT_WITHDRAWN, held.worker, one) for one in further]
+    return [*withdrawn, copy_erased_statement(held, reason)]
+
+
+def copy_erased_statement(held: GalleryWorker, reason: CopyGone) -> Statement:
+    """What proves that a template from another terminal is gone, by the id of `transfer.received`."""
+    assert held.received is not None
+    body = WorkerErasedBody(
+        scope="face" if held.has_pin else "all",
+        enrolment=held.received.copy_id,
+        template=held.received.commitment,
+        reason=reason,
+    )
+    return Statement(Kind.WORKER_ERASED, body.model_dump(mode="json"))
 
 
 def erased_statement(

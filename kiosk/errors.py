@@ -193,3 +193,23 @@ class QrUnreadable(ProvisioningError):
     """No QR code can be read in the picture."""
 
     code = "qr_unreadable"
+
+
+class TransferFailed(KioskError):
+    """Faces cannot be exchanged with other terminals; the message says why."""
+
+    code = "transfer"
+
+
+class UnknownPeer(TransferFailed):
+    """No terminal of that name has shown its card here, or its fingerprint is another one."""
+
+    code = "unknown_peer"
+
+
+class TransferRefused(TransferFailed):
+    """What came from another terminal was not taken; `code` is the first word of the signed reason."""
+
+    def __init__(self, code: str, why: str) -> None:
+        super().__init__(why)
+        self.code = code

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import structlog
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from evidence.authorisation import EnrolmentAuthorisation
@@ -32,15 +33,20 @@ from kiosk.enrolment import (
     NotAuthorised,
 )
 from kiosk.erasure import ErasureDesk
-from kiosk.errors import BadRequest
+from kiosk.errors import BadRequest, KioskError, TransferFailed
 from kiosk.journal import Journal
 from kiosk.owed import Owed
 from kiosk.sensors.newest_frame import NewestFrame
 from kiosk.settings import KioskSettings
 from kiosk.stick import take_receipts
+from kiosk.terminal.texts import TRANSFER_TEXT
+from kiosk.transfer.exchange import Exchange
 from kiosk.verify.attempts import ENROLMENTS, Moment
+from kiosk.verify.errors import VerifyError
 from kiosk.verify.face import EnrolmentView, Face
 from kiosk.verify.gallery import Gallery
+
+log = structlog.get_logger(__name__)
 
 
 class Enrolment(BaseModel):
@@ -86,6 +92,8 @@ class Operations:
     face_part: Part
     parts: Callable[[], dict[str, Part]]
     wake: Callable[[], None]  # the uplink: there is something to send
+    exchange: Exchange | None = None  # of faces with other terminals; None: switched off
+    asks: bool = False  # there is a screen on which somebody can be asked
 
     def enrol(self, wanted: Enrolment, say: Callable[[str], None]) -> Enrolled:
         """Enrol one worker; `say` is told the code of what is amiss, or how many frames are taken.
@@ -107,7 +115,9 @@ class Operations:
         if looks and (self.face is None or self.eyes is None):
             raise EnrolmentError(f"this terminal has no face path: {self.face_part.reason}")
         enrolled = (
-            self.attendant.lend(lambda: self._enrol(desk, wanted, say)) if looks else self._enrol(desk, wanted, say)
+            self.attendant.lend(lambda: self._enrol_and_ask(desk, wanted, say))
+            if looks
+            else self._enrol(desk, wanted, say)
         )
         self.wake()
         return enrolled
@@ -173,6 +183,25 @@ class Operations:
         self.wake()
         return {"receipts": taken.receipts, "refused": list(taken.refused), "unsent": self.journal.depth}
 
+    def peers(self) -> dict[str, Any]:
+        """Which terminals faces go to and come from. Raises a TransferFailed."""
+        return self._exchange().listed()
+
+    def confirm_peer(self, device: str, fingerprint: str, by: str) -> dict[str, Any]:
+        """Exchange faces with a terminal from now on. Raises a TransferFailed, BadRequest or a JournalError."""
+        if not self._exchange().switched_on:
+            raise TransferFailed("this terminal exchanges no faces: put [transfer] into its settings")
+        return self._done(self._exchange().confirm(device, fingerprint, by))
+
+    def remove_peer(self, device: str, by: str) -> dict[str, Any]:
+        """Exchange nothing more with it. Raises a TransferFailed, BadRequest or a JournalError."""
+        return self._done(self._exchange().remove(device, by))
+
+    def _exchange(self) -> Exchange:
+        if self.exchange is None:
+            raise TransferFailed("this terminal exchanges no faces: put [transfer] into its settings")
+        return self.exchange
+
     def erasures(self) -> ErasureDesk:
         """Return the desk that erases."""
         now = lambda: self.clock.stamp().time  # noqa: E731
@@ -181,6 +210,23 @@ class Operations:
     def _done(self, answer: dict[str, Any]) -> dict[str, Any]:
         self.wake()
         return answer
+
+    def _enrol_and_ask(self, desk: EnrolmentDesk, wanted: Enrolment, say: Callable[[str], None]) -> Enrolled:
+        """Enrol; then ask on the screen whether the face may go to other terminals. The enrolment stands either way."""
+        enrolled = self._enrol(desk, wanted, say)
+        rules = self.settings.transfer
+        if wanted.consent is None or rules is None or not rules.ask_at_enrolment or not self.asks:
+            return enrolled
+        say("consent")
+        language = self.attendant.ask_consent()
+        if language is None:
+            return replace(enrolled, transfer=False)
+        try:
+            self.erasures().agree(enrolled.worker, "transfer", TRANSFER_TEXT, language)
+        except (KioskError, VerifyError) as error:
+            log.error("consent_not_kept", reason=str(error))
+            return replace(enrolled, transfer=False)
+        return replace(enrolled, transfer=True)
 
     def _enrol(self, desk: EnrolmentDesk, wanted: Enrolment, say: Callable[[str], None]) -> Enrolled:
         permission = self._permission(desk, wanted, say)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from evidence.status import Part
@@ -41,6 +42,7 @@ class PartStates:
     enclosure: Enclosure
     lamps: Lamps | None
     badges: BadgeReading
+    transfer: Callable[[], Part]  # the exchange of faces with other terminals
 
     def every(self) -> dict[str, Part]:
         """Each part's state, now."""
@@ -50,6 +52,7 @@ class PartStates:
             "ledger": self.ledger.part,
             "clock": clock_part(self.clock.stamp()),
             "keys": keys_part(self.gallery_key, self.key),
+            "transfer": self.transfer(),
         }
 
     def troubles(self, *, faces: bool) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ from kiosk.errors import SettingsError
 from kiosk.joined import read_joined
 from kiosk.pinned_keys import believed_keys, ledger_keys
 from kiosk.settings_reading import foreign_variables, guess, named, over, problems, read_toml
-from kiosk.settings_tables import EnclosureSettings, FenceSettings, PresenceSettings
+from kiosk.settings_tables import EnclosureSettings, FenceSettings, PresenceSettings, TransferSettings
 from kiosk.verify.embedder_choice import EmbedderChoice
 from kiosk.verify.model_limits import DLIB, MODEL_LIMITS, SFACE
 
@@ -47,6 +47,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "fence": FenceSettings,
     "enclosure": EnclosureSettings,
     "presence": PresenceSettings,
+    "transfer": TransferSettings,
 }
 
 
@@ -90,6 +91,7 @@ class KioskSettings(BaseSettings):
     badge_reader: str | None = None  # /dev/input/by-id/…, file:PATH, or none
     badge_codes: Path | None = None  # CSV of code,employee code; where not given a badge's code is the employee code
     enclosure: EnclosureSettings = EnclosureSettings()
+    transfer: TransferSettings | None = None  # none: no face leaves this terminal and none comes
 
     # How a face becomes a vector, and how near is near enough (docs/calibration.md)
     embedder: Literal["dlib", "sface"] = "dlib"

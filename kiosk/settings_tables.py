@@ -64,3 +64,11 @@ class PresenceSettings(BaseModel):
         for one in value:
             parse_break(one)
         return value
+
+
+class TransferSettings(BaseModel):
+    """Faces to and from the site's other terminals (docs/transfer.md): the table being there switches it on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ask_at_enrolment: bool = True  # the screen asks whoever has just been enrolled with a face

@@ -14,6 +14,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import structlog
 
@@ -40,6 +41,26 @@ UNANSWERED_RESENDS = 2  # so often in vain, and the state says that the collecto
 log = structlog.get_logger(__name__)
 
 
+class Exchange(Protocol):
+    """What goes to and comes from other terminals by way of the collector (kiosk/transfer)."""
+
+    def receive(self, data: bytes) -> None:
+        """Take what came; returns at once."""
+        ...
+
+    def outbox(self, limit: int) -> Sequence[bytes]:
+        """At most so many envelopes to send now."""
+        ...
+
+    def greeted(self) -> None:
+        """A new connection stands."""
+        ...
+
+    def refused(self, why: str) -> None:
+        """The broker takes none of it."""
+        ...
+
+
 class Uplink:
     """The way from one journal to the collector. Every method is safe from any thread and returns at once."""
 
@@ -55,6 +76,7 @@ class Uplink:
         on_command: Callable[[bytes], None] | None = None,
         on_keys: Callable[[Sequence[PublicKey]], None] | None = None,
         on_checkpoint: Callable[[bytes], bool] = lambda message: False,
+        exchange: Exchange | None = None,
     ) -> None:
         """`on_command` takes what comes on the command topic, on the uplink's thread: it returns soon.
 
@@ -79,6 +101,7 @@ class Uplink:
         self._on_command = on_command
         self._on_keys = on_keys
         self._on_checkpoint = on_checkpoint
+        self._exchange = exchange
         self._stopping = threading.Event()
         self._online = False
         self._offline_because = "offline: not connected yet"
@@ -159,6 +182,7 @@ class Uplink:
             (self._topic(Leaf.STATUS), self._status("offline")),
             (self._topic(Leaf.RECEIPT), self._topic(Leaf.COMMAND)),
             self._on_message,
+            {} if self._exchange is None else {self._topic(Leaf.PEER): self._exchange.refused},
         )
         try:
             connection.open()
@@ -179,6 +203,8 @@ class Uplink:
         connection.publish(self._topic(Leaf.STATUS), self._status("online"), retain=True)
         self.counts["connected"] += 1
         self._online = True
+        if self._exchange is not None:
+            self._exchange.greeted()
         log.info("uplink_online", unsent=self._journal.depth)
 
     def _restart(self) -> None:
@@ -200,6 +226,9 @@ class Uplink:
         self._send(connection, self._window, self._journal.unsent)
         for chain in self._journal.leftover_chains():
             self._send_leftovers(connection, chain)
+        if self._exchange is not None:  # last of all: punches go first
+            for data in self._exchange.outbox(min(BATCH, connection.room)):
+                connection.publish(self._topic(Leaf.TRANSFER), data, on_refused=self._exchange.refused)
         health, self._health = self._health, None
         if health is not None:
             connection.publish(self._topic(Leaf.HEALTH), health.model_dump_json().encode(), qos=0)
@@ -240,9 +269,12 @@ class Uplink:
     def _on_message(self, topic: str, payload: bytes) -> None:
         if topic == self._topic(Leaf.COMMAND) and self._on_command is not None:
             self._on_command(payload)
-            return
-        if topic != self._topic(Leaf.RECEIPT):
-            return
+        elif topic == self._topic(Leaf.PEER) and self._exchange is not None:
+            self._exchange.receive(payload)
+        elif topic == self._topic(Leaf.RECEIPT):
+            self._take_receipt(payload)
+
+    def _take_receipt(self, payload: bytes) -> None:
         try:
             if self._take_handovers(payload) or self._on_checkpoint(payload):
                 return

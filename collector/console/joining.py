@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 import segno
@@ -11,16 +12,18 @@ from nicegui import run, ui
 
 from collector.auth.service import Caller, Scope
 from collector.auth.sessions import Sessions
-from collector.console.elements import box, link, page, pill
+from collector.console.elements import box, empty, link, page, pill, title
+from collector.console.moments import house_zone, shown
 from collector.console.texts import Texts
+from collector.console.writing import acting_writer
 from collector.devices.join_requests import Waiting
-from collector.errors import CollectorError, Forbidden, Invalid, Unauthorised
+from collector.errors import CollectorError, Invalid, Unauthorised
 from collector.services import Services
 
 REFRESH_S = 1.0
 _TONES = {"waiting": "warn", "approved": "good", "denied": "off"}
 _SHOWN = 20  # the newest requests; the API has all
-_Writer = Callable[[], Caller]
+_Writing = Callable[[], AbstractContextManager[Caller]]
 
 
 class _Decide(Protocol):
@@ -29,22 +32,23 @@ class _Decide(Protocol):
 
 def draw_joining(services: Services, sessions: Sessions, cookie: str, texts: Texts, caller: Caller) -> None:
     """Draw the page and keep the requests up to date while the browser is there."""
-    requests = services.joining.requests()
+    requests, zone = services.joining.requests(), house_zone(services)
 
-    def writer() -> Caller:
-        return _writer(sessions, cookie, texts)
+    def writing() -> AbstractContextManager[Caller]:
+        return acting_writer(sessions, cookie, texts)
 
     def decide(device: str, *, approve: bool) -> None:
         try:
             act = services.joining.approve if approve else services.joining.deny
-            act(device, writer().name)
+            with writing() as who:
+                act(device, who.name)
         except CollectorError as error:
             ui.notify(str(error), type="negative")
         refresh(services.joining.requests())
 
     @ui.refreshable
     def asking() -> None:
-        _requests(requests, texts, decide, may_decide=caller.may(Scope.WRITE))
+        _requests(requests, zone, texts, decide, may_decide=caller.may(Scope.WRITE))
 
     def refresh(fresh: list[Waiting]) -> None:
         nonlocal requests
@@ -63,65 +67,56 @@ def draw_joining(services: Services, sessions: Sessions, cookie: str, texts: Tex
             refresh(fresh)
 
     with page(texts, caller.name):
-        link("zg-back", "/", texts("back"))
-        with box("zg-title"):
-            box(text=texts("add_terminal"), tag="h1")
+        link("zg-back", "/", f"‹ {texts('back')}")
+        title(texts("add_terminal"))
         with box("zg-columns"):
             with box(tag="section"):
                 box(text=texts("one_time_code"), tag="h2")
-                _code(services, texts, writer, may_decide=caller.may(Scope.WRITE))
+                _code(services, texts, writing, may_decide=caller.may(Scope.WRITE))
             with box(tag="section"):
                 box(text=texts("asking_to_join"), tag="h2")
                 asking()
     ui.timer(REFRESH_S, look)
 
 
-def _writer(sessions: Sessions, cookie: str, texts: Texts) -> Caller:
-    """Who decides, judged anew at each decision: a key may have been revoked since the page was drawn."""
-    now = sessions.holder(cookie)
-    if not now.may(Scope.WRITE):
-        raise Forbidden(texts("read_only"))
-    return now
-
-
-def _requests(requests: list[Waiting], texts: Texts, decide: _Decide, *, may_decide: bool) -> None:
+def _requests(requests: list[Waiting], zone: str, texts: Texts, decide: _Decide, *, may_decide: bool) -> None:
     if not requests:
-        with box("zg-card zg-empty"):
-            box(text=texts("nobody_asks"), tag="b")
-            box(text=texts("nobody_asks_hint"), tag="span")
+        empty(texts("nobody_asks"), texts("nobody_asks_hint"))
     for one in requests[:_SHOWN]:
-        _request(one, texts, decide, may_decide=may_decide)
+        _request(one, zone, texts, decide, may_decide=may_decide)
 
 
-def _code(services: Services, texts: Texts, writer: _Writer, *, may_decide: bool) -> None:
+def _code(services: Services, texts: Texts, writing: _Writing, *, may_decide: bool) -> None:
     sites = {site.name: f"{site.title} ({site.name})" for site in services.sites.all()}
+    zone = house_zone(services)
     with box("zg-card zg-join"):
         if not may_decide:
             box(text=texts("read_only"))
             return
         where = ui.select(sites, label=texts("site"), value=next(iter(sites), None)).classes("zg-field")
         name = ui.input(texts("terminal_name"), placeholder="gate-1").classes("zg-field")
-        shown = box("zg-code")
 
         def make() -> None:
-            shown.clear()
+            made.clear()
             try:
                 if not where.value or not name.value.strip():
                     raise Invalid(texts("site_and_name"))
-                code, expires = services.joining.claim(str(where.value), name.value.strip(), writer().name)
+                with writing() as who:
+                    code, expires = services.joining.claim(str(where.value), name.value.strip(), who.name)
             except (CollectorError, ValueError) as error:  # ValueError: a name that no topic can carry
                 text = str(error) if isinstance(error, CollectorError) else texts("bad_name")
                 ui.notify(text, type="negative")
                 return
-            with shown:
+            with made:
                 ui.html(qr_picture(code.text()), sanitize=False)
                 box("zg-code-text", code.text(), "code")
-                box(text=texts("code_ends", time=expires), tag="small")
+                box(text=texts("code_ends", time=shown(expires, zone), zone=zone), tag="small")
 
         box("zg-button zg-primary", texts("make_code"), "button").on("click", make)
+        made = box("zg-code")
 
 
-def _request(one: Waiting, texts: Texts, decide: _Decide, *, may_decide: bool) -> None:
+def _request(one: Waiting, zone: str, texts: Texts, decide: _Decide, *, may_decide: bool) -> None:
     with box("zg-card zg-device"):
         with box("zg-device-head"):
             with box():
@@ -130,7 +125,7 @@ def _request(one: Waiting, texts: Texts, decide: _Decide, *, may_decide: bool) -
             pill(texts(f"join.{one.state}"), _TONES.get(one.state, "off"))
         box("zg-fingerprint", one.fingerprint, "code")
         if one.state != "waiting":
-            box("zg-device-site", f"{one.asked_at} · {one.decided_by}")
+            box("zg-device-site", f"{shown(one.asked_at, zone)} · {one.decided_by}")
         elif may_decide:
             box("zg-device-site", texts("compare"))
             with box("zg-decide"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nicegui import run, ui
 
 from collector.auth.sessions import Sessions
-from collector.console.elements import box, link, page, pill
+from collector.console.elements import box, empty, link, page, pill, two
 from collector.console.texts import Texts
 from collector.console.view import DeviceCard, Overview, PunchRow, overview
 from collector.errors import Unauthorised
@@ -45,17 +45,20 @@ def draw_overview(services: Services, sessions: Sessions, cookie: str, texts: Te
             shown = fresh
             content.refresh()
 
-    with page(texts, who):
+    with page(texts, who, "overview"):
         content()
     ui.timer(REFRESH_S, look)
 
 
 def _sums(shown: Overview, texts: Texts) -> None:
+    if shown.ledger_overdue:
+        link("zg-note bad", "/statements", texts("ledger.look"))
     with box("zg-sums"):
         _sum(shown.operational, f"{texts('terminals')} · {texts('working')}", "")
         _sum(shown.attention, f"{texts('terminals')} · {texts('need_attention')}", "bad" if shown.attention else "")
         _sum(shown.unsent, texts("unsent_events"), "warn" if shown.unsent else "")
-        _sum(shown.dead_letters, texts("dead_letters"), "warn" if shown.dead_letters else "")
+        with link("zg-sum-link", "/dead-letters"):
+            _sum(shown.dead_letters, texts("dead_letters"), "warn" if shown.dead_letters else "")
 
 
 def _sum(number: int, what: str, tone: str) -> None:
@@ -66,7 +69,7 @@ def _sum(number: int, what: str, tone: str) -> None:
 
 def _devices(cards: tuple[DeviceCard, ...], texts: Texts) -> None:
     if not cards:
-        _empty(texts("no_terminals"), texts("no_terminals_hint"))
+        empty(texts("no_terminals"), texts("no_terminals_hint"))
     for card in cards:
         with box("zg-card zg-device"):
             with box("zg-device-head"):
@@ -94,7 +97,7 @@ def _fact(name: str, value: str) -> None:
 
 def _punches(rows: tuple[PunchRow, ...], texts: Texts) -> None:
     if not rows:
-        _empty(texts("no_punches"), texts("no_punches_hint"))
+        empty(texts("no_punches"), texts("no_punches_hint"))
         return
     with box("zg-card zg-rows"):
         with box("zg-row head"):
@@ -103,23 +106,10 @@ def _punches(rows: tuple[PunchRow, ...], texts: Texts) -> None:
             box("zg-end", texts("verdict"))
         for row in rows:
             with link("zg-row", f"/punches/{row.id}"):
-                _two("zg-cell-who", row.who, row.code)
+                two("zg-cell-who", row.who, row.code)
                 box("zg-cell-log", row.log)
-                _two("zg-cell-time", row.clock, row.date)
-                _two("zg-cell-where", row.device, row.where)
+                two("zg-cell-time", row.clock, row.date)
+                two("zg-cell-where", row.device, row.where)
                 box("zg-cell-method", row.method)
                 with box("zg-cell-verdict zg-end"):
                     pill(row.verdict, row.tone)
-
-
-def _two(classes: str, first: str, second: str) -> None:
-    with box(f"{classes} zg-two"):
-        box(text=first, tag="b")
-        if second:
-            box(text=second, tag="span")
-
-
-def _empty(what: str, hint: str) -> None:
-    with box("zg-card zg-empty"):
-        box(text=what, tag="b")
-        box(text=hint, tag="span")

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from collector.console.elements import box, link, page, pill
+from collector.console.elements import facts as draw_facts
 from collector.console.texts import Texts
 from collector.console.view import VERDICT_TONES
 from collector.errors import NotFound
@@ -41,7 +42,7 @@ def draw_punch(services: Services, leaf_index: int, texts: Texts, who: str) -> N
             with box(tag="section"):
                 box(text=texts("punch"), tag="h2")
                 with box("zg-card"):
-                    _list(_facts(row, evidence, services, texts))
+                    draw_facts(_facts(row, evidence, services, texts))
         _evidence(row, evidence, texts)
 
 
@@ -71,8 +72,14 @@ def _reason(code: str, sentence: str, texts: Texts) -> str:
 
 def _value(value: object) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_value(one)}" for key, one in value.items())
+        return ", ".join(_named(key, one) for key, one in value.items())
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _named(key: str, value: object) -> str:
+    if key.endswith("_e7") and isinstance(value, int):  # degrees as signed: times 10^7, since nothing signed is a float
+        return f"{key.removesuffix('_e7')} {value / 1e7:.5f}"
+    return f"{key} {_value(value)}"
 
 
 def _facts(row: dict[str, Any], evidence: dict[str, Any], services: Services, texts: Texts) -> list[tuple[str, str]]:
@@ -101,7 +108,7 @@ def _facts(row: dict[str, Any], evidence: dict[str, Any], services: Services, te
 def _evidence(row: dict[str, Any], evidence: dict[str, Any], texts: Texts) -> None:
     with box("zg-card", tag="details"):
         box(text=texts("evidence"), tag="summary")
-        _list(
+        draw_facts(
             [
                 (texts("ledger_place"), str(row["id"])),
                 (texts("chain"), f"{row['chain']} · {row['seq']}"),
@@ -110,11 +117,3 @@ def _evidence(row: dict[str, Any], evidence: dict[str, Any], texts: Texts) -> No
             ]
         )
         box(text=json.dumps(evidence["envelope"]["event"], ensure_ascii=False, indent=2), tag="pre")
-
-
-def _list(facts: list[tuple[str, str]]) -> None:
-    with box("zg-list", tag="dl"):
-        for name, value in facts:
-            with box():
-                box(text=name, tag="dt")
-                box(text=value, tag="dd")

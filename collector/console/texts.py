@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+from collector.console.texts_evidence import EVIDENCE_EN, EVIDENCE_ZH
+from collector.console.texts_ledger import LEDGER_EN, LEDGER_ZH
+
 Language = Literal["zh", "en"]
 
 _ZH = {
@@ -14,7 +17,7 @@ _ZH = {
     "nobody_asks_hint": "生成加入码，用考勤机扫描，这里就会显示它的指纹。",
     "terminal_name": "考勤机名称",
     "make_code": "生成加入码",
-    "code_ends": "只能使用一次，有效至 {time}（UTC）。",
+    "code_ends": "只能使用一次，有效至 {time}（{zone}）。",
     "site_and_name": "请选择工地并填写名称。",
     "bad_name": "名称只能用小写字母、数字和连字符，最多 48 个字符。",
     "read_only": "此密钥只能查看。",
@@ -109,6 +112,7 @@ _ZH = {
     "part.enclosure": "机箱",
     "part.keys": "密钥",
     "part.ledger": "账本",
+    "part.transfer": "人脸互传",
     "part.other": "部件",
     "part.failed": "故障",
     "part.degraded": "异常",
@@ -125,6 +129,7 @@ _ZH = {
     "part.do.enclosure": "到现场检查机箱和摄像头，合上机箱后运行 zaigang collector device clear-enclosure。",
     "part.do.keys": "没有 TPM 保护密钥：请防止存储卡被取走，条件允许时加装 TPM。",
     "part.do.ledger": "此考勤机见过的账本与现在展示的不一致，或未获证明：查明原因，并告知工会或审计方。",
+    "part.do.transfer": "在考勤机上运行 zaigang kiosk peers，到对方考勤机前核对指纹；打卡不受影响。",
     "part.do.other": "查看考勤机日志。",
     "verdict.verified": "已核实",
     "verdict.review": "待复核",
@@ -229,7 +234,7 @@ _EN = {
     "nobody_asks_hint": "Make a code, let the terminal read it, and its fingerprint appears here.",
     "terminal_name": "Terminal's name",
     "make_code": "Make a code",
-    "code_ends": "Works once, until {time} (UTC).",
+    "code_ends": "Works once, until {time} ({zone}).",
     "site_and_name": "Choose a site and write a name.",
     "bad_name": "A name has lower-case letters, digits and hyphens, at most 48.",
     "read_only": "This key may only look.",
@@ -324,6 +329,7 @@ _EN = {
     "part.enclosure": "Enclosure",
     "part.keys": "Keys",
     "part.ledger": "Ledger",
+    "part.transfer": "Exchange of faces",
     "part.other": "Part",
     "part.failed": "failed",
     "part.degraded": "degraded",
@@ -340,6 +346,7 @@ _EN = {
     "part.do.enclosure": "Look at case and camera, close it, then run zaigang collector device clear-enclosure.",
     "part.do.keys": "No TPM protects the keys: keep the card from being taken, and add a TPM where you can.",
     "part.do.ledger": "It saw another ledger than is shown now, or no proof: find out why, and tell the works council.",
+    "part.do.transfer": "Run zaigang kiosk peers there, compare fingerprints at the other terminal; punches go on.",
     "part.do.other": "Look at the terminal's log.",
     "verdict.verified": "Verified",
     "verdict.review": "Review",
@@ -436,7 +443,10 @@ _EN = {
     "reason.not_reached": "Ended before this step",
 }
 
-TEXTS: dict[Language, dict[str, str]] = {"zh": _ZH, "en": _EN}
+TEXTS: dict[Language, dict[str, str]] = {
+    "zh": _ZH | EVIDENCE_ZH | LEDGER_ZH,
+    "en": _EN | EVIDENCE_EN | LEDGER_EN,
+}
 
 
 class Texts:

@@ -71,6 +71,7 @@ class Overview:
     attention: int
     unsent: int
     dead_letters: int
+    ledger_overdue: bool
     devices: tuple[DeviceCard, ...]
     punches: tuple[PunchRow, ...]
 
@@ -92,6 +93,7 @@ def overview(services: Services, texts: Texts) -> Overview:
         attention=len(devices) - operational,
         unsent=sum(device.unsent or 0 for device in devices),
         dead_letters=services.dead_letters.total(),
+        ledger_overdue=services.standing.at(now).anything_overdue,
         devices=tuple(cards),
         punches=tuple(punch_row(view, sites, texts) for view in page.items),
     )

@@ -51,8 +51,10 @@ _RIGHTS = """\
 pattern write zaigang/v1/+/%u/event
 pattern write zaigang/v1/+/%u/health
 pattern write zaigang/v1/+/%u/status
+pattern write zaigang/v1/+/%u/transfer
 pattern read zaigang/v1/+/%u/receipt
 pattern read zaigang/v1/+/%u/command
+pattern read zaigang/v1/+/%u/peer
 """
 
 _COLLECTOR_RIGHTS = """
@@ -60,8 +62,10 @@ user {name}
 topic read zaigang/v1/+/+/event
 topic read zaigang/v1/+/+/health
 topic read zaigang/v1/+/+/status
+topic read zaigang/v1/+/+/transfer
 topic write zaigang/v1/+/+/receipt
 topic write zaigang/v1/+/+/command
+topic write zaigang/v1/+/+/peer
 """
 
 _REVOKED = """

@@ -44,6 +44,7 @@ from evidence.provisioning import (
     verify_inquiry,
     verify_renewal,
 )
+from evidence.statements import StatementKind
 
 CLAIM_LIFETIME = timedelta(minutes=15)  # the walk from the office to the gate, not the code's way home
 
@@ -108,7 +109,6 @@ class Joining:
                     expires=expires,
                 )
             )
-            self._record(session, "claim.made", {"device": device, "site": site, "by": by})
         log.info("claim made", device=device, site=site, by=by, expires=expires)
         return code, expires
 
@@ -221,6 +221,8 @@ class Joining:
             reenrol(session, device, key, utc_text(now))
             issue(session, self.authority, device, _transport_key(held.csr), now)
             self._decide(session, held, "approved", by, now)
+            body = {"device": device, "chain": None, "key": held.key, "by": by}
+            self._record(session, StatementKind.DEVICE_APPROVED, body)
         log.warning("terminal approved", device=device, key=key.fingerprint, by=by, again=row is not None)
         return shown(held)
 
@@ -240,8 +242,6 @@ class Joining:
     def _decide(self, session: Session, held: JoinRequest, state: str, by: str, now: datetime) -> None:
         held.state, held.decided_by, held.decided_at = state, by, utc_text(now)
         session.add(held)
-        body = {"device": held.device, "site": held.site, "key": held.key, "by": by}
-        self._record(session, f"join.{state}", body)
 
     def _answer(self, session: Session, held: JoinRequest, nonce: str) -> bytes:
         if held.state != "approved":

@@ -17,7 +17,7 @@ class Statements(Protocol):
     """Records the collector's own statements."""
 
     def __call__(self, session: Session, kind: str, body: Mapping[str, JsonValue]) -> None:
-        """Record one in the caller's transaction. `kind`: device.revoked, device.approved, join.approved, …"""
+        """Record one in the caller's transaction. `kind`: device.revoked, device.approved"""
         ...
 
 

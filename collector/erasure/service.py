@@ -27,6 +27,8 @@ from collector.people.models import Authorisation, Enrolment, Worker
 from collector.statements.actor import acting
 from collector.statements.scribe import Scribe
 from collector.timestamps import parse_utc, utc_now, utc_text
+from collector.transfers.models import TemplateCopy
+from collector.transfers.taking import drop_of
 from evidence.command import ERASE_WORKER
 from evidence.statements import StatementKind
 
@@ -117,6 +119,7 @@ class Erasures:
                 more, further, _ = _about(session, worker, seen)
                 found, others = found + more, others + further
             oldest = "9" if ignore_retention else utc_text(parse_utc(utc_now()) - self._retention)
+            drop_of(session, _enrolments(session, worker))  # before anything goes: by these it is found
             due = [(one.leaf_index, one.hash) for one in found if one.received_at < oldest]
             kept = [one.received_at for one in found if one.received_at >= oldest]
             erasure = secrets.token_hex(16)
@@ -185,8 +188,13 @@ def _terminals(session: Session, worker: str) -> list[str]:
     held = set(session.exec(query)) | set(
         session.exec(select(Authorisation.device).where(Authorisation.worker == worker))
     )
+    held |= set(session.exec(select(TemplateCopy.device).where(TemplateCopy.worker == worker).distinct()))
     counting = select(Device.name).where(col(Device.name).in_(held), col(Device.revoked_at).is_(None))
     return sorted(session.exec(counting))
+
+
+def _enrolments(session: Session, worker: str) -> list[str]:
+    return list(session.exec(select(Enrolment.authorisation).where(Enrolment.worker == worker).distinct()))
 
 
 def _about(session: Session, worker: str, after: int) -> tuple[list[_Found], int, int]:

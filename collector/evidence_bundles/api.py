@@ -11,6 +11,7 @@ from collector.answers import Held, Limit, UtcText, errors
 from collector.auth.api import may_read, may_write
 from collector.auth.service import Caller
 from collector.evidence_bundles.picture import picture_or_error
+from collector.evidence_bundles.service import bundle_name
 from collector.timestamps import utc_text
 from evidence.bundle_manifest import Scope
 from evidence.events import Name, WorkerCode
@@ -71,7 +72,7 @@ def make_bundle(held: Held, caller: Annotated[Caller, Depends(may_write)], wante
         kept=None if wanted.checkpoint is None else wanted.checkpoint.encode(),
         picture=picture_or_error() if wanted.pdf else None,
     )
-    name = f"evidence-{wanted.site or 'worker'}-{made.facts.made_at[:10]}.zip"
+    name = bundle_name(scope, made.facts.made_at)
     headers = {
         "Content-Disposition": f'attachment; filename="{name}"',
         "X-Bundle-SHA256": made.sha256,

@@ -83,7 +83,7 @@ def select_chain(
     lines: list[Line] = []
     shown: list[bytes] = []
     seen: set[int] = set()
-    coverage = _coverage(session, place, first, last, size)
+    coverage = coverage_events(session, place, first, last, size)
 
     def take(entry: LedgerEntry) -> None:
         if not entry.envelope:
@@ -174,7 +174,8 @@ def _first_flagged(session: Session, device: str, size: int) -> int:
     return size if first is None else min(first, size)  # nothing flagged yet: whatever comes will be
 
 
-def _coverage(session: Session, place: Place, first: int, last: int, size: int) -> list[CoverageBody]:
+def coverage_events(session: Session, place: Place, first: int, last: int, size: int) -> list[CoverageBody]:
+    """Return what a terminal signed of its coverage from seq `first` to `last`, in order."""
     query = entries_of(place, size).where(
         LedgerEntry.kind == Kind.COVERAGE, col(LedgerEntry.seq) >= first, col(LedgerEntry.seq) <= last
     )

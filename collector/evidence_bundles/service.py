@@ -14,6 +14,7 @@ from collector.errors import Conflict, Invalid, NotFound
 from collector.evidence_bundles.authorities import Authorities, own_chain, statement_keys
 from collector.evidence_bundles.checkpoint_choice import choose_checkpoint, cosigned_note, tokens_of
 from collector.evidence_bundles.facts import Facts, facts_of
+from collector.evidence_bundles.foresight import Foresight, foresee
 from collector.evidence_bundles.models import MadeBundle
 from collector.evidence_bundles.punch_table import punch_csv
 from collector.evidence_bundles.readme import readme_en, readme_zh
@@ -35,6 +36,7 @@ from evidence.trust import BundleTrust, CollectorTrust
 
 Tell = Callable[[str, int, int], None]  # which step, how many of how many
 Picture = Callable[[Facts], bytes]  # the PDF
+NOTHING_SHOWN = "no checkpoint of the ledger can be shown yet: it is empty, or its witnesses are away"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,17 @@ class EvidenceBundles:
         tell("done", 1, 1)
         return Made(data, facts, digest)
 
+    def foresee(self, scope: Scope) -> Foresight:
+        """Count what a bundle made now would have in it. Raises NotFound where it could not be made."""
+        with self._database.read() as session:
+            last = choose_checkpoint(session, scope, self._witnesses_needed)
+            if last is None:
+                raise NotFound(NOTHING_SHOWN)
+            found = foresee(session, scope, last.size)
+        if not found.chains:
+            raise NotFound(_nothing_about(scope))
+        return found
+
     def made(self, limit: int = 500) -> list[MadeBundle]:
         """Return the record, newest first."""
         with self._database.read() as session:
@@ -119,7 +132,7 @@ class EvidenceBundles:
         with self._database.read() as session:
             last = choose_checkpoint(session, scope, self._witnesses_needed)
             if last is None:
-                raise NotFound("no checkpoint of the ledger can be shown yet: it is empty, or its witnesses are away")
+                raise NotFound(NOTHING_SHOWN)
             tree = Tree(session)
             authorities = Authorities(session)
             selected = self._select(session, tree, scope, last.size, authorities, tell)
@@ -153,8 +166,7 @@ class EvidenceBundles:
     ) -> list[Selected]:
         places = chains_of(session, scope, size)
         if not places:
-            about = f"site {scope.site}" if scope.site else f"worker {scope.worker}"
-            raise NotFound(f"the ledger has no event about {about}")
+            raise NotFound(_nothing_about(scope))
         selected = []
         for number, place in enumerate(places):
             tell("chains", number, len(places))
@@ -202,5 +214,15 @@ def _sizes(selected: Sequence[Selected]) -> frozenset[int]:
     return frozenset().union(*(one.seen for one in selected))
 
 
+def bundle_name(scope: Scope, made_at: str) -> str:
+    """Return the file name of a bundle; it does not name a worker, since it stands in histories and logs."""
+    return f"evidence-{scope.site or 'worker'}-{made_at[:10]}.zip"
+
+
 def _first_stored(session: Session) -> SignedCheckpoint:
     return session.exec(select(SignedCheckpoint).order_by(col(SignedCheckpoint.size)).limit(1)).one()
+
+
+def _nothing_about(scope: Scope) -> str:
+    about = f"site {scope.site}" if scope.site else f"worker {scope.worker}"
+    return f"the ledger has no event about {about}"

@@ -22,7 +22,7 @@ from collector.devices.reports import StatusUpdates
 from collector.erasure.tombs import bury_what_came_back
 from collector.errors import CollectorError, InDeclaredGap, KeyMismatch, RevokedDevice
 from collector.ingest.dead_letters import Bounds, DeadLetterBox
-from collector.ingest.message import Message
+from collector.ingest.message import Answer, Message
 from collector.ingest.models import Equivocation, StagedEvent
 from collector.ingest.reading import Addressed, Decoded, Offered, Reader, Registered
 from collector.ingest.staging import Staging
@@ -30,6 +30,7 @@ from collector.ingest.tips import Tip, Tips
 from collector.ledger.appending import Appender
 from collector.ledger.models import ChainState
 from collector.statements.scribe import Scribe
+from collector.transfers.taking import Passing, without_content
 from evidence.chain import Head, follow, same_place
 from evidence.envelope import Envelope
 from evidence.errors import BrokenLink, EvidenceError, Fork, MonotonicRegression, Replay, UnknownKey
@@ -64,6 +65,7 @@ class Batch:
         self._staging = Staging(session, staged_per_device)
         self._contradictions: list[Equivocation] = []
         self._statuses = StatusUpdates()
+        self._passing = Passing(session)
         self._dead = DeadLetterBox(bounds)
         self.outcomes: Counter[str] = Counter()  # of events: admitted, known, waiting, contradicting, refused
         self.refusals: Counter[str] = Counter()  # codes of the dead letters
@@ -83,13 +85,22 @@ class Batch:
         """Admit, stage or refuse messages, step by step. Raises only what is the database's fault."""
         addressed = self._address(messages)
         events = [one for one in addressed if one.topic.leaf is Leaf.EVENT]
-        self._each(self._take_report, [one for one in addressed if one.topic.leaf is not Leaf.EVENT])
+        passing = [one for one in addressed if one.topic.leaf is Leaf.TRANSFER]
+        reports = [one for one in addressed if one.topic.leaf not in (Leaf.EVENT, Leaf.TRANSFER)]
+        self._each(self._take_report, reports)
         decoded: Sequence[Decoded] = self._each(self._reader.decode, events)
         self._each(self._place, self._each(self._reader.verify, decoded))
+        for one in passing:  # after the events: a rotation among them says whose signature counts
+            self._take_transfer(one)
 
     def anything_ready(self) -> bool:
         """Say whether `take_ready` would find something."""
         return bool(self._staging.ready())
+
+    @property
+    def passed_on(self) -> list[Answer]:
+        """What is for other terminals, to be published after the commit."""
+        return self._passing.answers
 
     def take_ready(self) -> None:
         """Admit what waits in staging although its chain is open and its turn has come: an approval made it so."""
@@ -158,6 +169,17 @@ class Batch:
 
     def _take_report(self, addressed: Addressed) -> None:
         self._statuses.take(addressed.message, addressed.topic)
+
+    def _take_transfer(self, one: Addressed) -> None:
+        """What terminals send each other enters no ledger; a dead letter of it keeps the hash alone."""
+        message, registered = one.message, one.registered
+        try:
+            self._passing.take(message, one.topic, registered.device, registered.keys)
+        except SQLAlchemyError:
+            raise
+        except Exception as error:
+            digest = hashlib.sha256(message.payload).hexdigest()
+            self._bury(one.topic.device, without_content(message, digest), error)
 
     # --- one event
 

@@ -97,7 +97,7 @@ class Intake:
             head = batch.head(device, chain)
             if head is not None:
                 answers.append(self._receipt(site, head, batch.tree_size))
-        return answers
+        return [*answers, *batch.passed_on]
 
     def _receipt(self, site: str, head: Head, tree_size: int) -> Answer:
         receipt = Receipt(

@@ -32,7 +32,7 @@ SESSION_EXPIRY_S = 30  # longer, and a broker may keep for a dead replica what t
 RECEIVE_MAXIMUM = 1024  # unacknowledged messages the broker may send ahead: four batches
 KEEPALIVE_S = 30
 RECONNECT_MAX_S = 20
-_QOS = {Leaf.EVENT: 1, Leaf.HEALTH: 0, Leaf.STATUS: 1}
+_QOS = {Leaf.EVENT: 1, Leaf.HEALTH: 0, Leaf.STATUS: 1, Leaf.TRANSFER: 1}
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,19 +18,31 @@ from collector.punches.models import Punch
 from collector.punches.projection import punch_row
 from collector.statements.models import AuditEntry, DeclaredGap
 from collector.statements.projection import statement_row
+from collector.transfers.models import TemplateCopy
+from collector.transfers.projection import template_copy_row
 from evidence.events import (
     CommandDoneBody,
     Event,
     Kind,
     PresenceIntervalBody,
     PunchBody,
+    TransferReceivedBody,
     WorkerEnrolledBody,
     WorkerErasedBody,
     parse_body,
 )
 from evidence.statements import COLLECTOR
 
-TABLES: tuple[Any, ...] = (Punch, Enrolment, CommandAnswer, PresenceInterval, AuditEntry, DeclaredGap, TemplateErasure)
+TABLES: tuple[Any, ...] = (
+    Punch,
+    Enrolment,
+    CommandAnswer,
+    PresenceInterval,
+    AuditEntry,
+    DeclaredGap,
+    TemplateErasure,
+    TemplateCopy,
+)
 _KNOWN = frozenset(Kind)
 
 
@@ -70,4 +82,6 @@ def _project(event: Event, leaf_index: int, *, after_revocation: bool) -> Projec
         return Projected(CommandAnswer, answer_row(event, body, leaf_index))
     if isinstance(body, PresenceIntervalBody):
         return Projected(PresenceInterval, presence_row(event, body, leaf_index))
+    if isinstance(body, TransferReceivedBody):
+        return Projected(TemplateCopy, template_copy_row(event, body, leaf_index))
     return None

@@ -6,6 +6,7 @@ variable, set where somebody is let in: by the API for a key, by the console for
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,10 +47,12 @@ class Auditor:
 
         @event.listens_for(session, "before_flush")
         def _flushing(flushed: AnySession, _context: Any, _instances: Any) -> None:
-            for verb, rows in (("added", flushed.new), ("changed", flushed.dirty), ("removed", flushed.deleted)):
-                for row in rows:
-                    if not isinstance(row, _OWN) and (verb != "changed" or flushed.is_modified(row)):
-                        changes[_change(verb, row)] = None
+            changes.update(_told("changed", [row for row in flushed.dirty if flushed.is_modified(row)]))
+            changes.update(_told("removed", flushed.deleted))
+
+        @event.listens_for(session, "after_flush")
+        def _flushed(flushed: AnySession, _context: Any) -> None:
+            changes.update(_told("added", flushed.new))  # only now the database has given them their numbers
 
         @event.listens_for(session, "do_orm_execute")
         def _executing(state: ORMExecuteState) -> None:
@@ -63,6 +66,10 @@ class Auditor:
             for change in changes:
                 body = {"who": who, "action": change.action, "target": change.target, "columns": change.columns}
                 self._scribe(session, StatementKind.AUDIT_ENTRY, body | {"worker": change.worker})
+
+
+def _told(verb: str, rows: Iterable[Any]) -> dict[_Change, None]:
+    return {_change(verb, row): None for row in rows if not isinstance(row, _OWN)}
 
 
 def _change(verb: str, row: Any) -> _Change:

@@ -17,6 +17,7 @@ from collector.statements.actor import acting
 from collector.statements.gaps import require_gap
 from collector.statements.models import AuditEntry, CollectorKey, DeclaredGap
 from collector.statements.scribe import Scribe
+from collector.statements.search import StatementFilters, StatementPageView, find
 from evidence.envelope import Envelope
 from evidence.events import parse_event
 from evidence.keys import PublicKey
@@ -89,6 +90,33 @@ class Statements:
             query = query.where(col(LedgerEntry.leaf_index) < before)
         with self._database.read() as session:
             return list(session.exec(query.order_by(col(LedgerEntry.leaf_index).desc()).limit(limit)))
+
+    def search(self, filters: StatementFilters, before: int | None, limit: int) -> StatementPageView:
+        """Return statements that pass the filters, newest first, with places below `before`."""
+        query = select(LedgerEntry).where(LedgerEntry.device == COLLECTOR).order_by(col(LedgerEntry.leaf_index).desc())
+        if filters.kind is not None:
+            query = query.where(LedgerEntry.kind == filters.kind)
+        if filters.since is not None:
+            query = query.where(col(LedgerEntry.time) >= filters.since)
+        if filters.until is not None:
+            query = query.where(col(LedgerEntry.time) < filters.until)
+
+        at_once = PAGE if filters.about else limit + 1
+
+        def older(than: int | None) -> list[LedgerEntry]:
+            below = query if than is None else query.where(col(LedgerEntry.leaf_index) < than)
+            with self._database.read() as session:
+                return list(session.exec(below.limit(at_once)))
+
+        return find(older, filters.about or "", before, limit)
+
+    def get(self, leaf_index: int) -> LedgerEntry:
+        """Return one statement. Raises NotFound."""
+        with self._database.read() as session:
+            entry = session.get(LedgerEntry, leaf_index)
+        if entry is None or entry.device != COLLECTOR:
+            raise NotFound(f"entry {leaf_index} is none of the collector's own")
+        return entry
 
     def audit(self, before: int | None, limit: int) -> list[AuditEntry]:
         """Return who changed what, newest first, with places below `before`."""

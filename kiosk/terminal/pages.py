@@ -17,6 +17,7 @@ from nicegui import ui
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from kiosk.terminal.call import CallScene
+from kiosk.terminal.consent import ConsentScene
 from kiosk.terminal.ending import Deadline, ResultScene
 from kiosk.terminal.icons import icon
 from kiosk.terminal.idle import IdleScene
@@ -157,6 +158,8 @@ class Screen:
             return LiveScene(self.stage)
         if view.phase is Phase.CHECKING:
             return CheckingScene(self.stage)
+        if view.phase is Phase.CONSENT:
+            return ConsentScene(self.stage)
         if view.phase is Phase.RESULT and view.result is not None:
             return ResultScene(self.stage, view.result, self.deadline)
         return OutOfOrderScene(self.stage)

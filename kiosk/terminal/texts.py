@@ -305,6 +305,7 @@ PHASES: dict[Phase, Words] = {
     Phase.HOLD: Words("很好，请保持不动", "Good. Hold still"),
     Phase.PROMPT: Words("请按提示做动作", "Follow the prompt"),
     Phase.CHECKING: Words("正在核对…", "Checking…"),
+    Phase.CONSENT: Words("请您决定", "Your decision"),
     Phase.RESULT: Words("打卡结果", "Result"),
     Phase.OUT_OF_ORDER: Words("本机暂停使用", "Out of order"),
 }
@@ -390,8 +391,24 @@ WORDS: dict[str, Words] = {
     "call_pin": Words("或输入密码", "or type your PIN"),
     "call_ok": Words("确定", "OK"),
     "call_aside": Words("不是我，我要打卡", "Not me: punch"),
+    "consent_transfer": Words(
+        "您的人脸资料可否也存到本工地的其他考勤机上？",
+        "May your face also be kept on the other terminals of this site?",
+    ),
+    "consent_why": Words(
+        "同意后，您在其他门也能刷脸打卡。资料加密传送，服务器看不到。",
+        "Then you can punch by face at the other gates. It travels encrypted: the server cannot read it.",
+    ),
+    "consent_free": Words(
+        "不同意没有任何影响：本机照常刷脸，其他门用工号和密码。可随时撤回。",
+        "No has no drawback: your face works here, badge and PIN elsewhere. You can take it back at any time.",
+    ),
+    "consent_yes": Words("同意", "I agree"),
+    "consent_no": Words("不同意", "No"),
     "reconnecting": Words("屏幕正在重新连接，请稍候", "The screen is reconnecting, please wait"),
 }
+
+TRANSFER_TEXT = "transfer-1"  # names consent_transfer, _why and _free in the signed consent: change one, change it
 
 _WEEKDAYS_ZH = "一二三四五六日"
 _WEEKDAYS_EN = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")

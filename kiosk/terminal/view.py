@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Literal, Protocol
 
 from evidence.events import Ask, LogType, Method, Verdict
 
@@ -20,6 +20,7 @@ class Phase(StrEnum):
     HOLD = "hold"  # the face is good; hold still until the prompt
     PROMPT = "prompt"  # do what is asked
     CHECKING = "checking"  # matching, then committing
+    CONSENT = "consent"  # whoever was enrolled decides whether the face may go to the site's other terminals
     RESULT = "result"
     OUT_OF_ORDER = "out_of_order"  # nothing can be recorded: `troubles` says why and whom to call
 
@@ -123,6 +124,10 @@ class TerminalService(Protocol):
 
     def answer_call(self, pin: str | None) -> None:
         """The called worker is there: look at the face, or check the PIN where one is given."""
+        ...
+
+    def answer_consent(self, *, agreed: bool, language: Literal["zh", "en"]) -> None:
+        """Whoever was asked has decided; `language`: in which the question stood there."""
         ...
 
     def cancel(self) -> None:

@@ -23,7 +23,7 @@ from evidence.events import Ask, Check, Outcome, Role
 from kiosk.verify import gallery_file, gallery_record
 from kiosk.verify.attempts import Limit, Moment, exhausted, recent
 from kiosk.verify.errors import GalleryError, GalleryTampered, GalleryUnreadable, WrongGalleryKey
-from kiosk.verify.gallery_record import Agreement, Pending, Person, Scope, Statement
+from kiosk.verify.gallery_record import Agreement, Pending, Person, Received, Scope, Statement
 from kiosk.verify.gallery_seal import Seal
 from kiosk.verify.lineup import Lineup
 from kiosk.verify.pin import CHECK_NAME, new_pin, try_pin
@@ -45,6 +45,7 @@ class GalleryWorker:
     enrolment: str | None = None  # id of the authorisation under which this was enrolled, where it is known
     commitment: str | None = None  # of the template, as worker.enrolled named it
     consents: tuple[Agreement, ...] = ()
+    received: Received | None = None  # the face came from another terminal
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,19 +110,26 @@ class Gallery:
         enrolment: str | None = None,
         commitment: str | None = None,
         consent: Agreement | None = None,
+        further: Sequence[Agreement] = (),
+        received: Received | None = None,
         owed: Sequence[Statement] = (),
     ) -> str | None:
         """Keep a worker's face; an earlier template of this worker is replaced, whatever model made it.
 
-        Without vectors the worker has badge and PIN only. `pin` None keeps an earlier PIN. `owed` has to be signed
-        because of this, and is kept with it in one transaction; the id under which it is pending is returned.
+        Without vectors the worker has badge and PIN only. `pin` None keeps an earlier PIN. `received` says from where a
+        copy came; `further` are its consents beside the face's. `owed` has to be signed because of this, and is kept
+        with it in one transaction; the id under which it is pending is returned.
         Raises InvalidPin, ValueError for vectors of unequal length or not finite, GalleryError.
         """
         packed = gallery_record.pack_vectors(vectors) if vectors else None
         record = new_pin(pin) if pin is not None else None
         with self._writing():
             held = self._person(worker)
-            kept = tuple(one for one in held.consents if one.scope != "face") if held else ()
+            given = tuple(further) if consent is None else (*further, consent)
+            over = {"face", *(one.scope for one in given)}
+            if held is not None and held.received is not None:
+                over.add("transfer")  # it was given elsewhere, and for the copy
+            kept = tuple(one for one in held.consents if one.scope not in over) if held else ()
             person = Person(
                 name=name,
                 pin=held.pin if record is None and held else record,
@@ -129,7 +137,8 @@ class Gallery:
                 excused=tuple(excused),
                 enrolment=enrolment,
                 commitment=commitment,
-                consents=(*kept, consent) if consent else kept,
+                consents=(*kept, *given),
+                received=received,
             )
             self._keep_person(worker, person)
             self._database.execute("delete from template where worker = ?", (worker,))
@@ -157,6 +166,7 @@ class Gallery:
                 enrolment=held.enrolment,
                 commitment=held.commitment,
                 consents=held.consents,
+                received=held.received,
             )
 
     def workers(self) -> tuple[str, ...]:
@@ -251,6 +261,27 @@ class Gallery:
                 return False
             self._keep_person(worker, person)
             self._owe(owed, cleaned=False)
+        self.clean()
+        return True
+
+    def drop_copy(self, worker: str, owed: Sequence[Statement] = ()) -> bool:
+        """Remove a face that came from another terminal, and all else of the worker unless he has a PIN here.
+
+        `owed` as in `erase`. Say whether there was one.
+        """
+        with self._writing():
+            held = self._person(worker)
+            if held is None or held.received is None:
+                return False
+            self._database.execute("delete from template where worker = ?", (worker,))
+            if held.pin is None:
+                self._database.execute("delete from attempt where subject = ?", (worker,))
+                self._database.execute("delete from person where worker = ?", (worker,))
+            else:
+                kept = tuple(one for one in held.consents if one.scope not in ("face", "transfer"))
+                self._keep_person(worker, replace(held, consents=kept, excused=(), received=None))
+            self._owe(owed, cleaned=False)
+        self._supervisors = None
         self.clean()
         return True
 

@@ -33,6 +33,16 @@ class Agreement:
 
 
 @dataclass(frozen=True, slots=True)
+class Received:
+    """Where a template came from that was not enrolled here (kiosk/transfer)."""
+
+    copy_id: str  # `copy_id` of transfer.received
+    sender: str  # the terminal on which the worker was enrolled
+    until: str  # RFC 3339 UTC: then it goes, unless it was renewed
+    commitment: str | None = None  # `template` of the sender's worker.enrolled
+
+
+@dataclass(frozen=True, slots=True)
 class Person:
     """One worker's record."""
 
@@ -43,6 +53,7 @@ class Person:
     enrolment: str | None = None  # `authorisation` of worker.enrolled; None: enrolled by a version that did not keep it
     commitment: str | None = None  # `template` of worker.enrolled; None: no face, or as above
     consents: tuple[Agreement, ...] = ()
+    received: Received | None = None  # the face came from another terminal; None: it was enrolled here
 
     def pack(self) -> bytes:
         """The bytes to seal."""
@@ -60,6 +71,7 @@ class Person:
             enrolment=held.get("enrolment"),
             commitment=held.get("commitment"),
             consents=tuple(Agreement(**one) for one in held.get("consents", ())),
+            received=Received(**held["received"]) if held.get("received") else None,
         )
 
 

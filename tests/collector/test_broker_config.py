@@ -149,24 +149,29 @@ def test_a_terminal_and_the_collector_reach_each_other(site: Site) -> None:
         assert centre.hears() == ("zaigang/v1/east/gate-a/event", b"event")
         a.says("zaigang/v1/east/gate-a/status", b"online")
         assert centre.hears() == ("zaigang/v1/east/gate-a/status", b"online")
-        for leaf in ("receipt", "command"):
+        centre.subscribe("$share/collectors/zaigang/v1/+/+/transfer")
+        a.says("zaigang/v1/east/gate-a/transfer", b"for another")
+        assert centre.hears() == ("zaigang/v1/east/gate-a/transfer", b"for another")
+        a.subscribe("zaigang/v1/east/gate-a/peer")
+        for leaf in ("receipt", "command", "peer"):
             centre.says(f"zaigang/v1/east/gate-a/{leaf}", leaf.encode())
             assert a.hears() == (f"zaigang/v1/east/gate-a/{leaf}", leaf.encode())
 
 
-@pytest.mark.parametrize("leaf", ["event", "health", "status", "receipt", "command"])
+@pytest.mark.parametrize("leaf", ["event", "health", "status", "transfer", "receipt", "command", "peer"])
 def test_a_terminal_cannot_speak_as_another_or_as_the_collector(site: Site, leaf: str) -> None:
     cert, key, _ = site.certificate("gate-a")
     with connected(site, *collector(site)) as centre, connected(site, cert, key, user="gate-b") as a:
-        for topic in ("zaigang/v1/+/+/event", "zaigang/v1/+/+/health", "zaigang/v1/+/+/status"):
-            centre.subscribe(topic)
+        for up in ("event", "health", "status", "transfer"):
+            centre.subscribe(f"zaigang/v1/+/+/{up}")
         b_cert, b_key, _ = site.certificate("gate-b")
         with connected(site, b_cert, b_key) as b:
             b.subscribe("zaigang/v1/+/gate-b/receipt")
             b.subscribe("zaigang/v1/+/gate-b/command")
+            b.subscribe("zaigang/v1/+/gate-b/peer")
             for topic in (f"zaigang/v1/east/gate-b/{leaf}", f"zaigang/v1/gate-a/gate-b/{leaf}"):
                 a.says(topic, b"forged")
-            if leaf in ("receipt", "command"):  # nor give itself what only the collector gives
+            if leaf in ("receipt", "command", "peer"):  # nor give itself what only the collector gives
                 a.subscribe(f"zaigang/v1/east/gate-a/{leaf}")
                 a.says(f"zaigang/v1/east/gate-a/{leaf}", b"forged")
             assert centre.hears(SILENCE_S) is None
@@ -182,12 +187,13 @@ def test_a_terminal_hears_nothing_that_is_meant_for_others(site: Site) -> None:
         connected(site, a_cert, a_key) as a,
         connected(site, b_cert, b_key) as b,
     ):
-        for topic in ("#", "zaigang/v1/+/+/event", "zaigang/v1/east/gate-b/#", "zaigang/v1/+/gate-b/receipt", "$SYS/#"):
+        for topic in ("#", "zaigang/v1/+/+/event", "zaigang/v1/east/gate-b/#", "zaigang/v1/+/gate-b/peer", "$SYS/#"):
             a.subscribe(topic)
         b.says("zaigang/v1/east/gate-b/event")
         b.says("zaigang/v1/east/gate-b/health")
         centre.says("zaigang/v1/east/gate-b/receipt")
         centre.says("zaigang/v1/east/gate-b/command")
+        centre.says("zaigang/v1/east/gate-b/peer")
         assert a.hears(SILENCE_S) is None
         centre.says("zaigang/v1/east/gate-a/receipt", b"mine")
         assert a.hears() == ("zaigang/v1/east/gate-a/receipt", b"mine")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,7 +11,9 @@ import pytest
 
 from collector.console.texts import TEXTS, preferred
 from collector.devices.live import DeviceState, Facts, state_of, troubles
+from collector.errors import IngestRefusal
 
+PLACE = re.compile(r"\{\w+\}")  # to be filled in
 NOW = datetime(2026, 11, 22, 8, 0, 0, tzinfo=UTC)
 WELL = Facts(
     online=True,
@@ -58,8 +61,9 @@ def test_troubles_name_the_worst_first() -> None:
 def test_both_languages_have_the_same_texts_with_the_same_places() -> None:
     assert TEXTS["zh"].keys() == TEXTS["en"].keys()
     for key, text in TEXTS["en"].items():
-        assert ("{n}" in text) == ("{n}" in TEXTS["zh"][key]), key
+        assert sorted(PLACE.findall(text)) == sorted(PLACE.findall(TEXTS["zh"][key])), key
     assert all(f"state.{state}" in TEXTS["en"] for state in DeviceState)
+    assert all(f"dead.code.{refusal.code}" in TEXTS["en"] for refusal in IngestRefusal.__subclasses__())
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from evidence.handover import KeyHandover
 from evidence.provisioning import Answer, Inquiry, Join, Membership, Renewal
 from evidence.receipt import Receipt
 from evidence.status import Health, Part, Status
+from evidence.transfer import PeerCard, Transfer, TransferAnswer
 
 PAGE = Path(__file__).parents[2] / "docs" / "spec" / "fields.md"
 MODELS: dict[str, type[Fact]] = {str(getattr(kind, "value", kind)): model for kind, model in BODIES.items()} | {
@@ -38,6 +39,9 @@ MODELS: dict[str, type[Fact]] = {str(getattr(kind, "value", kind)): model for ki
     "certificate-renewal": Renewal,
     "join-answer": Answer,
     "membership": Membership,
+    "card": PeerCard,
+    "transfer": Transfer,
+    "transfer-answer": TransferAnswer,
     "health": Health,
     "part": Part,
     "status": Status,

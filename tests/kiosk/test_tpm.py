@@ -18,6 +18,7 @@ from kiosk.identity import load_or_create, load_or_create_gallery_key
 from kiosk.journal import Journal
 from kiosk.terminal_key import TerminalKey
 from kiosk.tpm import Tpm, choose_tpm
+from kiosk.transfer.transfer_key import TransferKey
 from tests.kiosk.small_terminal import small_terminal, until
 from tests.support.swtpm import MISSING, Swtpm
 
@@ -188,3 +189,15 @@ def test_the_setting_chooses_none_or_a_named_one(swtpm: Swtpm) -> None:
     assert named is not None
     assert named.create_key()
     named.close()
+
+
+def test_the_key_for_other_terminals_faces_is_sealed_to_the_tpm_and_made_anew(tmp_path: Path, tpm: Tpm) -> None:
+    key = TransferKey(tmp_path / "transfer.key", tpm)
+    first = key.public
+    assert [file.name for file in tmp_path.glob("transfer*")] == ["transfer.tpm"]
+    assert TransferKey(tmp_path / "transfer.key", tpm).public == first
+    assert key.load().private_bytes_raw() not in (tmp_path / "transfer.tpm").read_bytes()
+    with pytest.raises(TpmFailed):
+        TransferKey(tmp_path / "transfer.key", None).load()
+    key.renew()
+    assert key.public != first

@@ -17,12 +17,14 @@ from collector.identity import load_or_create_keys
 from collector.services import Services, build_services, open_database
 from collector.settings import load_settings
 from collector.sites.service import NewSite
+from collector.statements.search import StatementFilters
 from evidence.provisioning import ClaimCode
 from kiosk.errors import JoinDenied
 from kiosk.provisioning import JoinedNow, join
 from kiosk.qr_reading import read_qr
 from kiosk.terminal_key import TerminalKey
 from tests.collector.process import CollectorProcess
+from tests.support.layout import layout_problems
 from tests.support.mosquitto import Mosquitto
 from tests.support.ports import free_port
 
@@ -94,6 +96,7 @@ def asking(code: ClaimCode, folder: Path) -> tuple[ThreadPoolExecutor, TerminalK
 
 def shot(page: Page, name: str) -> None:
     if folder := os.environ.get("ZAIGANG_SCREENSHOTS"):
+        page.evaluate("scrollTo(0, 0)")
         page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
 
 
@@ -113,6 +116,12 @@ def test_a_terminal_reads_the_code_off_the_screen_and_is_let_in(
     assert isinstance(done, JoinedNow)
     assert [one.name for one in console.services.devices.all()] == ["gate-1"]
     assert console.services.joining.requests()[0].decided_by == "site office"
+    (stated,) = console.services.statements.search(StatementFilters(kind="device.approved"), None, 5).items
+    assert stated.event is not None
+    assert (stated.event.body["device"], stated.event.body["by"]) == ("gate-1", "site office")
+    assert stated.event.body["key"] == key.public.text()
+    added = [one for one in console.services.statements.audit(None, 50) if one.action == "devices.added"]
+    assert [(one.target, one.who.partition(":")[0]) for one in added] == [("gate-1", "console")]
 
 
 def test_a_terminal_is_refused_on_the_screen(browser: Browser, console: Console, tmp_path: Path) -> None:
@@ -157,4 +166,4 @@ def test_the_page_fits_in_chinese(browser: Browser, console: Console, width: int
     page.get_by_role("button", name="生成加入码").click()
     expect(page.locator(".zg-code svg")).to_be_visible()
     shot(page, f"joining-zh-{width}")
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert layout_problems(page) == []

@@ -38,6 +38,7 @@ from zaigang.commands.collector_opened import (
     print_json,
     print_table,
 )
+from zaigang.verifiers import verifier_files
 
 app = typer.Typer(no_args_is_help=True, help="The centre: keeps what terminals signed and answers HR.")
 app.add_typer(collector_devices.app, name="device")
@@ -70,7 +71,7 @@ def run_command(
             highlight=False,
             soft_wrap=True,
         )
-        run(settings)
+        run(settings, verifier_files())
 
 
 @app.command()

@@ -12,11 +12,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from zaigang.commands import kiosk_clip, kiosk_joining, kiosk_selftest, kiosk_stick, kiosk_workers
+from zaigang.commands import kiosk_clip, kiosk_joining, kiosk_peers, kiosk_selftest, kiosk_stick, kiosk_workers
 from zaigang.commands.kiosk_asked import Config, JsonOption, ask_terminal
 
 app = typer.Typer(help="The punch terminal.", no_args_is_help=True)
 app.add_typer(kiosk_clip.app, name="clip")
+app.add_typer(kiosk_peers.app, name="peers")
 kiosk_workers.add_to(app)
 kiosk_stick.add_to(app)
 app.command()(kiosk_joining.join)

@@ -68,6 +68,9 @@ def enrol(
         done = ask_terminal(config, {"do": "enrol", "enrolment": enrolment}, shown.update, camera=looks)
     how = f"from {done['frames']} frames" if done["frames"] else "with badge and PIN only"
     console.print(f"enrolled {done['worker']} ({done['name']}) {how}; signed as seq {done['seq']}")
+    if done.get("transfer") is not None:
+        goes = "goes" if done["transfer"] else "does not go"
+        console.print(f"asked on the screen: the face {goes} to the site's other terminals")
 
 
 def erase(code: str, config: Config = None) -> None:

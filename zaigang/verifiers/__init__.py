@@ -8,12 +8,17 @@ from pathlib import Path
 FILES = ("verify-bundle.html", "verify-bundle.sh")
 
 
+def verifier_files() -> dict[str, bytes]:
+    """Return both by name."""
+    return {name: (importlib.resources.files("zaigang.verifiers") / name).read_bytes() for name in FILES}
+
+
 def write_verifiers(folder: Path) -> list[Path]:
     """Write both into `folder` and return where they are. Raises OSError."""
     written = []
-    for name in FILES:
+    for name, content in verifier_files().items():
         path = folder / name
-        path.write_bytes((importlib.resources.files("zaigang.verifiers") / name).read_bytes())
+        path.write_bytes(content)
         written.append(path)
     written[-1].chmod(0o755)
     return written

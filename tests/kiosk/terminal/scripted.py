@@ -69,6 +69,9 @@ class ScriptedService:
     def answer_call(self, pin: str | None) -> None:
         self._called("answer_call", pin)
 
+    def answer_consent(self, *, agreed: bool, language: str) -> None:
+        self._called("answer_consent", agreed, language)
+
     def cancel(self) -> None:
         self._called("cancel")
         self._idle()

@@ -69,6 +69,7 @@ STATES: dict[str, TerminalView] = {
     "enrol_next_person": replace(
         IDLE, phase=Phase.LOOKING, purpose=Purpose.ENROL, hint="next_person", prompt_step=(0, 5)
     ),
+    "consent": replace(IDLE, phase=Phase.CONSENT, purpose=Purpose.ENROL, seconds_left=57),
     "checking": _live(Phase.CHECKING),
     "verified": _result(VERIFIED),
     "verified_pin_out": _result(replace(VERIFIED, method=Method.BADGE_PIN, log_type=LogType.OUT, clock_synced=False)),

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from evidence.events import LogType, Method
-from kiosk.terminal.ending import ACCEPTED_SHOWN_S
+from kiosk.terminal.ending import ACCEPTED_SHOWN_S, TAP_GUARD_S
 from kiosk.terminal.entry import FORGET_AFTER_S
 from kiosk.terminal.view import BadgeRead, Phase
 from tests.kiosk.terminal.conftest import drawn, load, open_page
@@ -53,6 +53,33 @@ def calls_come(terminal: ServedTerminal, page: Page, wanted: list[list[object]])
 def pixels(page: Page, what: str) -> np.ndarray:
     shot = np.frombuffer(io.BytesIO(page.locator(what).screenshot()).getvalue(), np.uint8)
     return np.asarray(cv2.imdecode(shot, cv2.IMREAD_COLOR))
+
+
+# agreeing
+
+
+def test_whoever_was_enrolled_agrees_or_not_and_the_language_of_the_question_is_told(
+    page: Page, terminal: ServedTerminal
+) -> None:
+    drawn(page, terminal.show(STATES["consent"]))
+    expect(page.locator(".consent-main")).to_contain_text("其他考勤机")
+    yes, no = (page.locator(f'[data-act="consent_{act}"]').bounding_box() for act in ("yes", "no"))
+    assert yes is not None and no is not None
+    assert (yes["width"], yes["height"]) == (no["width"], no["height"])
+    page.wait_for_timeout(TAP_GUARD_S * 1000 + 100)
+    tap(page, '[data-act="consent_no"]')
+    tap(page, '[data-act="language"]')
+    expect(page.locator(".consent-main")).to_contain_text("other terminals of this site")
+    page.wait_for_timeout(TAP_GUARD_S * 1000 + 100)
+    tap(page, '[data-act="consent_yes"]')
+    calls_come(terminal, page, [["answer_consent", False, "zh"], ["answer_consent", True, "en"]])
+
+
+def test_a_tap_that_was_meant_for_what_stood_there_before_decides_nothing(page: Page, terminal: ServedTerminal) -> None:
+    drawn(page, terminal.show(STATES["consent"]))
+    page.locator('[data-act="consent_yes"]').dispatch_event("click")
+    page.wait_for_timeout(300)
+    assert terminal.calls == []
 
 
 # choosing
