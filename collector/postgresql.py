@@ -8,6 +8,8 @@ the number of processes. A collector that dies lets go of the lock with its conn
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
@@ -86,6 +88,14 @@ class PostgresqlDatabase(Database):
             )
 
 
+def _column_types(connection: psycopg.Connection[Any], statement: str) -> list[int]:
+    """Return the numbers of the columns' types: in the binary form a value is written as exactly its type."""
+    table, columns = re.fullmatch(r"COPY (\S+) \((.*)\) FROM STDIN .*", statement).groups()  # type: ignore[union-attr]
+    asked = connection.execute(f"SELECT {columns} FROM {table} LIMIT 0")  # noqa: S608  names of our own tables
+    assert asked.description is not None
+    return [one.type_code for one in asked.description]
+
+
 def _engine(address: Any, *, read_only: bool) -> Engine:
     engine = create_engine(
         address,
@@ -108,6 +118,24 @@ def _engine(address: Any, *, read_only: bool) -> Engine:
         connection.autocommit = autocommit
 
     if not read_only:
+        types: dict[str, list[int]] = {}
+
+        @event.listens_for(engine, "do_executemany")
+        def _copy(cursor: psycopg.Cursor[Any], statement: str, rows: Sequence[Sequence[Any]], _context: Any) -> bool:
+            """Send what comes with a COPY as its rows. Whatever goes wrong SQLAlchemy sees as in any statement."""
+            if not statement.startswith("COPY "):
+                return False
+            if statement not in types:
+                types[statement] = _column_types(cursor.connection, statement)
+            with cursor.copy(statement) as copy:
+                copy.set_types(types[statement])
+                for row in rows:
+                    copy.write_row(row)
+            return True
+
+        @event.listens_for(engine, "do_execute")
+        def _copy_one(cursor: psycopg.Cursor[Any], statement: str, row: Any, context: Any) -> bool:
+            return statement.startswith("COPY ") and _copy(cursor, statement, [row], context)
 
         @event.listens_for(engine, "begin")
         def _lock(connection: Any) -> None:

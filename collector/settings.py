@@ -78,8 +78,9 @@ class Settings(BaseSettings):
     mqtt_certificate: Path | None = Field(None, description="Client certificate, with mqtt_key.")
     mqtt_key: Path | None = None
 
-    # Beyond 256 the transaction is already far longer than its fsync; 20 ms is the worker's price for sharing one.
-    batch_messages: int = Field(256, ge=1, le=4096, description="Messages in one transaction at most.")
+    # A transaction costs as much as sixty events, and a full one holds the lock for a tenth of a second; 20 ms is the
+    # worker's price for sharing one.
+    batch_messages: int = Field(512, ge=1, le=4096, description="Messages in one transaction at most.")
     batch_wait_ms: int = Field(20, ge=0, le=1000, description="Milliseconds to wait for a batch to fill.")
     staged_per_device: int = Field(
         2000, ge=1, description="Events of one device that may wait for a gap; twenty windows of a terminal."

@@ -95,6 +95,7 @@ class ChainCheck:
         self._opening: int | None = None
         self._shown = 0
         self._key: PublicKey | None = None  # that counts for the next event
+        self._revoked_from = bundle.manifest.revoked_from(entry.device)
 
     def run(self) -> None:
         """Check everything, each problem once, and put the chain into the report."""
@@ -184,8 +185,9 @@ class ChainCheck:
         """Check the signature and that the chain's key changed only where both keys signed the change."""
         manifest, found = self._bundle.manifest, self._found
         key = manifest.key_for(event.device, event.chain, event.seq)
-        pinned = self._bundle.trust.pinned(event.device)
-        if self._key is None and pinned is not None and key not in pinned:
+        first = self._key is None
+        pinned = self._bundle.trust.pinned(event.device) if first else None
+        if pinned is not None and key not in pinned:
             raise UnknownKey(f"the key {key.fingerprint} is none of those that you trust for {event.device}")
         if self._key is not None and key != self._key:
             raise UnknownKey(f"the manifest names the key {key.fingerprint}, to which no event hands the chain over")
@@ -201,7 +203,7 @@ class ChainCheck:
             envelope.verify_all([key, following], EVENT_TYPE)
         else:
             envelope.verify(key, EVENT_TYPE)
-        if self._key is None:
+        if first:
             found.key, found.pinned = key.text(), pinned is not None
         self._key = following
         return key
@@ -232,7 +234,7 @@ class ChainCheck:
             raise MonotonicRegression(f"seq {event.seq} was signed before an earlier event of the same boot")
 
     def _check_revocation(self, line: Shown) -> None:
-        start = self._bundle.manifest.revoked_from(self._entry.device)
+        start = self._revoked_from
         after = start is not None and line.leaf_index >= start
         if after and AFTER_REVOCATION not in line.flags:
             raise RevocationHidden(f"ledger entry {line.leaf_index} came after the revocation at {start}, unmarked")

@@ -68,11 +68,11 @@ class Kind(StrEnum):
     COMMAND_DONE = "command.done"
     CLIP_RELEASED = "clip.released"
     CLIP_ERASED = "clip.erased"
-    CHECKPOINT_REFUSED = "checkpoint.refused"
     TRANSFER_PEER = "transfer.peer"
     TRANSFER_SENT = "transfer.sent"
     TRANSFER_RECEIVED = "transfer.received"
     TRANSFER_REFUSED = "transfer.refused"
+    CHECKPOINT_REFUSED = "checkpoint.refused"
 
 
 class ClockReading(Fact):
@@ -468,11 +468,11 @@ BODIES: dict[str, type[Fact]] = {
     Kind.COMMAND_DONE: CommandDoneBody,
     Kind.CLIP_RELEASED: ClipReleasedBody,
     Kind.CLIP_ERASED: ClipErasedBody,
-    Kind.CHECKPOINT_REFUSED: CheckpointRefusedBody,
     Kind.TRANSFER_PEER: TransferPeerBody,
     Kind.TRANSFER_SENT: TransferSentBody,
     Kind.TRANSFER_RECEIVED: TransferReceivedBody,
     Kind.TRANSFER_REFUSED: TransferRefusedBody,
+    Kind.CHECKPOINT_REFUSED: CheckpointRefusedBody,
     Kind.ENCLOSURE_OPENED: EnclosureOpenedBody,
     Kind.ENCLOSURE_CLEARED: EnclosureClearedBody,
     Kind.COVERAGE: CoverageBody,

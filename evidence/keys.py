@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
+from evidence import ed25519 as ed25519_verification
 from evidence.errors import BadSignature, InvalidKey
 
 SIGNATURE_BYTES = 64  # both algorithms: R || S
@@ -44,14 +45,14 @@ class Algorithm(StrEnum):
     ES256 = "es256"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: the id is derived once
 class PublicKey:
     """A registered public key: its algorithm and its DER SubjectPublicKeyInfo."""
 
     algorithm: Algorithm
     spki: bytes
 
-    @property
+    @functools.cached_property
     def id(self) -> str:
         """The key id: lower-case hex SHA-256 of the SubjectPublicKeyInfo."""
         return hashlib.sha256(self.spki).hexdigest()
@@ -82,17 +83,7 @@ class PublicKey:
     @classmethod
     def parse(cls, text: str) -> PublicKey:
         """Read what `text` wrote. Raises InvalidKey."""
-        name, _, encoded = text.strip().partition(":")
-        try:
-            algorithm = Algorithm(name)
-            spki = base64.b64decode(encoded, validate=True)
-        except (ValueError, binascii.Error) as error:
-            raise InvalidKey("a public key is written `ed25519:…` or `es256:…` with base64 after the colon") from error
-        _load(algorithm, spki)
-        key = cls(algorithm, spki)
-        if key.text() != text.strip():
-            raise InvalidKey("the key's base64 is not canonical: unused bits are set or padding is odd")
-        return key
+        return _parse(text)
 
     def verify(self, signature: bytes, message: bytes) -> None:
         """Check a 64-byte R||S signature over `message`. Raises BadSignature or InvalidKey."""
@@ -100,8 +91,8 @@ class PublicKey:
             raise BadSignature(f"a signature has {SIGNATURE_BYTES} bytes, this one {len(signature)}")
         key = _load(self.algorithm, self.spki)
         try:
-            if isinstance(key, ed25519.Ed25519PublicKey):
-                key.verify(signature, message)
+            if not isinstance(key, ec.EllipticCurvePublicKey):
+                ed25519_verification.verify(key, self.spki[len(_ED25519_SPKI) :], signature, message)
                 return
             r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
             if not (0 < r < _P256_ORDER and 0 < s <= _P256_ORDER // 2):
@@ -124,7 +115,7 @@ class SigningKey(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: the public half is derived once
 class Ed25519Key:
     """An Ed25519 private key in memory."""
 
@@ -152,7 +143,7 @@ class Ed25519Key:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
 
-    @property
+    @functools.cached_property
     def public(self) -> PublicKey:
         """The public half."""
         return PublicKey(Algorithm.ED25519, _spki(self.private.public_key()))
@@ -162,7 +153,7 @@ class Ed25519Key:
         return self.private.sign(message)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: the public half is derived once
 class Es256Key:
     """An ECDSA P-256 private key in memory; the shape a TPM's key has."""
 
@@ -173,7 +164,7 @@ class Es256Key:
         """Make a new key from the operating system's randomness."""
         return cls(ec.generate_private_key(ec.SECP256R1()))
 
-    @property
+    @functools.cached_property
     def public(self) -> PublicKey:
         """The public half."""
         return PublicKey(Algorithm.ES256, _spki(self.private.public_key()))
@@ -191,6 +182,21 @@ def low_s(r: int, s: int) -> bytes:
 
 def _spki(key: ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey) -> bytes:
     return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+@functools.lru_cache(maxsize=4096)  # a manifest or a registry names few keys, and is asked for one with every event
+def _parse(text: str) -> PublicKey:
+    name, _, encoded = text.strip().partition(":")
+    try:
+        algorithm = Algorithm(name)
+        spki = base64.b64decode(encoded, validate=True)
+    except (ValueError, binascii.Error) as error:
+        raise InvalidKey("a public key is written `ed25519:…` or `es256:…` with base64 after the colon") from error
+    _load(algorithm, spki)
+    key = PublicKey(algorithm, spki)
+    if key.text() != text.strip():
+        raise InvalidKey("the key's base64 is not canonical: unused bits are set or padding is odd")
+    return key
 
 
 @functools.lru_cache(maxsize=4096)  # loading costs as much as a verification; a collector sees few keys, often

@@ -125,16 +125,16 @@ class Kiosk:
         self.gallery = Gallery(settings.gallery_file, None if opened else self._gallery_keeper.load())
         self._closing.callback(self.gallery.close)
         self._owed = Owed(self.gallery, self.journal)
-        self.ledger = LedgerWatch(self.journal, settings.data_dir, settings.ledger_keys, lambda: self.uplink.wake())
         self.exchange = self._open_exchange(tpm)
+        self.ledger = LedgerWatch(self.journal, settings.data_dir, settings.ledger_keys, lambda: self.uplink.wake())
         self.uplink = Uplink(
             self.journal,
             settings,
             self.clock,
             on_command=self._receive_command,
             on_keys=self._trust,
-            on_checkpoint=self.ledger.offer,
             exchange=self.exchange,
+            on_checkpoint=self.ledger.offer,
         )
         self._clock_watch = ClockWatch(self.journal, self.uplink.wake)
         self._certificate = CertificateKeeper(

@@ -75,8 +75,8 @@ class Uplink:
         keepalive_s: int = 15,
         on_command: Callable[[bytes], None] | None = None,
         on_keys: Callable[[Sequence[PublicKey]], None] | None = None,
-        on_checkpoint: Callable[[bytes], bool] = lambda message: False,
         exchange: Exchange | None = None,
+        on_checkpoint: Callable[[bytes], bool] = lambda message: False,
     ) -> None:
         """`on_command` takes what comes on the command topic, on the uplink's thread: it returns soon.
 
@@ -100,8 +100,8 @@ class Uplink:
         )
         self._on_command = on_command
         self._on_keys = on_keys
-        self._on_checkpoint = on_checkpoint
         self._exchange = exchange
+        self._on_checkpoint = on_checkpoint
         self._stopping = threading.Event()
         self._online = False
         self._offline_because = "offline: not connected yet"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic import ValidationError
-from sqlmodel import Session
+from sqlmodel import Session, col, select
 
 from collector.devices.models import DeviceStatus
 from collector.errors import InvalidStatus, WrongTopic
@@ -63,8 +63,10 @@ class StatusUpdates:
 
     def write(self, session: Session) -> None:
         """Store what changed."""
+        query = select(DeviceStatus).where(col(DeviceStatus.device).in_(self._changes))
+        known = {row.device: row for row in session.exec(query)}
         for device, change in self._changes.items():
-            row = session.get(DeviceStatus, device) or DeviceStatus(device=device)
+            row = known.get(device) or DeviceStatus(device=device)
             _apply(row, change)
             session.add(row)
 

@@ -210,13 +210,13 @@ class EvidenceBundles:
             )
 
 
-def _sizes(selected: Sequence[Selected]) -> frozenset[int]:
-    return frozenset().union(*(one.seen for one in selected))
-
-
 def bundle_name(scope: Scope, made_at: str) -> str:
     """Return the file name of a bundle; it does not name a worker, since it stands in histories and logs."""
     return f"evidence-{scope.site or 'worker'}-{made_at[:10]}.zip"
+
+
+def _sizes(selected: Sequence[Selected]) -> frozenset[int]:
+    return frozenset().union(*(one.seen for one in selected))
 
 
 def _first_stored(session: Session) -> SignedCheckpoint:

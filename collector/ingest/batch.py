@@ -17,15 +17,16 @@ from sqlmodel import Session
 
 from collector.database import insert_into
 from collector.devices.keys import rotate
-from collector.devices.models import Device
+from collector.devices.models import Device, DeviceKey
 from collector.devices.reports import StatusUpdates
 from collector.erasure.tombs import bury_what_came_back
 from collector.errors import CollectorError, InDeclaredGap, KeyMismatch, RevokedDevice
 from collector.ingest.dead_letters import Bounds, DeadLetterBox
 from collector.ingest.message import Answer, Message
-from collector.ingest.models import Equivocation, StagedEvent
+from collector.ingest.models import Equivocation
+from collector.ingest.opening import Opened
 from collector.ingest.reading import Addressed, Decoded, Offered, Reader, Registered
-from collector.ingest.staging import Staging
+from collector.ingest.staging import Staging, Waiting
 from collector.ingest.tips import Tip, Tips
 from collector.ledger.appending import Appender
 from collector.ledger.models import ChainState
@@ -76,20 +77,27 @@ class Batch:
         """Entries in the ledger once this transaction has committed."""
         return self._ledger.tree_size
 
+    @property
+    def keys(self) -> Iterable[DeviceKey]:
+        """The registered keys of the devices that had to do with it."""
+        return self._reader.keys()
+
     def head(self, device: str, chain: str) -> Head | None:
         """Return the last admitted event of a chain."""
         tip = self._tips.get(device, chain)
         return None if tip is None else tip.head
 
-    def take(self, messages: Iterable[Message]) -> None:
+    def take(self, opened: Iterable[Opened]) -> None:
         """Admit, stage or refuse messages, step by step. Raises only what is the database's fault."""
-        addressed = self._address(messages)
+        addressed = self._address(opened)
         events = [one for one in addressed if one.topic.leaf is Leaf.EVENT]
         passing = [one for one in addressed if one.topic.leaf is Leaf.TRANSFER]
         reports = [one for one in addressed if one.topic.leaf not in (Leaf.EVENT, Leaf.TRANSFER)]
         self._each(self._take_report, reports)
         decoded: Sequence[Decoded] = self._each(self._reader.decode, events)
-        self._each(self._place, self._each(self._reader.verify, decoded))
+        offered: Sequence[Offered] = self._each(self._reader.verify, decoded)
+        self._look_up(offered)
+        self._each(self._place, offered)
         for one in passing:  # after the events: a rotation among them says whose signature counts
             self._take_transfer(one)
 
@@ -104,7 +112,11 @@ class Batch:
 
     def take_ready(self) -> None:
         """Admit what waits in staging although its chain is open and its turn has come: an approval made it so."""
-        for device, chain, _seq in self._staging.ready():
+        ready = self._staging.ready()
+        self._reader.look_up({device for device, _, _ in ready})
+        self._staging.look_up({(device, chain) for device, chain, _ in ready})
+        self._staging.fetch([one for place in ready for one in self._staging.next_of(*place, ())])
+        for device, chain, _seq in ready:
             registered, tip = self._reader.registered(device), self._tips.get(device, chain)
             assert registered is not None and tip is not None
             self._drain(registered, tip)
@@ -134,16 +146,34 @@ class Batch:
 
     # --- steps
 
-    def _address(self, messages: Iterable[Message]) -> list[Addressed]:
-        found = []
-        for message in messages:
+    def _address(self, opened: Iterable[Opened]) -> list[Addressed]:
+        routed, found = [], []
+        for one in opened:
             try:
-                found.append(self._reader.address(message))
-            except SQLAlchemyError:
-                raise
-            except Exception as error:
-                self._bury("", message, error)
+                routed.append((one, Topic.parse(one.message.topic)))
+            except EvidenceError as error:
+                self._bury("", one.message, error)
+        self._reader.look_up({topic.device for _, topic in routed})
+        for one, topic in routed:
+            try:
+                found.append(self._reader.address(one, topic))
+            except CollectorError as error:
+                self._bury("", one.message, error)
         return found
+
+    def _look_up(self, offered: Iterable[Offered]) -> None:
+        """Read the chains of these events, and what of them waits and will be next."""
+        chains: dict[tuple[str, str], set[int]] = {}
+        for one in offered:
+            chains.setdefault((one.event.device, one.event.chain), set()).add(one.event.seq)
+        self._tips.look_up(chains)
+        self._staging.look_up(chains)
+        ready = []
+        for (device, chain), seqs in chains.items():
+            tip = self._tips.get(device, chain)
+            if tip is None or tip.row.state == ChainState.OPEN:
+                ready += self._staging.next_of(device, chain, 0 if tip is None else tip.next_seq, seqs)
+        self._staging.fetch(ready)
 
     def _each(self, step: Callable[[_In], _Out], items: Sequence[_In]) -> list[_Out]:
         """Take one step for every item; what fails becomes a dead letter with the reason."""
@@ -195,7 +225,8 @@ class Batch:
             self._compare(offered, tip)
         elif tip.row.state != ChainState.OPEN or event.seq > tip.next_seq:
             self._stage(offered, tip)
-        elif self._admit(offered, tip):
+        elif not self._contradicts_waiting(offered, tip) and self._admit(offered, tip):
+            self._staging.drop(event.device, event.chain, event.seq)  # the same event, come again before its turn
             self._drain(offered.registered, tip)
 
     def _admit(self, offered: Offered, tip: Tip) -> bool:
@@ -266,25 +297,27 @@ class Batch:
 
     def _stage(self, offered: Offered, tip: Tip | None) -> None:
         event = offered.event
-        waiting = self._staging.held(event.device, event.chain, event.seq)
-        if waiting is not None:
-            if waiting.hash == offered.hash:
-                self.outcomes["waiting"] += 1
-            else:
-                error = Fork(f"two different events claim seq {event.seq} before the chain has reached it")
-                self._contradict(offered, tip, error, waiting.hash)
+        if self._contradicts_waiting(offered, tip):
+            return
+        if self._staging.waits(event.device, event.chain, event.seq):
+            self.outcomes["waiting"] += 1
             return
         self._staging.add(
-            StagedEvent(
-                device=event.device,
-                chain=event.chain,
-                seq=event.seq,
-                hash=offered.hash,
-                received_at=offered.received_at,
-                envelope=offered.data,
-            )
+            Waiting(event.device, event.chain, event.seq, offered.hash, offered.received_at, offered.data)
         )
         self.outcomes["waiting"] += 1
+
+    def _contradicts_waiting(self, offered: Offered, tip: Tip | None) -> bool:
+        """Say whether another event waits for the same place; that is a fork before the chain has reached it."""
+        event = offered.event
+        if not self._staging.waits(event.device, event.chain, event.seq):
+            return False
+        waiting = self._staging.held(event.device, event.chain, event.seq)
+        if waiting is None or waiting.hash == offered.hash:
+            return False
+        error = Fork(f"two different events claim seq {event.seq} before the chain has reached it")
+        self._contradict(offered, tip, error, waiting.hash)
+        return True
 
     def _drain(self, registered: Registered, tip: Tip) -> None:
         """Admit the staged events that continue the chain, as far as they follow without a gap."""
@@ -294,7 +327,7 @@ class Batch:
             if offered is None or not self._admit(offered, tip):
                 return
 
-    def _unstage(self, staged: StagedEvent, registered: Registered) -> Offered | None:
+    def _unstage(self, staged: Waiting, registered: Registered) -> Offered | None:
         """Verify a staged event again, since it lay on a disk meanwhile; None if it no longer stands."""
         message = Message(f"staged: {staged.device}", staged.envelope, staged.received_at)
         try:

@@ -15,6 +15,7 @@ from collector.database import Database
 from collector.ingest.batch import Batch
 from collector.ingest.dead_letters import Bounds, DeadLetterBox
 from collector.ingest.message import Answer, Message
+from collector.ingest.opening import Opened, Opener
 from collector.statements.scribe import Scribe
 from collector.timestamps import utc_now
 from evidence.chain import Head
@@ -32,7 +33,7 @@ class Limits:
 
 
 class Intake:
-    """Admission to the ledger. Not thread-safe: one thread calls it."""
+    """Admission to the ledger. Not thread-safe but for `open`: one thread calls it."""
 
     def __init__(
         self,
@@ -49,17 +50,30 @@ class Intake:
         self._limits = limits or Limits()
         self._now = now
         self._scribe = scribe
+        self._opener = Opener()
+
+    def open(self, messages: Sequence[Message]) -> list[Opened]:
+        """Read events and check signatures, as far as that needs no database. Another thread may do this meanwhile."""
+        return self._opener.open(messages)
 
     def admit(self, messages: Sequence[Message]) -> list[Answer]:
         """Take the messages in one transaction; return the receipts that are due. Raises SQLAlchemyError."""
-        return self.admit_counted(messages)[0]
+        return self.admit_opened(self.open(messages))
+
+    def admit_opened(self, opened: Sequence[Opened]) -> list[Answer]:
+        """As `admit`, of messages that are open already."""
+        return self._admit(opened)[0]
 
     def admit_counted(self, messages: Sequence[Message]) -> tuple[list[Answer], Counter[str], Counter[str]]:
         """As `admit`, with how many events had which outcome, and the codes of what was refused."""
+        return self._admit(self.open(messages))
+
+    def _admit(self, opened: Sequence[Opened]) -> tuple[list[Answer], Counter[str], Counter[str]]:
         with self._database.write() as session:
             batch = self._batch(session)
-            batch.take(messages)
+            batch.take(opened)
             batch.write()
+        self._opener.meet(batch.keys)
         return self._answers(batch), batch.outcomes, batch.refusals
 
     def refuse(self, message: Message, code: str, why: str) -> None:

@@ -29,7 +29,7 @@ from evidence.topics import Leaf, subscription
 log = structlog.get_logger()
 
 SESSION_EXPIRY_S = 30  # longer, and a broker may keep for a dead replica what the others should get
-RECEIVE_MAXIMUM = 1024  # unacknowledged messages the broker may send ahead: four batches
+RECEIVE_MAXIMUM = 2048  # unacknowledged messages the broker may send ahead: four batches
 KEEPALIVE_S = 30
 RECONNECT_MAX_S = 20
 _QOS = {Leaf.EVENT: 1, Leaf.HEALTH: 0, Leaf.STATUS: 1, Leaf.TRANSFER: 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from sqlalchemy import func
@@ -43,18 +44,26 @@ class Tips:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._tips: dict[tuple[str, str], Tip] = {}
+        self._tips: dict[tuple[str, str], Tip | None] = {}  # None: the chain has not begun
         self._counts: dict[str, int] = {}
 
     def get(self, device: str, chain: str) -> Tip | None:
         """Return a chain; None if it has not begun."""
-        tip = self._tips.get((device, chain))
-        if tip is None:
-            row = self._session.get(Chain, (device, chain))
-            if row is None:
-                return None
-            tip = self._tips[device, chain] = Tip(row, _head(row))
-        return tip
+        if (device, chain) not in self._tips:
+            self.look_up({(device, chain)})
+        return self._tips[device, chain]
+
+    def look_up(self, chains: Collection[tuple[str, str]]) -> None:
+        """Read these chains, in one question."""
+        unread = {one for one in chains if one not in self._tips}
+        if not unread:
+            return
+        self._tips.update(dict.fromkeys(unread))
+        devices, names = {device for device, _ in unread}, {chain for _, chain in unread}
+        query = select(Chain).where(col(Chain.device).in_(devices), col(Chain.chain).in_(names))
+        for row in self._session.exec(query):
+            if (row.device, row.chain) in unread:
+                self._tips[row.device, row.chain] = Tip(row, _head(row))
 
     def begin(self, device: str, chain: str, at: str) -> Tip:
         """Begin a chain: open if it is the device's first, else pending until an administrator approves."""
@@ -80,7 +89,7 @@ class Tips:
     def write(self) -> None:
         """Store what changed."""
         for tip in self._tips.values():
-            if not tip.changed:
+            if tip is None or not tip.changed:
                 continue
             if tip.head is not None:
                 tip.row.head_seq, tip.row.head_hash = tip.head.seq, tip.head.hash

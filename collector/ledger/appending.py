@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
-from collector.database import insert_into, insert_many
+from collector.database import insert_rows
 from collector.errors import LedgerConflict, UnknownKind
 from collector.ledger.leaves import SALT_BYTES, leaf_data, seal
 from collector.ledger.models import LedgerEntry
@@ -95,9 +96,10 @@ class Appender:
         """
         if not self._rows:
             return []
-        entries = insert_into(self._session, LedgerEntry).on_conflict_do_nothing()
-        if insert_many(self._session, entries, self._rows) != len(self._rows):
-            raise LedgerConflict("another writer holds a place that this batch was to take")
+        try:
+            insert_rows(self._session, LedgerEntry, self._rows)
+        except IntegrityError as error:
+            raise LedgerConflict("another writer holds a place that this batch was to take") from error
         if self.tree_size // TILE_WIDTH > (self.tree_size - len(self._rows)) // TILE_WIDTH:
             write_full_tiles(self._session, self.tree_size)
         projected: dict[Any, list[dict[str, Any]]] = {}
@@ -114,7 +116,7 @@ class Appender:
                 if one is not None:
                     projected.setdefault(one.table, []).append(one.row)
         for table, rows in projected.items():
-            insert_many(self._session, insert_into(self._session, table), rows)
+            insert_rows(self._session, table, rows)
         return failed
 
 

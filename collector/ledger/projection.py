@@ -58,16 +58,19 @@ def project(event: Event, leaf_index: int, *, after_revocation: bool) -> Project
     """Derive the row of an event; None for kinds that have none. Raises UnknownKind or evidence's InvalidBody."""
     if event.device == COLLECTOR:
         stated = statement_row(event, leaf_index)
-        return None if stated is None else Projected(stated[0], {k: _kept(v) for k, v in stated[1].items()})
+        return None if stated is None else Projected(stated[0], _kept(stated[1]))
     if event.kind not in _KNOWN:
         raise UnknownKind(f"this version does not know the kind {event.kind}; the event is kept and passed on")
     projected = _project(event, leaf_index, after_revocation=after_revocation)
-    return None if projected is None else Projected(projected.table, {k: _kept(v) for k, v in projected.row.items()})
+    return None if projected is None else Projected(projected.table, _kept(projected.row))
 
 
-def _kept(value: Any) -> Any:
+def _kept(row: dict[str, Any]) -> dict[str, Any]:
     """PostgreSQL keeps no NUL in a text; the envelope has it as it was signed."""
-    return value.replace("\0", "\ufffd") if isinstance(value, str) and "\0" in value else value
+    return {
+        name: value.replace("\0", "\ufffd") if isinstance(value, str) and "\0" in value else value
+        for name, value in row.items()
+    }
 
 
 def _project(event: Event, leaf_index: int, *, after_revocation: bool) -> Projected | None:

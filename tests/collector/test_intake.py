@@ -16,6 +16,7 @@ from collector.ingest.dead_letters import CONTENT_BYTES, Bounds
 from collector.ingest.intake import Intake, Limits
 from collector.ingest.message import Message
 from collector.ingest.models import Equivocation, StagedEvent
+from collector.ingest.staging import _runs
 from collector.ledger.models import ChainState, LedgerEntry
 from collector.punches.service import Filters, Order
 from collector.timestamps import utc_now
@@ -141,6 +142,47 @@ def test_a_whole_chain_backwards_enters_at_its_first_event(bench: Bench, termina
         assert bench.offer(terminal, envelope) == []
     (receipt,) = bench.offer(terminal, envelopes[0])
     assert receipt.upto == 4
+
+
+def test_an_event_whose_copy_waits_enters_and_leaves_no_copy_behind(bench: Bench, terminal: Terminal) -> None:
+    """Given a chain that waits for approval: its events come again before what waits is looked at."""
+    envelopes = [terminal.enrol(), *(terminal.punch() for _ in range(4))]
+    first = Terminal(terminal.device, terminal.site, terminal.key)
+    bench.offer(first, first.enrol())
+    bench.offer(terminal, *envelopes[:2], envelopes[3])
+    bench.services.devices.approve(terminal.device, terminal.chain, "admin")
+    (receipt,) = bench.offer(terminal, *envelopes)
+    assert receipt.upto == 4
+    with bench.database.read() as session:
+        assert session.exec(select(StagedEvent)).all() == []
+
+
+def test_another_event_than_the_one_that_waits_for_its_turn_is_a_fork(bench: Bench, terminal: Terminal) -> None:
+    first = Terminal(terminal.device, terminal.site, terminal.key)
+    bench.offer(first, first.enrol())
+    waits = terminal.enrol()
+    bench.offer(terminal, waits)
+    bench.services.devices.approve(terminal.device, terminal.chain, "admin")
+    twin = Terminal(terminal.device, terminal.site, terminal.key, terminal.chain)
+    assert bench.offer(twin, twin.enrol()) == []
+    (found,) = bench.services.ledger.equivocations(terminal.device)
+    assert (found.code, found.seq) == ("fork", 0)
+
+
+@pytest.mark.parametrize(
+    ("taken", "waiting", "runs"),
+    [
+        ([], [9], []),
+        ([3, 5, 7], [], [(3, 7)]),
+        ([3, 5, 7], [8], [(3, 7)]),
+        ([3, 5, 7], [6], [(3, 5), (7, 7)]),
+        ([7, 3, 5], [2, 4, 6, 8], [(3, 3), (5, 5), (7, 7)]),
+    ],
+)
+def test_what_was_taken_is_deleted_in_runs_that_hold_nothing_that_waits(
+    taken: list[int], waiting: list[int], runs: list[tuple[int, int]]
+) -> None:
+    assert _runs(taken, waiting) == runs
 
 
 @pytest.mark.long

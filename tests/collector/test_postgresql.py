@@ -8,15 +8,18 @@ import time
 import psycopg
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlmodel import select
 
+from collector.database import insert_rows, is_passing
 from collector.errors import SettingsError
 from collector.ingest.message import Message
 from collector.ledger.fsck import check_ledger
 from collector.ledger.models import LedgerEntry
 from collector.postgresql import WRITE_LOCK, PostgresqlDatabase
+from collector.punches.models import Punch
 from collector.settings import load_settings
+from collector.sites.models import Site
 from collector.timestamps import utc_now
 from tests.collector.conftest import Bench
 from tests.collector.terminal import Terminal
@@ -95,6 +98,19 @@ def test_two_intakes_on_one_database_share_one_contiguous_ledger(bench: Bench, p
     assert check_ledger(bench.database, bench.keys.seal, bench.services.checkpoints.signer.public).difference is None
 
 
+def test_a_row_that_is_there_already_is_a_conflict_and_nothing_of_the_batch_goes_in(
+    bench: Bench, terminal: Terminal
+) -> None:
+    bench.offer(terminal, terminal.enrol(), terminal.punch())
+    with bench.database.read() as session:
+        rows = [dict(row) for row in session.connection().execute(text("SELECT * FROM punches")).mappings()]
+    new = rows[0] | {"leaf_index": 0}
+    with pytest.raises(IntegrityError), bench.database.write() as session:
+        insert_rows(session, Punch, [new, rows[0]])
+    with bench.database.write() as session:
+        assert insert_rows(session, Punch, [new]) == 1
+
+
 class TestServer:
     """PostgreSQL alone."""
 
@@ -108,6 +124,19 @@ class TestServer:
             hung.execute(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})")
             with pytest.raises(OperationalError, match="lock timeout"), database.write() as session:
                 session.connection()
+        database.close()
+
+    def test_a_connection_that_is_lost_while_rows_go_in_is_an_error_to_try_again(self, postgresql: Postgresql) -> None:
+        database = PostgresqlDatabase(postgresql.new_database("template_zaigang"))
+        rows = [{"name": f"site-{n}", "title": "x", "tz": "Asia/Shanghai", "added_at": ""} for n in range(9)]
+        with pytest.raises(DBAPIError) as lost, database.write() as session:
+            pid = session.connection().execute(text("SELECT pg_backend_pid()")).scalar_one()
+            with psycopg.connect(postgresql.url("postgres"), autocommit=True) as admin:
+                admin.execute("SELECT pg_terminate_backend(%s, 10000)", (pid,))
+            insert_rows(session, Site, rows)
+        assert is_passing(lost.value)
+        with database.write() as session:
+            assert insert_rows(session, Site, rows) == 9
         database.close()
 
     def test_a_server_without_fsync_is_refused(self) -> None:

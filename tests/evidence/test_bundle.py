@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from evidence.bundle import verify_bundle
-from evidence.bundle_index import Shown, Withheld
+from evidence.bundle_index import Shown, Withheld, read_line
 from evidence.bundle_receipt import check_punch_receipt
 from evidence.bundle_zip import pack, unpack
+from evidence.errors import InvalidIndex
 from evidence.merkle import consistency_proof, root_of
 from tests.evidence.bundles import (
     OTHER,
@@ -347,3 +348,12 @@ def test_a_withheld_event_with_another_hash_breaks_the_link(site: Site) -> None:
     at = next(at for at, line in enumerate(part.lines) if isinstance(line, Withheld))
     lines = [*part.lines[:at], Withheld(part.lines[at].seq, "00" * 32), *part.lines[at + 1 :]]
     assert codes(site, bundle(changed_chain(parts, "gate-1", lines=lines))) == ["broken_link"]
+
+
+def test_a_hash_in_an_index_is_written_in_one_way_only() -> None:
+    proof = base64.b64encode(bytes(32)).decode()
+    line = f"event 0 0 {'ab' * 16} 2026-03-01T00:00:00.000Z - "
+    assert read_line(line + proof).line() == line + proof
+    for other in (proof[:-2] + "B=", proof[:-1], proof[:5] + "_" + proof[5:], proof + "\n", proof[:-4], proof + proof):
+        with pytest.raises(InvalidIndex):
+            read_line(line + other)

@@ -219,3 +219,27 @@ def test_nesting_is_bounded_alike_for_writers_and_readers(opening: str) -> None:
 def test_brackets_inside_strings_are_no_nesting() -> None:
     data = canonical(["[{" * 100])
     assert canonical(parse_canonical(data)) == data
+
+
+NUMBERS = ["0", "-0", "7", "-1", "1.5", "-1.0", "1e3", "1E3", "1.5e-7", "9007199254740991", "9007199254740992"]
+NUMBERS += ["-9007199254740991", "-9007199254740992", "18446744073709551615", "18446744073709551616", "1" * 40]
+PLACES = ['{"a":%s}', '{"a":[%s]}', '{"a":[1,%s]}', '{"a":["b",%s]}', '{"a":{"b":%s,"c":1}}', '{"a": %s}', "[%s]", "%s"]
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_number_is_judged_alike_by_the_quick_way_and_the_slow_way_wherever_it_stands(place: str, number: str) -> None:
+    data = (place % number).encode()
+    assert _outcome(parse_canonical, data) == _outcome(module._parse_slowly, data)
+
+
+@given(st.dictionaries(ascii_text, ascii_text | st.integers(-9, 9) | st.lists(ascii_text, max_size=3), max_size=8))
+def test_plain_text_comes_back_from_the_quick_way_as_it_was(value: Any) -> None:
+    assert parse_canonical(canonical(value)) == value == module._parse_slowly(canonical(value))
+
+
+def test_keys_in_the_order_of_their_utf_8_bytes_are_refused_where_utf_16_has_another() -> None:
+    right, wrong = '{"\U0001f600":1,"\uff61":2}'.encode(), '{"\uff61":2,"\U0001f600":1}'.encode()
+    assert parse_canonical(right) == {"\U0001f600": 1, "\uff61": 2}
+    with pytest.raises(NotCanonical):
+        parse_canonical(wrong)

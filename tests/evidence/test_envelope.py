@@ -251,3 +251,33 @@ def test_a_message_cannot_choose_its_algorithm() -> None:
     forged = Envelope(EVENT_TYPE, b"{}", (Signature(public.id, envelope.signatures[0].sig),))
     with pytest.raises(BadSignature):
         forged.verify(public, EVENT_TYPE)
+
+
+@given(
+    st.binary(max_size=60),
+    st.integers(0, 2**20),
+    st.sampled_from(list(b'Aa+/=-_ "\\{},:\n\x00\xff')),
+    st.integers(0, 2),
+)
+def test_the_quick_reading_and_the_slow_one_judge_alike(payload: bytes, place: int, byte: int, how: int) -> None:
+    data = bytearray(sign(EVENT_TYPE, payload, ONE).encode())
+    place %= len(data)
+    data[place : place + (how != 1)] = bytes([byte]) if how else b""  # cut out, put in, changed
+    assert _read(Envelope.decode, bytes(data)) == _read(Envelope._decode_slowly, bytes(data))
+
+
+@pytest.mark.parametrize("payload", [b"", b"a", b"ab", b"abc"])
+def test_no_other_base64_of_the_same_bytes_is_read(payload: bytes) -> None:
+    """Every last letter before the padding: only one of them has no unused bit set."""
+    data = sign(EVENT_TYPE, payload, ONE).encode()
+    end = data.index(b'"', len(b'{"payload":"')) - (-len(payload)) % 3
+    for letter in b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/":
+        other = data[: end - 1] + bytes([letter]) + data[end:]
+        assert _read(Envelope.decode, other) == _read(Envelope._decode_slowly, other)
+
+
+def _read(decode: Any, data: bytes) -> Any:
+    try:
+        return decode(data)
+    except EncodingError as error:
+        return type(error)

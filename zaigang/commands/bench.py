@@ -17,7 +17,20 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-SUBJECTS = ("frames", "verdict", "journal", "intake", "search", "proofs", "memory", "morning", "growth")
+SUBJECTS = (
+    "frames",
+    "verdict",
+    "journal",
+    "intake",
+    "delivery",
+    "backlog",
+    "bundle",
+    "search",
+    "proofs",
+    "memory",
+    "morning",
+    "growth",
+)
 
 
 def command(
