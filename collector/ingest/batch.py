@@ -334,7 +334,10 @@ class Batch:
             envelope = Envelope.decode(staged.envelope)
             event = parse_event(envelope.payload)
             return self._reader.verify(Decoded(message, registered, envelope, event))
-        except EvidenceError as error:
+        except SQLAlchemyError:
+            raise
+        except Exception as error:
+            # Whatever it is, it is this event's: the one before it has its place, and the other chains go on.
             self._bury(staged.device, message, error)
             return None
 

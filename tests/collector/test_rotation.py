@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from collector.devices.keys import reenrol
 from collector.devices.service import NewDevice
 from collector.errors import Conflict
 from collector.ingest.intake import Intake, Limits
@@ -99,6 +100,46 @@ def test_two_rotations_in_one_batch_are_admitted_without_a_dead_letter(bench: Be
     assert bench.offer(terminal, *envelopes)[0].upto == 4
     assert bench.dead() == []
     whole(bench, terminal, first)
+
+
+def rejoined_with_the_key_of_a_rotation_that_waits(bench: Bench, terminal: Terminal) -> tuple[bytes, bytes]:
+    """A rotation waits behind a gap; its terminal lost its journal and joined anew with the new key.
+
+    Return the lost event and the rotation.
+    """
+    bench.offer(terminal, terminal.enrol())
+    lost, rotation = terminal.punch(), rotate(terminal)
+    bench.offer(terminal, rotation, terminal.punch())
+    with bench.database.write() as session:
+        reenrol(session, terminal.device, terminal.key.public, terminal.now())
+    return lost, rotation
+
+
+def the_staged_rotation_is_buried(bench: Bench, terminal: Terminal, rotation: bytes) -> None:
+    (letter,) = bench.services.dead_letters.page(None, 10)
+    assert (letter.code, letter.content) == ("key_mismatch", rotation)
+    assert bench.intake.admit_ready() == []
+
+
+def test_a_staged_rotation_to_a_key_registered_meanwhile_is_a_dead_letter_and_blocks_no_other_chain(
+    bench: Bench, terminal: Terminal
+) -> None:
+    other = Terminal("gate-2")
+    bench.register(other)
+    bench.offer(other, other.enrol())
+    _, rotation = rejoined_with_the_key_of_a_rotation_that_waits(bench, terminal)
+    bench.offer(other, *[other.punch(), other.punch()][1:])
+    for one in (terminal, other):
+        bench.services.statements.declare_gap(one.device, one.chain, 1, "lost", None)
+    (answer,) = bench.intake.admit_ready()
+    assert bench.read_receipt(answer.payload, other).upto == 2
+    the_staged_rotation_is_buried(bench, terminal, rotation)
+
+
+def test_the_event_before_such_a_rotation_enters_all_the_same(bench: Bench, terminal: Terminal) -> None:
+    lost, rotation = rejoined_with_the_key_of_a_rotation_that_waits(bench, terminal)
+    assert bench.offer(terminal, lost)[0].upto == 1
+    the_staged_rotation_is_buried(bench, terminal, rotation)
 
 
 @pytest.mark.parametrize("who", ["old alone", "new alone", "in the other order", "by a stranger and the new"])
