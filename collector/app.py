@@ -55,7 +55,13 @@ class Collector:
             self.subscriber,
             settings.batch_messages,
             settings.batch_wait_ms / 1000,
-            outbox=lambda: [*gaps.due(), *commands.due(), *handovers.due(), *transfers.due(), *showing.due()],
+            outbox={
+                "gaps": gaps.due,
+                "commands": commands.due,
+                "handovers": handovers.due,
+                "transfers": transfers.due,
+                "checkpoints": showing.due,
+            },
         )
 
     def start(self) -> None:

@@ -55,6 +55,8 @@ def _intake(state: PumpState) -> PartHealth:
         return PartHealth(state="failed", reason="the intake thread has ended; restart the collector")
     if state.failing is not None:
         return PartHealth(state="failed", reason="messages cannot be written; the log says why")
+    if state.undone:
+        return PartHealth(state="failed", reason=f"could not be done: {', '.join(state.undone)}; the log says why")
     if state.stalled_s > STALLED_AFTER_S:
         return PartHealth(state="failed", reason=f"a batch has taken {state.stalled_s:.0f} s; is the disk stuck?")
     return PartHealth(state="ok")

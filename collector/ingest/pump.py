@@ -1,7 +1,8 @@
 """The thread between broker and ledger: collects messages into batches, admits them, then acknowledges and answers.
 
 A database that fails stops the acknowledgements, not the thread: the batch is tried again until it is in. A message
-that breaks its transaction every time is set aside alone, so that it blocks nothing.
+that breaks its transaction every time is set aside alone, so that it blocks nothing. What is done besides batches is
+done each alone, so that one thing that fails stops nothing else.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,6 +24,7 @@ from collector.ingest.message import Answer, Message
 log = structlog.get_logger()
 
 READY_EVERY_S = 0.5  # how soon an approval given on the command line takes effect
+STAGING = "staging"  # the chore that every pump has
 QUEUE_LIMIT = 5000  # ten batches: with reports of 2 kB some ten megabytes
 RETRY_S = 1.0  # a locked or full database is asked again at this pace
 
@@ -48,6 +50,7 @@ class PumpState:
     waiting: int  # messages in the queue
     stalled_s: float  # since the thread last came round, in seconds
     admitted: int  # messages handled since the start
+    undone: tuple[str, ...] = ()  # chores that failed the last time: what waits in staging, sources of the outbox
 
 
 class Pump:
@@ -60,18 +63,19 @@ class Pump:
         batch_messages: int = 512,
         batch_wait_s: float = 0.02,
         *,
-        outbox: Callable[[], Sequence[Answer]] = tuple,
+        outbox: Mapping[str, Callable[[], Sequence[Answer]]] | None = None,
     ) -> None:
-        """`outbox` gives what is to be sent unasked, commands; it is asked every READY_EVERY_S."""
+        """`outbox` gives by its name what is to be sent unasked, commands for one; asked every READY_EVERY_S."""
         self.messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._intake = intake
         self._outlet = outlet
-        self._outbox = outbox
+        self._chores = {STAGING: intake.admit_ready, **(outbox or {})}
         self._batch_messages = batch_messages
         self._batch_wait_s = batch_wait_s
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
         self._failing: str | None = None
+        self._undone: dict[str, str] = {}  # by chore, why; replaced, never changed: other threads read it
         self._came_round = time.monotonic()
         self._handled = 0
         self._shedding = False
@@ -80,7 +84,8 @@ class Pump:
     def state(self) -> PumpState:
         """How it is doing now."""
         stalled_s = time.monotonic() - self._came_round
-        return PumpState(self._thread.is_alive(), self._failing, self.messages.qsize(), stalled_s, self._handled)
+        waiting, undone = self.messages.qsize(), tuple(self._undone)
+        return PumpState(self._thread.is_alive(), self._failing, waiting, stalled_s, self._handled, undone)
 
     def offer(self, message: Message) -> None:
         """Queue a message. What nobody waits to hear of (QoS 0) is let go while the queue is far behind.
@@ -105,23 +110,36 @@ class Pump:
         self._thread.join(10)
 
     def _run(self) -> None:
-        ready_at = 0.0
+        due_at = 0.0
         while not self._stop.is_set():
             self._came_round = time.monotonic()
             batch = self._collect()
             try:
                 if batch:
                     self._handle(batch)
-                if time.monotonic() >= ready_at:
-                    ready_at = time.monotonic() + READY_EVERY_S
-                    self._send(self._intake.admit_ready())
-                    self._send(self._outbox())
                 self._failing = None
             except Exception as error:
                 # Nothing was acknowledged: the broker or the terminal sends it again. The thread must live on.
                 self._failing = f"{type(error).__name__}: {error}"
                 log.exception("the intake failed")
                 self._stop.wait(RETRY_S)
+            if time.monotonic() >= due_at:
+                due_at = time.monotonic() + READY_EVERY_S
+                for name, answers in self._chores.items():
+                    self._do(name, answers)
+
+    def _do(self, name: str, answers: Callable[[], Sequence[Answer]]) -> None:
+        """Do one chore and send what it gives; what goes wrong stays with it and is told by `state`."""
+        others = {other: why for other, why in self._undone.items() if other != name}
+        try:
+            self._send(answers())
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}"
+            if text != self._undone.get(name):  # once, not twice a second
+                log.error("a chore of the intake failed; it is tried again", chore=name, exc_info=error)
+            self._undone = others | {name: text}
+        else:
+            self._undone = others
 
     def _collect(self) -> list[Message]:
         try:

@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from collector.errors import LedgerDamaged
+from collector.healthz import health_of
 from collector.ingest.batch import Batch
 from collector.ingest.message import Answer, Message
-from collector.ingest.pump import Pump
+from collector.ingest.pump import STAGING, Pump
+from collector.ingest.subscriber import BrokerState
 from collector.timestamps import utc_now
 from tests.collector.conftest import Bench
 from tests.collector.terminal import Terminal
@@ -58,3 +61,57 @@ def test_while_the_commit_fails_nothing_is_acknowledged(
     eventually(lambda: pump.state.failing == "database or disk is full")
     pump.stop()
     assert witness.seen == [] and bench.services.ledger.size() == 0
+
+
+class Broken:
+    """A source of the outbox that gives its message once, or fails as long as it is broken."""
+
+    def __init__(self, *, broken: bool) -> None:
+        self.broken, self.given = broken, False
+
+    def __call__(self) -> list[Answer]:
+        if self.broken:
+            raise LedgerDamaged("the stored tree has a hole")
+        messages = [] if self.given else [Answer("zaigang/v1/east/gate-1/receipt", b"one")]
+        self.given = True  # as gaps and commands do: what was given is not given again for a while
+        return messages
+
+
+@pytest.mark.parametrize("fails_first", [True, False])
+def test_a_source_that_fails_takes_nothing_of_the_others_with_it(bench: Bench, *, fails_first: bool) -> None:
+    damaged, good, witness = Broken(broken=True), Broken(broken=False), Witness(bench)
+    sources = {"checkpoints": damaged, "gaps": good} if fails_first else {"gaps": good, "checkpoints": damaged}
+    pump = Pump(bench.intake, witness, outbox=sources)
+    pump.start()
+    eventually(lambda: bool(pump.state.undone and witness.seen))
+    undone, seen = pump.state.undone, len(witness.seen)
+    damaged.broken = False
+    eventually(lambda: pump.state.undone == ())
+    pump.stop()
+    assert (undone, seen, len(witness.seen)) == (("checkpoints",), 1, 2)
+
+
+def test_while_staging_cannot_be_read_the_outbox_goes_on_and_health_says_so(bench: Bench, terminal: Terminal) -> None:
+    with bench.database.write() as session:
+        session.connection().exec_driver_sql("ALTER TABLE staged_events RENAME TO lost")
+    witness, source = Witness(bench), Broken(broken=False)
+    pump = Pump(bench.intake, witness, outbox={"gaps": source})
+    pump.start()
+    eventually(lambda: len(witness.seen) == 1)
+    state = pump.state
+    pump.stop()
+    assert state.undone == (STAGING,) and state.failing is None
+    health = health_of(state, BrokerState(alive=True, connected=True, reason="", received=0), bench.database)
+    assert (health.status, health.intake.state) == ("failed", "failed") and STAGING in health.intake.reason
+
+
+def test_while_a_source_fails_what_an_approval_frees_is_admitted(bench: Bench, terminal: Terminal) -> None:
+    bench.offer(terminal, terminal.enrol())
+    later, witness = terminal.again(), Witness(bench)
+    bench.offer(later, later.enrol())
+    pump = Pump(bench.intake, witness, outbox={"commands": Broken(broken=True)})
+    pump.start()
+    eventually(lambda: pump.state.undone == ("commands",))
+    bench.services.devices.approve(terminal.device, None, "me")
+    eventually(lambda: witness.seen == [("receipt", 2)])
+    pump.stop()
