@@ -83,7 +83,8 @@ class Collector:
     def health(self) -> Health:
         """Say how it is."""
         unattested = [rounds.name for rounds in self.attesting if rounds.failing is not None]
-        return health_of(self.pump.state, self.subscriber.state, self.database, self.checkpointer.failing, unattested)
+        pump, broker, unsigned = self.pump.state, self.subscriber.state, self.checkpointer.failing
+        return health_of(pump, broker, self.database, unsigned, unattested, self.keys.public())
 
     def web(self, verifiers: Mapping[str, bytes] | None = None) -> FastAPI:
         """Build the HTTP application, with the console where the settings want it.

@@ -169,6 +169,13 @@ class NotCovered(NotFound):
     code = "not_covered"
 
 
+class KeyHandedOver(CollectorError):
+    """A running process holds a key that has a successor; it signs nothing more until it is restarted."""
+
+    code = "key_handed_over"
+    status = 503
+
+
 class WitnessRefused(CollectorError):
     """A witness did not cosign a checkpoint; the message says which one and why."""
 

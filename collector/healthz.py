@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
@@ -10,8 +10,11 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from collector.database import Database
+from collector.errors import KeyHandedOver
 from collector.ingest.pump import PumpState
 from collector.ingest.subscriber import BrokerState
+from collector.statements.current_keys import require_current
+from evidence.keys import PublicKey
 
 STALLED_AFTER_S = 30.0  # the intake comes round twice a second; a busy disk makes that a few seconds
 
@@ -31,6 +34,9 @@ class Health(BaseModel):
     database: PartHealth
     broker: PartHealth
     checkpoints: PartHealth = PartHealth(state="ok")
+    keys: Annotated[
+        PartHealth, Field(description="Failed once a key of this process was handed over: it must be restarted.")
+    ] = PartHealth(state="ok")
     attestations: Annotated[
         PartHealth, Field(description="Witnesses and time-stamps: others' word, so `status` does not hang on it.")
     ] = PartHealth(state="ok")
@@ -42,10 +48,14 @@ def health_of(
     database: Database,
     unsigned: str | None = None,
     unattested: Sequence[str] = (),
+    own: Mapping[str, PublicKey] | None = None,
 ) -> Health:
-    """Judge the parts; `unsigned` is why no checkpoint could be signed, `unattested` whose word did not come."""
+    """Judge the parts.
+
+    `unsigned` is why no checkpoint could be signed, `unattested` whose word did not come, `own` the process's keys.
+    """
     parts = {"intake": _intake(intake), "broker": _broker(broker), "database": _database(database)}
-    parts["checkpoints"] = _checkpoints(unsigned)
+    parts |= {"checkpoints": _checkpoints(unsigned), "keys": _keys(database, own or {})}
     whole: Literal["ok", "failed"] = "ok" if all(part.state == "ok" for part in parts.values()) else "failed"
     return Health(status=whole, **parts, attestations=_attestations(unattested))
 
@@ -72,6 +82,17 @@ def _checkpoints(unsigned: str | None) -> PartHealth:
     if unsigned is None:
         return PartHealth(state="ok")
     return PartHealth(state="failed", reason="no checkpoint can be signed over the ledger; the log says why")
+
+
+def _keys(database: Database, own: Mapping[str, PublicKey]) -> PartHealth:
+    try:
+        with database.read() as session:
+            require_current(session, own)
+    except KeyHandedOver:
+        return PartHealth(state="failed", reason="a key was handed over while this ran; restart the collector")
+    except SQLAlchemyError:
+        return PartHealth(state="failed", reason="the database cannot be read; the log says why")
+    return PartHealth(state="ok")
 
 
 def _attestations(unattested: Sequence[str]) -> PartHealth:

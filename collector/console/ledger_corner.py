@@ -70,7 +70,8 @@ class LedgerCorner:
 
 def ledger_lines(standing: Standing, health: Health, texts: Texts, now: datetime) -> list[Line]:
     """Put it in words."""
-    lines = [line for name in ("checkpoints", "attestations") for line in _trouble(name, getattr(health, name), texts)]
+    parts = ("keys", "checkpoints", "attestations")
+    lines = [line for name in parts for line in _trouble(name, getattr(health, name), texts)]
     lines.append(Line(texts("ledger.entries"), str(standing.entries), "", "off"))
     lines.append(_checkpoint(standing, texts, now))
     if standing.root:

@@ -22,8 +22,8 @@ from collector.evidence_bundles.selection import Selected, chains_of, keys_of, r
 from collector.ledger.checkpoints import Checkpoints
 from collector.ledger.models import Chain, SignedCheckpoint
 from collector.ledger.tree import Tree
+from collector.statements.current_keys import current_key
 from collector.statements.handovers import handovers_of
-from collector.statements.scribe import current_key
 from collector.timestamps import utc_now
 from evidence.bundle import verify_bundle
 from evidence.bundle_make import Parts, make_bundle

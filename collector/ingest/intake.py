@@ -1,6 +1,7 @@
 """The intake: a batch of messages in, one committed transaction, signed receipts out.
 
-A receipt is signed only after the commit, so it never promises what a power cut could take back.
+A receipt is signed only after the commit, so it never promises what a power cut could take back. A process whose key
+was handed over meanwhile commits nothing: its receipts would count for nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collector.ingest.batch import Batch
 from collector.ingest.dead_letters import Bounds, DeadLetterBox
 from collector.ingest.message import Answer, Message
 from collector.ingest.opening import Opener
+from collector.statements.current_keys import require_current
 from collector.statements.scribe import Scribe
 from collector.timestamps import utc_now
 from evidence.chain import Head
@@ -50,16 +52,22 @@ class Intake:
         self._limits = limits or Limits()
         self._now = now
         self._scribe = scribe
+        # With a scribe a batch may have to state something, for which every key must be the one that signs now.
+        self._own = {"receipt": receipt_key.public} if scribe is None else scribe.keys
         self._opener = Opener()
 
     def admit(self, messages: Sequence[Message]) -> list[Answer]:
-        """Take the messages in one transaction; return the receipts that are due. Raises SQLAlchemyError."""
+        """Take the messages in one transaction; return the receipts that are due.
+
+        Raises SQLAlchemyError, or KeyHandedOver; then nothing was taken.
+        """
         return self.admit_counted(messages)[0]
 
     def admit_counted(self, messages: Sequence[Message]) -> tuple[list[Answer], Counter[str], Counter[str]]:
         """As `admit`, with how many events had which outcome, and the codes of what was refused."""
         opened = self._opener.open(messages)
         with self._database.write() as session:
+            require_current(session, self._own)
             batch = self._batch(session)
             batch.take(opened)
             batch.write()
@@ -74,11 +82,12 @@ class Intake:
             box.write(session)
 
     def admit_ready(self) -> list[Answer]:
-        """Take what an approval has freed from staging. Raises SQLAlchemyError."""
+        """Take what an approval has freed from staging. Raises SQLAlchemyError, KeyHandedOver."""
         with self._database.read() as session:
             if not self._batch(session).anything_ready():
                 return []
         with self._database.write() as session:
+            require_current(session, self._own)
             batch = self._batch(session)
             batch.take_ready()
             batch.write()

@@ -18,6 +18,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from collector.database import is_passing
+from collector.errors import KeyHandedOver
 from collector.ingest.intake import Intake
 from collector.ingest.message import Answer, Message
 
@@ -158,22 +159,29 @@ class Pump:
         while not self._stop.is_set():
             try:
                 answers = self._intake.admit(batch)
+            except KeyHandedOver as error:
+                self._wait_with(error, "nothing is admitted until this collector is restarted")
+                continue
             except SQLAlchemyError as error:
                 if not is_passing(error):
                     self._split(batch, error)
                     return
-                self._failing = str(
-                    getattr(error, "orig", error)
-                )  # locked, disk full, I/O, restarted: no message's fault
-                self._came_round = time.monotonic()
-                log.error("the database does not take the batch; it is tried again", error=self._failing)
-                self._stop.wait(RETRY_S)
+                self._wait_with(
+                    getattr(error, "orig", error), "the database does not take the batch; it is tried again"
+                )
                 continue
             except Exception as error:
                 self._split(batch, error)
                 return
             self._finish(batch, answers)
             return
+
+    def _wait_with(self, error: Exception, what: str) -> None:
+        """Locked, disk full, I/O, restarted, a key handed over: no message's fault. Nothing is acknowledged."""
+        self._failing = str(error)
+        self._came_round = time.monotonic()
+        log.error(what, error=self._failing)
+        self._stop.wait(RETRY_S)
 
     def _split(self, batch: Sequence[Message], error: Exception) -> None:
         """One message breaks the transaction: try each alone and bury the one that does it again."""

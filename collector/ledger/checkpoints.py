@@ -19,6 +19,7 @@ from collector.ledger.keepsake import read_keepsake, write_keepsake
 from collector.ledger.leaves import checkpoint_seal
 from collector.ledger.models import SignedCheckpoint
 from collector.ledger.tree import Tree, ledger_size, write_full_tiles
+from collector.statements.current_keys import require_current
 from collector.statements.handovers import log_keys_of
 from collector.timestamps import utc_now
 from evidence.checkpoint import Checkpoint, sign_checkpoint
@@ -80,14 +81,17 @@ class Checkpoints:
     def sign(self) -> SignedCheckpoint | None:
         """Sign the ledger as it stands; None where it has not grown since the last time.
 
-        Raises LedgerRewritten, LedgerDamaged, SQLAlchemyError.
+        Raises KeyHandedOver, LedgerRewritten, LedgerDamaged, SQLAlchemyError.
         """
+        own = {"checkpoint": self.signer.public.key}
         with self._database.read() as session:
+            require_current(session, own)  # before the keepsake is read: the successor's is no rewritten ledger
             newest: int | None = session.exec(select(func.max(SignedCheckpoint.size))).one()
             size = ledger_size(session)
         if size == (newest or 0) and newest == self._kept_size():
             return None
         with self._database.write() as session:
+            require_current(session, own)
             size = ledger_size(session)
             last = newest_checkpoint(session)
             write_full_tiles(session, size)  # of a database from before there were tiles

@@ -1,6 +1,7 @@
 """Rotating one of the collector's keys: the old one signs the new one in, terminals follow when they are back.
 
-The other collectors must stand still meanwhile; they get the new key file before they start again.
+The other collectors must stand still meanwhile; they get the new key file before they start again. One that runs on
+signs nothing more (current_keys.py).
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from collector.durable_file import replace_file
 from collector.errors import Conflict
 from collector.identity import CollectorKeys
 from collector.ingest.message import Answer
+from collector.statements.current_keys import current_key
 from collector.statements.handovers import handovers_of
 from collector.statements.models import CollectorKey, OwnChain
-from collector.statements.scribe import Scribe, current_key
+from collector.statements.scribe import Scribe
 from collector.timestamps import utc_now
 from evidence.handover import sign_handover
 from evidence.keys import Ed25519Key

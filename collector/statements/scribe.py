@@ -12,12 +12,13 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session
 
 from collector.database import Database
 from collector.errors import SettingsError
 from collector.identity import CollectorKeys
 from collector.ledger.appending import Appender
+from collector.statements.current_keys import current_key
 from collector.statements.models import CollectorKey, OwnChain
 from collector.timestamps import parse_utc, utc_now
 from evidence.chain import Head
@@ -33,6 +34,11 @@ class Scribe:
         self._keys = keys
         self._now = now
         self._boot = secrets.token_hex(16)  # one for each process: their clocks of monotonic time are not one
+
+    @property
+    def keys(self) -> Mapping[str, PublicKey]:
+        """The public keys of this process, by purpose."""
+        return self._keys.public()
 
     def __call__(self, session: Session, kind: str, body: Mapping[str, Any]) -> None:
         """State it as an entry of its own. Raises SettingsError for foreign keys."""
@@ -108,12 +114,6 @@ class Scribe:
                     f"this collector's {purpose} key is {key.fingerprint}, the database says that "
                     f"{PublicKey.parse(held.key).fingerprint} signs; copy the folder keys from a collector that runs"
                 )
-
-
-def current_key(session: Session, purpose: str) -> CollectorKey | None:
-    """Return the key that signs for a purpose now; None before the first statement."""
-    query = select(CollectorKey).where(CollectorKey.purpose == purpose, col(CollectorKey.retired_at).is_(None))
-    return session.exec(query.order_by(col(CollectorKey.id).desc())).first()
 
 
 def _head(own: OwnChain) -> Head | None:

@@ -92,7 +92,7 @@ def test_what_is_overdue_and_what_failed_is_red(bench: Bench, terminal: Terminal
         texts("ledger.witness", name="witness.example.org/council")
     ]
     failed = PartHealth(state="failed", reason="the last round failed: witnesses; the log says why")
-    ill = health.model_copy(update={"attestations": failed, "checkpoints": failed})
+    ill = health.model_copy(update={"attestations": failed, "checkpoints": failed, "keys": failed})
     bad = [line for line in ledger_lines(standing(bench), ill, texts, now) if line.tone == "bad"]
-    assert [line.what for line in bad] == [texts("health.checkpoints"), texts("health.attestations")]
+    assert [line.what for line in bad] == [texts(f"health.{name}") for name in ("keys", "checkpoints", "attestations")]
     assert ("witnesses" in bad[0].how) == (language == "en")

@@ -95,7 +95,10 @@ class RotatedKey(StrEnum):
 def rotate_key(
     purpose: RotatedKey, config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False
 ) -> None:
-    """Replace a key: the old one signs the new one in. Stop every collector first; copy the new file to each."""
+    """Replace a key: the old one signs the new one in. Stop every collector first; copy the new file to each.
+
+    One that runs on takes and signs nothing more until it is restarted.
+    """
     with opened(config, data) as held:
         new = rotate(held.database, held.keys, held.settings.keys_path, purpose.value)
         if as_json:
