@@ -58,10 +58,7 @@ def foresee(session: Session, scope: Scope, size: int) -> Foresight:
     verdicts: Counter[str] = Counter()
     chains = []
     for place in chains_of(session, scope, size):
-        head = session.exec(
-            select(func.max(LedgerEntry.seq)).where(_of(place), col(LedgerEntry.leaf_index) < size)
-        ).one()
-        gaps = gaps_of(session, place, head or 0)
+        gaps = gaps_of(session, place, size)
         first, last = stretch(session, place, scope, size, gaps)
         inside = and_(
             _of(place),

@@ -55,6 +55,21 @@ def test_what_was_given_up_and_erased_is_foreseen(bench: Bench, terminal: Termin
     assert (foreseen.total("erased"), foreseen.total("missing")) == (2, 2)
 
 
+@pytest.mark.parametrize("scope", [SITE, OTHER])
+def test_a_gap_is_foreseen_where_the_ledger_is_longer_than_the_chain(
+    bench: Bench, terminal: Terminal, scope: Scope
+) -> None:
+    second = Terminal("gate-2")
+    bench.register(second)
+    opened = [second.enrol(), second.append(Kind.CONFIG_APPLIED, {"policy": POLICY, "policy_hash": POLICY_HASH})]
+    bench.offer(second, *opened, *(punch(second, "E001") for _ in range(20)))
+    gap = with_a_gap(swear(bench), terminal)
+    assert gap.leaf_index > 20
+    foreseen, made_ = both(bench, scope)
+    same(foreseen, made_)
+    assert foreseen.total("missing") == 2
+
+
 def test_what_no_checkpoint_covers_yet_is_counted_apart(bench: Bench, terminal: Terminal) -> None:
     a_day(bench, terminal)
     bench.services.checkpoints.sign()
