@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlmodel import col, select
 
@@ -32,6 +32,7 @@ class _Shown:
     size: int
     note: bytes
     since_s: float
+    messages: dict[int, bytes] = field(default_factory=dict)  # by what was seen before: most have seen the same
 
 
 class Showing:
@@ -49,13 +50,19 @@ class Showing:
         shown = self._round(now_s)
         if shown is None:
             return []
-        found = []
+        found, told = [], {}
         for device, site, seen in self._terminals():
             if seen < shown.size and not self._was_told(device, seen, shown.size, now_s):
-                self._told[device] = (seen, shown.size, now_s)
-                message = write_add_checkpoint(seen, self._proofs.growth(seen, shown.size).proof, shown.note)
-                found.append(Answer(str(Topic(site, device, Leaf.RECEIPT)), message))
+                told[device] = (seen, shown.size, now_s)
+                found.append(Answer(str(Topic(site, device, Leaf.RECEIPT)), self._message(shown, seen)))
+        self._told |= told  # only now: of a round that failed nothing was sent
         return found
+
+    def _message(self, shown: _Shown, seen: int) -> bytes:
+        """The checkpoint with the proof for whoever saw `seen` entries, made once. Raises LedgerDamaged."""
+        if seen not in shown.messages:
+            shown.messages[seen] = write_add_checkpoint(seen, self._proofs.growth(seen, shown.size).proof, shown.note)
+        return shown.messages[seen]
 
     def _round(self, now_s: float) -> _Shown | None:
         if self._shown is None or now_s - self._shown.since_s >= ANEW_AFTER_S:

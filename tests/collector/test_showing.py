@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from collector.errors import LedgerDamaged
 from collector.ingest.message import Message
 from collector.ledger.fsck import check_ledger
+from collector.ledger.proofs import Growth, Proofs
 from collector.ledger.showing import AGAIN_AFTER_S, ANEW_AFTER_S, Showing
 from collector.timestamps import utc_now
 from evidence.add_checkpoint import AddCheckpoint
@@ -85,6 +87,51 @@ def test_each_terminal_gets_the_proof_from_what_it_saw(bench: Bench, terminal: T
     reports(bench, other, 8)
     later = [looks(bench, one.payload, seen) for one in showing.due()]
     assert [one.checkpoint.size for one in later] == [9, 9]
+
+
+class CountedProofs(Proofs):
+    """Proofs that count how often one was made, and may find the tree damaged."""
+
+    made, damaged = 0, False
+
+    def growth(self, old: int, new: int | None = None) -> Growth:
+        if self.damaged:
+            raise LedgerDamaged("the stored tree has a hole")
+        self.made += 1
+        return super().growth(old, new)
+
+
+def test_a_proof_is_made_once_for_all_terminals_that_saw_the_same(bench: Bench, terminal: Terminal) -> None:
+    others = [Terminal(device=f"gate-{n}") for n in range(2, 6)]
+    bench.register(*others)
+    a_day(bench, terminal)
+    bench.services.checkpoints.sign()
+    ticks, proofs = Ticks(), CountedProofs(bench.database)
+    showing = Showing(bench.database, proofs, ticks=ticks)
+    for one in (terminal, *others[:3]):
+        reports(bench, one, 0)
+    reports(bench, others[3], 5)
+    assert len(showing.due()) == 5 and proofs.made == 2
+    ticks.now_s += AGAIN_AFTER_S
+    assert len(showing.due()) == 5 and proofs.made == 2
+    bench.offer(terminal, punch(terminal, "E001"))
+    bench.services.checkpoints.sign()
+    ticks.now_s += ANEW_AFTER_S
+    assert {looks(bench, one.payload).checkpoint.size for one in showing.due()[:-1]} == {9}  # not the one of before
+    assert proofs.made == 4
+
+
+def test_of_a_round_that_failed_no_terminal_counts_as_told(bench: Bench, terminal: Terminal) -> None:
+    a_day(bench, terminal)
+    bench.services.checkpoints.sign()
+    reports(bench, terminal, 0)
+    proofs = CountedProofs(bench.database)
+    showing = Showing(bench.database, proofs, ticks=Ticks())
+    proofs.damaged = True
+    with pytest.raises(LedgerDamaged):
+        showing.due()
+    proofs.damaged = False
+    assert len(showing.due()) == 1
 
 
 def carrying(terminal: Terminal, seen: SeenCheckpoint) -> bytes:
