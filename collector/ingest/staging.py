@@ -18,6 +18,8 @@ from collector.errors import StagingFull
 from collector.ingest.models import StagedEvent
 from collector.ledger.models import Chain, ChainState
 
+AT_ONCE = 500  # places asked for in one question: three parameters each, and SQLite takes 32,766, PostgreSQL 65,535
+
 _Place = tuple[str, str, int]
 
 
@@ -59,11 +61,14 @@ class Staging:
         return self._added.get(place) or self._read.get(place)
 
     def fetch(self, places: Collection[_Place]) -> None:
-        """Read the events that wait at these places, in one question; it may bring others of the same chains."""
-        wanted = [one for one in places if one not in self._read and one[2] in self._waiting(*one[:2])]
-        if not wanted:
-            return
-        devices, chains, seqs = ({one[at] for one in wanted} for at in range(3))
+        """Read the events that wait at these places, AT_ONCE with a question; it may bring others of the chains."""
+        self.look_up({one[:2] for one in places})
+        wanted = sorted(one for one in places if one not in self._read and one[2] in self._waiting(*one[:2]))
+        for start in range(0, len(wanted), AT_ONCE):
+            self._fetch(wanted[start : start + AT_ONCE])
+
+    def _fetch(self, places: Collection[_Place]) -> None:
+        devices, chains, seqs = ({one[at] for one in places} for at in range(3))
         query = sqlalchemy_select(*(col(getattr(StagedEvent, one.name)) for one in fields(Waiting))).where(
             col(StagedEvent.device).in_(devices), col(StagedEvent.chain).in_(chains), col(StagedEvent.seq).in_(seqs)
         )
@@ -134,11 +139,13 @@ class Staging:
         return list(self.session.exec(query))
 
     def look_up(self, chains: Collection[tuple[str, str]]) -> None:
-        """Read which events of these chains (device, chain) wait, in one question."""
-        unread = {one for one in chains if one not in self._seqs}
-        if not unread:
-            return
+        """Read which events of these chains (device, chain) wait, AT_ONCE with a question."""
+        unread = sorted({one for one in chains if one not in self._seqs})
         self._seqs.update({one: set() for one in unread})
+        for start in range(0, len(unread), AT_ONCE):
+            self._look_up(set(unread[start : start + AT_ONCE]))
+
+    def _look_up(self, unread: Collection[tuple[str, str]]) -> None:
         devices, names = {device for device, _ in unread}, {chain for _, chain in unread}
         query = select(StagedEvent.device, StagedEvent.chain, StagedEvent.seq)
         query = query.where(col(StagedEvent.device).in_(devices), col(StagedEvent.chain).in_(names))
