@@ -11,10 +11,13 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from evidence.bundle_index import Outside
 from evidence.bundle_zip import pack, unpack
+from evidence.canonical import canonical, parse_canonical
 from evidence.envelope import EVENT_TYPE, sign
+from evidence.note import Note
 from evidence.trust import BundleTrust
 from tests.evidence.bundles import (
     LATER_RECEIPT,
@@ -161,11 +164,27 @@ def _bad_chains() -> Iterator[Case]:
     opened.append("gate-1", "enclosure.opened", {"found": "running", "seen_at": "2026-03-01T00:56:00.000Z"}, minute=56)
     opened.punch("gate-1", "W-1", "IN", minute=57)
     yield Case("bad-chain-opened", bundle(opened.parts()), "verified_while_opened")
+    yield Case("bad-chain-opened-and-more", bundle(_an_opening_with_more().parts()), "verified_while_opened")
     twice = a_day()
     event = twice.event("gate-1", seq, prev, "noted", {}, minute=58)
     envelope = sign(EVENT_TYPE, event.payload(), twice.keys["gate-1"], OTHER)
     twice.take(replace(twice.entry(event, twice.keys["gate-1"]), envelope=envelope.encode()))
     yield Case("bad-chain-two-signatures", bundle(twice.parts()), "signature_count")
+
+
+def _an_opening_with_more() -> Site:
+    """The enclosure was opened and a punch is verified; in a field that no version knows the opening is called noted."""
+    site = a_day()
+    seq, prev = site.next_of("gate-1")
+    body = {"found": "running", "seen_at": "2026-03-01T00:56:00.000Z"}
+    event = site.event("gate-1", seq, prev, "enclosure.opened", body, minute=56)
+    said = parse_canonical(event.payload())
+    again = {**said, "kind": "noted", "a": {}}
+    leaf = site.entry(event, site.keys["gate-1"])
+    envelope = sign(EVENT_TYPE, canonical({**said, "zz": again}), site.keys["gate-1"])
+    site.take(replace(leaf, envelope=envelope.encode(), hash=envelope.hash))
+    site.punch("gate-1", "W-1", "IN", minute=57)
+    return site
 
 
 def _bad_histories() -> Iterator[Case]:
@@ -217,6 +236,25 @@ def _watched() -> Iterator[Case]:
     yield Case("bad-seen-before-it-was", bundle(early), "ledger_order")
     forged = a_watched_day(lambda _, size: another_tree(size, LATER_SIGNER))[1]
     yield Case("bad-seen-forged", bundle(forged), "unknown_key")
+    yield from _watched_and_more()
+
+
+def _watched_and_more() -> Iterator[Case]:
+    """A field is the one of the body itself: what stands under its name deeper neither hides nor accuses."""
+
+    def beside(note: Note) -> dict[str, Any]:
+        text = note.encode().decode()
+        return {"zz": {"checkpoint": text, "held": text, "shown": text}}
+
+    hidden = a_watched_day(
+        lambda site, size: another_tree(size) if size == 9 else site.checkpoint(size),
+        more=lambda site: beside(site.checkpoint(9)),
+    )
+    yield Case("bad-split-view-hidden", bundle(hidden[1]), "split_view")
+    refused = a_watched_day(refused=another_tree(11), more=lambda site: beside(site.checkpoint(9)))
+    yield Case("bad-split-view-refused-hidden", bundle(refused[1]), "split_view")
+    beneath = a_watched_day(more=lambda _: beside(another_tree(9)))
+    yield Case("good-watched-and-more", bundle(beneath[1]), None)
 
 
 def _word(name: str) -> str:
