@@ -34,7 +34,6 @@ from evidence.errors import (
     WrongChain,
 )
 from evidence.events import (
-    CheckpointRefusedBody,
     CoverageBody,
     DeviceEnrolledBody,
     Event,
@@ -46,6 +45,7 @@ from evidence.events import (
     parse_event,
 )
 from evidence.keys import PublicKey
+from evidence.seen_checkpoint import CarriedNote, notes_in
 from evidence.trust import BundleTrust
 
 
@@ -246,6 +246,8 @@ class ChainCheck:
         self._found.late += line.late is not None
         if event.device == COLLECTOR:  # its bodies decide about holes only (bundle_holes.py)
             return
+        for note in notes_in(event):
+            self._carry(event, line, note)
         try:
             body = parse_body(event)
         except InvalidBody:  # signature and chain alone decide whether an event stands
@@ -256,19 +258,14 @@ class ChainCheck:
             raise BadStart("the chain's first event names another key than the one that signed it")
         if isinstance(body, CoverageBody):
             self._found.coverage.append(body)
-            if body.checkpoint is not None:
-                self._carry(event, line, body.checkpoint)
-        if isinstance(body, CheckpointRefusedBody):
-            self._carry(event, line, body.held)
-            self._carry(event, line, body.shown, refused=True)
         if isinstance(body, PresenceIntervalBody):
             self._found.presence.append(body)
         if isinstance(body, PunchBody):
             self._take_punch(event, body, line, opening)
 
-    def _carry(self, event: Event, line: Shown, text: str, *, refused: bool = False) -> None:
-        self._bundle.carried.append(Carried(self._entry, event.seq, line.leaf_index, text, refused))
-        size = None if refused else parse_size(([*text.split("\n"), ""])[1])
+    def _carry(self, event: Event, line: Shown, note: CarriedNote) -> None:
+        self._bundle.carried.append(Carried(self._entry, event.seq, line.leaf_index, note.text, note.refused))
+        size = None if note.refused else parse_size(([*note.text.split("\n"), ""])[1])
         if size is not None:  # whether it is signed, bundle_seen.py says
             self._found.seen.append((event.seq, size))
 

@@ -253,6 +253,13 @@ def _watched_and_more() -> Iterator[Case]:
     yield Case("bad-split-view-hidden", bundle(hidden[1]), "split_view")
     refused = a_watched_day(refused=another_tree(11), more=lambda site: beside(site.checkpoint(9)))
     yield Case("bad-split-view-refused-hidden", bundle(refused[1]), "split_view")
+    # A later version's coverage, which this one cannot read: what it carries counts all the same.
+    later: dict[str, Any] = {"seconds": {"looked": 900}}
+    yield Case("good-watched-by-a-later-version", bundle(a_watched_day(more=lambda _: later)[1]), None)
+    split = a_watched_day(
+        lambda site, size: another_tree(size) if size == 9 else site.checkpoint(size), more=lambda _: later
+    )
+    yield Case("bad-split-view-of-a-later-version", bundle(split[1]), "split_view")
     beneath = a_watched_day(more=lambda _: beside(another_tree(9)))
     yield Case("good-watched-and-more", bundle(beneath[1]), None)
 
