@@ -16,7 +16,6 @@ from evidence.events import MAX_CHECKPOINT_TEXT, Event, Kind
 from evidence.key_history import LogKey, read_checkpoint
 from evidence.note import Note
 
-
 _FIELDS: dict[str, tuple[str, ...]] = {Kind.COVERAGE: ("checkpoint",), Kind.CHECKPOINT_REFUSED: ("held", "shown")}
 
 

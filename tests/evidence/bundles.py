@@ -353,7 +353,11 @@ def a_watched_day(
     site.coverage("gate-1", 58, second, **more(site))
     sizes = [5, 9]
     if refused is not None:
-        body = {"held": second.encode().decode(), "shown": refused.encode().decode(), "reason": "split_view: other"} | more(site)
+        body = {
+            "held": second.encode().decode(),
+            "shown": refused.encode().decode(),
+            "reason": "split_view: other",
+        } | more(site)
         site.append("gate-1", "checkpoint.refused", body, minute=59)
         sizes.append(Checkpoint.parse(refused.text).size)
     return site, replace(site.parts(), seen=proofs_from(site, *sizes))

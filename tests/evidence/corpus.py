@@ -16,12 +16,14 @@ from typing import Any
 from evidence.bundle_index import Outside
 from evidence.bundle_zip import pack, unpack
 from evidence.canonical import canonical, parse_canonical
+from evidence.checkpoint import Checkpoint, sign_checkpoint
 from evidence.envelope import EVENT_TYPE, sign
 from evidence.note import Note
 from evidence.trust import BundleTrust
 from tests.evidence.bundles import (
     LATER_RECEIPT,
     LATER_SIGNER,
+    LOG_SIGNER,
     OTHER,
     RECEIPT,
     Site,
@@ -235,7 +237,17 @@ def _watched() -> Iterator[Case]:
     early = a_watched_day(lambda site, size: another_tree(30) if size == 9 else site.checkpoint(size))[1]
     yield Case("bad-seen-before-it-was", bundle(early), "ledger_order")
     forged = a_watched_day(lambda _, size: another_tree(size, LATER_SIGNER))[1]
-    yield Case("bad-seen-forged", bundle(forged), "unknown_key")
+    yield Case("good-seen-forged", bundle(forged), None)
+    invented = a_watched_day(
+        refused=another_tree(11),
+        more=lambda _: {"held": "no note", "shown": another_tree(11, LATER_SIGNER).encode().decode()},
+    )
+    yield Case("good-refused-forged", bundle(invented[1]), None)
+    false = another_tree(9, LATER_SIGNER)
+    renamed = Note(false.text, (replace(false.signatures[0], key_id=LOG_SIGNER.public.id),))
+    yield Case("good-seen-falsely-signed", bundle(a_watched_day(lambda *_: renamed)[1]), None)
+    elsewhere = sign_checkpoint(Checkpoint("another.example/ledger", 9, bytes(32)), LOG_SIGNER)
+    yield Case("bad-seen-of-another-origin", bundle(a_watched_day(lambda *_: elsewhere)[1]), "wrong_origin")
     yield from _watched_and_more()
 
 

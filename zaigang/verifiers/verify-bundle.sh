@@ -310,11 +310,19 @@ key_for() { # DEVICE CHAIN SEQ: the key that counts; one for exactly this chain 
 
 # --- checkpoints
 
-# Splits the note $1; size, root and text file are left in $size $root $work/$2.
-read_note() {
-  awk 'found {print > sigs} !found && $0 == "" {found = 1; next} !found {print > text}' \
+signature="— [^ +]+ $b64{4}(($b64{4})+($b64[AQgw]==|$b64{2}[AEIMQUYcgkosw048]=)?|$b64{2}[AEIMQUYcgkosw048]=)"
+# Splits the note $1 into $work/$2 and $work/$2.sigs, at its last empty line.
+split_note() {
+  rm -f "$work/$2" "$work/$2.sigs"
+  awk '{line[NR] = $0} $0 == "" {gap = NR} END {for (at = 1; at <= NR; at++) if (at != gap) print line[at] > (at < gap ? text : sigs)}' \
     text="$work/$2" sigs="$work/$2.sigs" "$1" 2>/dev/null
   [ -f "$work/$2" ] && [ -f "$work/$2.sigs" ] && { cat "$work/$2"; echo; cat "$work/$2.sigs"; } | cmp -s - "$1" || return 1
+  ! grep -Evqx "$signature" "$work/$2.sigs" && [ "$(wc -l <"$work/$2.sigs")" -le 100 ] || return 1
+  tr -d '\000-\011\013-\037' <"$1" | cmp -s - "$1"
+}
+# Splits the note $1 and leaves the checkpoint's size and root in $size $root.
+read_note() {
+  split_note "$1" "$2" || return 1
   size=$(sed -n 2p "$work/$2") root=$(sed -n 3p "$work/$2")
   printf %s "$size" | grep -Eqx '0|[1-9][0-9]{0,17}' && printf %s "$root" | grep -Eqx "$b64{42}[AEIMQUYcgkosw048]="
 }
@@ -343,6 +351,13 @@ note_signed() {
     state=0
   done <"$work/$2.sigs"
   return $state
+}
+log_signed() { # NAME: a key of the ledger signed the note that was split, whatever it says
+  for log in $log_keys; do
+    note_signed "$log" "$1"
+    case $? in 0) return 0 ;; 2) return 1 ;; esac
+  done
+  return 1
 }
 check_note() { # FILE NAME: a checkpoint of the origin signed by one of the log's keys
   [ -f "$1" ] || { fail file_missing "the bundle has no $1"; return 1; }
@@ -702,6 +717,10 @@ if [ -f checkpoints/seen ] && { [ ! -s checkpoints/seen ] || grep -Evqx "$seen_l
   : >"$work/carried"
 fi
 while read -r at device seq leaf_index how; do
+  split_note "$work/carried.$at" seen && log_signed seen || { # a terminal can invent a note
+    echo "Note: $device seq $seq carries a checkpoint that no key of the ledger signed; it says nothing about the ledger. 所带检查点并非账本所签。"
+    continue
+  }
   check_note "$work/carried.$at" seen || continue
   if [ "$size" -gt "$leaf_index" ]; then
     case $how in
