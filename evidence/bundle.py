@@ -211,8 +211,8 @@ def _take_notes(report: Report) -> None:
             )
         if found.unsigned_checkpoints:
             report.notes.append(
-                f"checkpoint_not_signed: {found.entry.device} carries {found.unsigned_checkpoints} checkpoint(s) that no "
-                "key of the ledger signed; they say something about this terminal and nothing about the ledger"
+                f"checkpoint_not_signed: {found.entry.device} carries {found.unsigned_checkpoints} checkpoint(s) that "
+                "no key of the ledger signed; they say something about this terminal and nothing about the ledger"
             )
     if report.timestamps_not_run:
         report.notes.append(
