@@ -395,8 +395,8 @@ def a_gap_at_the_end(head_hash: str = "ab" * 32) -> tuple[Site, Parts]:
     return site, changed_chain(parts, "gate-1", entry=entry, lines=lines)
 
 
-def a_revoked_day(stated: int | None = None, *, approved: str | None = None) -> tuple[Site, Parts]:
-    """gate-1 was revoked after the day; one more punch came, marked. `stated`: from which entry the collector says.
+def a_revoked_day(stated: Any = None, *, approved: str | None = None) -> tuple[Site, Parts]:
+    """gate-1 was revoked after the day; two more punches came, marked. `stated`: from which entry the collector says.
 
     `approved`: the collector also states that it let gate-1 in with this key.
     """

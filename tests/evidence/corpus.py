@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from evidence.bundle_index import Outside
+from evidence.bundle_make import Parts
 from evidence.bundle_zip import pack, unpack
 from evidence.canonical import canonical, parse_canonical
 from evidence.checkpoint import Checkpoint, sign_checkpoint
@@ -21,6 +22,7 @@ from evidence.envelope import EVENT_TYPE, sign
 from evidence.note import Note
 from evidence.trust import BundleTrust
 from tests.evidence.bundles import (
+    HANDOVERS,
     LATER_RECEIPT,
     LATER_SIGNER,
     LOG_SIGNER,
@@ -37,6 +39,7 @@ from tests.evidence.bundles import (
     bundle,
     changed_chain,
     punch_body,
+    revocation,
     revoked_from,
     withholding,
 )
@@ -66,6 +69,7 @@ def trusts() -> dict[str, BundleTrust]:
         "trust.json": site.trust(),
         "trust-later.json": site.later_trust(),
         "trust-followed.json": site.later_trust(named="before"),
+        "trust-twice.json": site.trust(handovers=[*HANDOVERS, *HANDOVERS]),
     }
 
 
@@ -175,7 +179,7 @@ def _bad_chains() -> Iterator[Case]:
 
 
 def _an_opening_with_more() -> Site:
-    """The enclosure was opened and a punch is verified; in a field that no version knows the opening is called noted."""
+    """The enclosure was opened, a punch is verified, and a field that no version knows calls it another kind."""
     site = a_day()
     seq, prev = site.next_of("gate-1")
     body = {"found": "running", "seen_at": "2026-03-01T00:56:00.000Z"}
@@ -200,7 +204,20 @@ def _bad_histories() -> Iterator[Case]:
     yield Case("bad-revocation-withheld", bundle(withholding(parts, "collector", 1)), code)
     terminals = [one for one in parts.chains if one.entry.device != "collector"]
     yield Case("bad-revocation-on-nobodys-word", bundle(replace(parts, chains=terminals)), code)
+    for name, wrong in (("list", [start]), ("text", str(start)), ("object", {"from": start}), ("true", True)):
+        yield Case(f"bad-revocation-from-a-{name}", bundle(a_revoked_day(wrong)[1]), code)
+    yield Case("bad-revocation-of-no-chain-here", bundle(_a_revocation_of_no_chain_here()), code)
     yield Case("bad-approved-key", bundle(a_revoked_day(approved=OTHER.public.text())[1]), "key_history_mismatch")
+
+
+def _a_revocation_of_no_chain_here() -> Parts:
+    """The manifest and a statement revoke a terminal of which the bundle has no chain, about which it says nothing."""
+    site = a_day()
+    site.append(
+        "collector", "collector.begun", {"keys": {"statement": site.keys["collector"].public.text()}}, minute=56
+    )
+    site.append("collector", "device.revoked", {"device": "gate-7", "from_index": 10, "by": "Zhao"}, minute=57)
+    return replace(site.parts(), revocations=[revocation("gate-7", 10)])
 
 
 def _handed_over() -> Iterator[Case]:
@@ -216,6 +233,7 @@ def _handed_over() -> Iterator[Case]:
         yield Case(f"bad-retired-seal-{trust}", bundle(parts, RECEIPT), "retired_key", trust=file)
         retired = replace(parts, last=site.cosigned().encode())
         yield Case(f"bad-retired-log-{trust}", bundle(retired, LATER_RECEIPT), "retired_key", trust=file)
+    yield Case("good-handover-named-twice", later, None, trust="trust-twice.json")
     yield Case("bad-successor-unknown", later, "unknown_key")
 
 

@@ -164,6 +164,7 @@ while IFS= read -r line; do
     stop "a handover in the trust file is not signed by both of its keys"
   echo "$1 $2 $3 ${4%null}" >>"$work/handed"
 done <"$work/documents"
+awk '!seen[$1, $2, $3]++' "$work/handed" >"$work/once" && mv "$work/once" "$work/handed" # whoever names one twice
 [ -z "$(awk '{print $1, $2}' "$work/handed" | sort | uniq -d)" ] || stop "a key is handed over twice in the trust file"
 awk '{after[$1 " " $2] = $1 " " $3} END {for (key in after) {at = key; steps = 0
   while (at in after) {at = after[at]; if (++steps > NR) exit 1}}}' "$work/handed" || stop "a key that was handed over comes back"
@@ -696,7 +697,7 @@ concerns() { # DEVICE: a chain of it is in the bundle
   awk -v d="$1" '$1 == d {found = 1} END {exit !found}' "$work/chains"
 }
 while read -r device since; do
-  grep -Fqx "$device $since" "$work/stated" ||
+  grep -Fqx "$device $since" "$work/stated" && concerns "$device" ||
     fail revocation_mismatch "no statement of the collector in this bundle revokes $device from ledger entry $since on"
 done <"$work/revoked"
 while read -r device since; do
