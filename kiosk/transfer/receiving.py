@@ -30,7 +30,8 @@ from kiosk.errors import TransferRefused
 from kiosk.journal import Journal
 from kiosk.owed import Owed
 from kiosk.transfer.lease import ERASE_WAITS, LEASE, later
-from kiosk.transfer.sealing import Contents, unseal
+from kiosk.transfer.sealing import Contents, Given, unseal
+from kiosk.transfer.staying_away import StayingAway
 from kiosk.transfer.store import Answered, Peer, Store
 from kiosk.transfer.transfer_key import TransferKey
 from kiosk.verify.errors import GalleryTampered
@@ -93,6 +94,7 @@ class Receiving:
         self._key, self._transfer_key = key, transfer_key
         self._device, self._site, self._now, self._face = device, site, now, face
         self._no_clips = no_clips
+        self._away = StayingAway(store, journal, owed.sign)
         self._strangers: deque[int] = deque(maxlen=REFUSALS_AN_HOUR)  # when, ns since 1970
 
     def take(self, data: bytes) -> bytes | None:
@@ -137,6 +139,7 @@ class Receiving:
                 self._drop(held, "expired")
             else:
                 here.add(held.received.copy_id)
+        self._away.settle(here)
         self._store.prune(now)
         gone = [one for one in self._store.answered("held") if one.copy_id not in here]
         return [self._tell(one, _SENT_AWAY if one.copy_id in sent_away else _LEFT) for one in gone]
@@ -221,9 +224,9 @@ class Receiving:
         transfer, consent = came.transfer, contents.consent("transfer")
         if consent is None or consent.time > transfer.issued:
             raise TransferRefused("no_consent", "the worker has not agreed that the face lies on other terminals")
-        self._require_not_withdrawn(contents.worker, consent.time)
         vectors = contents.arrays()
         with self._owed.lock:
+            self._require_not_withdrawn(contents, transfer, consent)
             before = self._before(contents.worker, transfer)
             self._require_face(contents, vectors)
             received = TransferReceivedBody(
@@ -263,21 +266,22 @@ class Receiving:
             except BaseException:
                 self._undo(contents.worker, pending)
                 raise
+            if before is not None and before.received is not None:
+                self._away.ended(before.received.copy_id)
+            self._away.took(transfer.copy_id, transfer.sender, contents.enrolment, consent.time)
 
     def _undo(self, worker: str, pending: str | None) -> None:
         """What no event vouches for must not open the gate; a copy that was there before goes with it."""
         held = self._gallery.get(worker)
         if held is not None and held.received is not None:
             self._gallery.drop_copy(worker, [copy_erased_statement(held, "replaced")])
+            self._away.ended(held.received.copy_id)
         if pending is not None:
             self._gallery.settle(pending)
 
     def _before(self, worker: str, transfer: Transfer) -> GalleryWorker | None:
         """Who is enrolled under this code already. Raises TransferRefused where a copy must not take the place."""
-        try:
-            held = self._gallery.get(worker)
-        except GalleryTampered as error:
-            raise TransferRefused("enrolled_here", "a record of this worker is here and cannot be read") from error
+        held = self._gallery.get(worker)
         if held is None:
             return None
         if held.received is None and held.models:
@@ -300,12 +304,22 @@ class Receiving:
             ):
                 raise TransferRefused("duplicate_face", "this face is enrolled here under another code")
 
-    def _require_not_withdrawn(self, worker: str, consented: str) -> None:
+    def _require_not_withdrawn(self, contents: Contents, transfer: Transfer, consent: Given) -> None:
         """Whoever took the consent back here, or was erased here, after he gave it there, stays gone."""
-        for event in self._journal.recent([Kind.CONSENT_WITHDRAWN], consented):
+        gone = TransferRefused("withdrawn", "the worker has taken the consent back on this terminal since")
+        try:
+            held = self._gallery.get(contents.worker)
+        except GalleryTampered as error:
+            raise TransferRefused("enrolled_here", "a record of this worker is here and cannot be read") from error
+        lying = held.received.copy_id if held is not None and held.received is not None else None
+        if self._away.refuses(transfer.sender, contents.enrolment, consent.time, lying):
+            raise gone
+        if self._away.agreed_anew(transfer.sender, contents.enrolment, consent.time):
+            return
+        for event in self._journal.recent([Kind.CONSENT_WITHDRAWN], consent.time):  # also of what was enrolled here
             body = parse_body(event)
-            if isinstance(body, ConsentBody) and body.worker == worker and body.scope in ("face", "transfer"):
-                raise TransferRefused("withdrawn", "the worker has taken the consent back on this terminal since")
+            if isinstance(body, ConsentBody) and body.worker == contents.worker and body.scope in ("face", "transfer"):
+                raise gone
 
     def _erase(self, transfer: Transfer) -> None:
         assert transfer.reason is not None
@@ -324,6 +338,8 @@ class Receiving:
         """Erase a copy first, then sign that. Raises a GalleryError; or a JournalError, and it is signed later."""
         with nullcontext() if held.has_pin else self._no_clips(held.worker), self._owed.lock:
             self._gallery.drop_copy(held.worker, copy_gone(held, reason))
+            if held.received is not None:
+                self._away.ended(held.received.copy_id)
             self._owed.sign()
 
     def _refuse(self, came: _Came, error: TransferRefused) -> bytes:

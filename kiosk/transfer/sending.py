@@ -142,13 +142,15 @@ class Sending:
 
     def _stale(self, copy: Copy, wanted: Sendable, peer: Peer, card: PeerCard) -> bool:
         """Say whether a newer message has to take the place of the last one."""
-        if copy.consented != wanted.consent.time or copy.keys != self._keys(peer, card):
+        code = copy.reason.partition(":")[0]
+        if copy.consented != wanted.consent.time:
+            return True
+        if copy.state == "refused" and code in _FOR_GOOD:
+            return False  # no new key makes a consent of what was taken back
+        if copy.keys != self._keys(peer, card):
             return True
         now = parse_time(self._now())
         if copy.state == "refused":
-            code = copy.reason.partition(":")[0]
-            if code in _FOR_GOOD:
-                return False
             return code in _AT_ONCE or now - parse_time(copy.made) >= AGAIN_AFTER.total_seconds() * 1e9
         return parse_time(copy.until) - now < RENEW_WITHIN.total_seconds() * 1e9
 

@@ -1,0 +1,81 @@
+"""Which copies were taken here, and which of them went by a wish that was said here: those stay away, for good.
+
+The journal forgets after its retention period, or is set aside; this does not. A consent is known by its enrolment, or
+by the terminal and the moment at which it was given: what is compared are times of one clock, the sender's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from evidence.envelope import Envelope
+from evidence.events import Kind, WorkerErasedBody, parse_body, parse_event
+from kiosk.journal import Journal
+from kiosk.transfer.store import Store
+
+_BY_ITSELF = ("expired", "peer_removed")  # reasons that are no worker's wish
+_MOST_ERASED = 100_000  # events looked through for how a copy ended
+
+
+class StayingAway:
+    """`sign` signs what the gallery owes. Every method raises TransferFailed."""
+
+    def __init__(self, store: Store, journal: Journal, sign: Callable[[], object]) -> None:
+        self._store, self._journal, self._sign = store, journal, sign
+
+    def took(self, copy_id: str, sender: str, enrolment: str, consented: str) -> None:
+        """A copy lies here now, under the consent of that time."""
+        with self._store.writing() as database:
+            database.execute("INSERT OR REPLACE INTO taken VALUES (?, ?, ?, ?)", (copy_id, sender, enrolment, consented))
+
+    def ended(self, copy_id: str) -> None:
+        """It went otherwise than by a wish that was said here."""
+        with self._store.writing() as database:
+            database.execute("DELETE FROM taken WHERE copy_id = ?", (copy_id,))
+
+    def settle(self, here: Collection[str]) -> None:
+        """Note which copies have gone from here by a wish. `here`: ids of all that lie here. Raises a JournalError."""
+        self._note([row[0] for row in self._store.rows("SELECT copy_id FROM taken") if row[0] not in here])
+
+    def refuses(self, sender: str, enrolment: str, consented: str, lying: str | None) -> bool:
+        """Say whether the worker has taken back here what he agreed to at that time at the sender's, or earlier.
+
+        `lying`: id of the worker's copy that lies here. Raises a JournalError.
+        """
+        query = "SELECT copy_id FROM taken WHERE device = ? AND (enrolment = ? OR consented = ?)"
+        self._note([row[0] for row in self._store.rows(query, sender, enrolment, consented) if row[0] != lying])
+        query = """
+            SELECT 1 FROM withdrawn
+            WHERE device = ? AND ((enrolment = ? AND consented >= ?) OR consented = ?)
+        """
+        return bool(self._store.rows(query, sender, enrolment, consented, consented))
+
+    def agreed_anew(self, sender: str, enrolment: str, consented: str) -> bool:
+        """Say whether that consent was given after the last one of this enrolment was taken back here."""
+        query = "SELECT max(consented) FROM withdrawn WHERE device = ? AND enrolment = ?"
+        ((last,),) = self._store.rows(query, sender, enrolment)
+        return last is not None and last < consented
+
+    def _note(self, gone: list[str]) -> None:
+        if not gone:
+            return
+        self._sign()  # how a copy ended may be waiting for its signature
+        by_itself = self._ended_by_itself(set(gone))
+        with self._store.writing() as database:
+            for copy_id in gone:
+                if copy_id not in by_itself:
+                    database.execute(
+                        "INSERT OR IGNORE INTO withdrawn SELECT device, enrolment, consented FROM taken "
+                        "WHERE copy_id = ?",
+                        (copy_id,),
+                    )
+                database.execute("DELETE FROM taken WHERE copy_id = ?", (copy_id,))
+
+    def _ended_by_itself(self, copies: set[str]) -> set[str]:
+        """Which of these copies this terminal has erased because they were over, or their sender no peer any more."""
+        found = set()
+        for data in self._journal.newest([Kind.WORKER_ERASED], _MOST_ERASED):
+            body = parse_body(parse_event(Envelope.decode(data).payload))
+            if isinstance(body, WorkerErasedBody) and body.enrolment in copies and body.reason in _BY_ITSELF:
+                found.add(body.enrolment)
+        return found
