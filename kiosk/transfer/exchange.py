@@ -269,7 +269,12 @@ class Exchange:
 
         Raises a KioskError, VerifyError or EvidenceError; the next round tries again.
         """
-        self._show_card()
+        try:
+            self._show_card()  # first of all: a message by a key that the other has not seen is refused
+        finally:  # and a card that cannot be made keeps no copy from ending
+            self._compare()
+
+    def _compare(self) -> None:
         if self._around.gallery.locked:
             return  # nothing can be read until a clear; the enclosure's own part says so
         people = self._people()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -25,10 +24,11 @@ from evidence.keys import SigningKey
 from evidence.transfer import Transfer, TransferAnswer, named_in, read_transfer, sign_answer
 from evidence.transfer import key_id as transfer_key_id
 from kiosk.clock import parse_time
-from kiosk.erasure import CopyGone, copy_erased_statement, copy_gone
+from kiosk.erasure import CopyGone, copy_erased_statement
 from kiosk.errors import TransferRefused
 from kiosk.journal import Journal
 from kiosk.owed import Owed
+from kiosk.transfer.ending import NoClips, end_copy
 from kiosk.transfer.lease import ERASE_WAITS, LEASE, later
 from kiosk.transfer.sealing import Contents, Given, unseal
 from kiosk.transfer.staying_away import StayingAway
@@ -84,7 +84,7 @@ class Receiving:
         site: str,
         now: Callable[[], str],
         face: Callable[[], Comparing | None],
-        no_clips: Callable[[str], AbstractContextManager[None]],
+        no_clips: NoClips,
         switched_on: bool,
     ) -> None:
         """`no_clips(worker)` removes a worker's clips, and keeps none while the context lasts."""
@@ -128,13 +128,12 @@ class Receiving:
         Returns answers for senders whose copies went without their wish, erased or replaced here. Raises as `take`.
         """
         now = self._now()
-        here, sent_away = set(), set()
+        here = set()
         for held in copies:
             assert held.received is not None
             peer = self._store.peer(held.received.sender)
             if not self._switched_on or peer is None or peer.state != "confirmed":
                 self._drop(held, "peer_removed")
-                sent_away.add(held.received.copy_id)
             elif held.received.until <= now:
                 self._drop(held, "expired")
             else:
@@ -142,7 +141,7 @@ class Receiving:
         self._away.settle(here)
         self._store.prune(now)
         gone = [one for one in self._store.answered("held") if one.copy_id not in here]
-        return [self._tell(one, _SENT_AWAY if one.copy_id in sent_away else _LEFT) for one in gone]
+        return [self._tell(one, _LEFT if self._away.wished(one.copy_id) else _SENT_AWAY) for one in gone]
 
     def farewells(self) -> list[bytes]:
         """Answers by which senders learn that a copy is gone without their wish; sent again with every connection."""
@@ -336,11 +335,10 @@ class Receiving:
 
     def _drop(self, held: GalleryWorker, reason: CopyGone) -> None:
         """Erase a copy first, then sign that. Raises a GalleryError; or a JournalError, and it is signed later."""
-        with nullcontext() if held.has_pin else self._no_clips(held.worker), self._owed.lock:
-            self._gallery.drop_copy(held.worker, copy_gone(held, reason))
-            if held.received is not None:
-                self._away.ended(held.received.copy_id)
-            self._owed.sign()
+        assert held.received is not None
+        end_copy(self._gallery, self._owed, self._no_clips, held, reason)
+        self._away.ended(held.received.copy_id)
+        self._owed.sign()
 
     def _refuse(self, came: _Came, error: TransferRefused) -> bytes:
         reason = f"{error.code}: {error}"[:400]

@@ -26,7 +26,9 @@ class StayingAway:
     def took(self, copy_id: str, sender: str, enrolment: str, consented: str) -> None:
         """A copy lies here now, under the consent of that time."""
         with self._store.writing() as database:
-            database.execute("INSERT OR REPLACE INTO taken VALUES (?, ?, ?, ?)", (copy_id, sender, enrolment, consented))
+            database.execute(
+                "INSERT OR REPLACE INTO taken VALUES (?, ?, ?, ?)", (copy_id, sender, enrolment, consented)
+            )
 
     def ended(self, copy_id: str) -> None:
         """It went otherwise than by a wish that was said here."""
@@ -50,6 +52,10 @@ class StayingAway:
         """
         return bool(self._store.rows(query, sender, enrolment, consented, consented))
 
+    def wished(self, copy_id: str) -> bool:
+        """Say whether a copy went by a wish that was said here."""
+        return bool(self._store.rows("SELECT 1 FROM withdrawn WHERE copy_id = ?", copy_id))
+
     def agreed_anew(self, sender: str, enrolment: str, consented: str) -> bool:
         """Say whether that consent was given after the last one of this enrolment was taken back here."""
         query = "SELECT max(consented) FROM withdrawn WHERE device = ? AND enrolment = ?"
@@ -65,9 +71,7 @@ class StayingAway:
             for copy_id in gone:
                 if copy_id not in by_itself:
                     database.execute(
-                        "INSERT OR IGNORE INTO withdrawn SELECT device, enrolment, consented FROM taken "
-                        "WHERE copy_id = ?",
-                        (copy_id,),
+                        "INSERT OR REPLACE INTO withdrawn SELECT * FROM taken WHERE copy_id = ?", (copy_id,)
                     )
                 database.execute("DELETE FROM taken WHERE copy_id = ?", (copy_id,))
 

@@ -44,7 +44,8 @@ CREATE TABLE taken (
   copy_id TEXT PRIMARY KEY, device TEXT NOT NULL, enrolment TEXT NOT NULL, consented TEXT NOT NULL
 ) STRICT;
 CREATE TABLE withdrawn (
-  device TEXT NOT NULL, enrolment TEXT NOT NULL, consented TEXT NOT NULL, PRIMARY KEY (device, enrolment, consented)
+  copy_id TEXT NOT NULL, device TEXT NOT NULL, enrolment TEXT NOT NULL, consented TEXT NOT NULL,
+  PRIMARY KEY (copy_id, consented)
 ) STRICT;
 """
 
