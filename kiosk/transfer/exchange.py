@@ -118,7 +118,9 @@ class Exchange:
         transfer_key = TransferKey(around.folder / "transfer.key", around.tpm)
         device, site, now, journal, key = around.device, around.site, around.now, around.journal, around.key
         self._peers = Peers(store, journal, key, transfer_key, device=device, site=site, now=now)
-        self._sending = Sending(store, self._peers, journal, around.gallery, key, device=device, site=site, now=now)
+        self._sending = Sending(
+            store, self._peers, journal, around.gallery, around.owed, key, device=device, site=site, now=now
+        )
         self._receiving = Receiving(
             store,
             journal,

@@ -19,6 +19,7 @@ from evidence.keys import SigningKey
 from evidence.transfer import EraseReason, PeerCard, Transfer, read_answer, sign_transfer
 from kiosk.clock import parse_time
 from kiosk.journal import Journal
+from kiosk.owed import Owed
 from kiosk.transfer.lease import AGAIN_AFTER, ERASE_WAITS, LEASE, RENEW_WITHIN, later
 from kiosk.transfer.peers import Peers
 from kiosk.transfer.sealing import Contents, Given, packed, seal
@@ -61,6 +62,7 @@ class Sending:
         peers: Peers,
         journal: Journal,
         gallery: Gallery,
+        owed: Owed,
         key: SigningKey,
         *,
         device: str,
@@ -68,6 +70,7 @@ class Sending:
         now: Callable[[], str],
     ) -> None:
         self._store, self._peers, self._journal, self._gallery, self._key = store, peers, journal, gallery, key
+        self._owed = owed
         self._device, self._site, self._now = device, site, now
         self._sent_s: dict[str, float] = {}  # by message, monotonic seconds
         self._enrolled: dict[str, str] | None = None  # hash of worker.enrolled by authorisation, while a plan lasts
@@ -154,11 +157,27 @@ class Sending:
             return code in _AT_ONCE or now - parse_time(copy.made) >= AGAIN_AFTER.total_seconds() * 1e9
         return parse_time(copy.until) - now < RENEW_WITHIN.total_seconds() * 1e9
 
-    def _send(self, one: Sendable, peer: Peer, card: PeerCard, before: Copy | None) -> None:
+    def _send(self, planned: Sendable, peer: Peer, card: PeerCard, before: Copy | None) -> None:
+        with self._owed.lock:  # whoever takes a consent back meanwhile waits, or was here before
+            one = self._still(planned, peer)
+            if one is not None:
+                self._make(one, peer, card, before)
+
+    def _still(self, planned: Sendable, peer: Peer) -> Sendable | None:
+        """Return the worker as he is now, where what was planned may still be sent; else the next plan sees why."""
+        held, known = self._gallery.get(planned.held.worker), self._store.peer(peer.device)
+        if known is None or (known.state, known.key) != ("confirmed", peer.key):
+            return None
+        one = sendable(held) if held is not None else None
+        if one is None or (one.enrolment, one.consent.time) != (planned.enrolment, planned.consent.time):
+            return None
+        return one
+
+    def _make(self, one: Sendable, peer: Peer, card: PeerCard, before: Copy | None) -> None:
         held, now = one.held, self._now()
         template = self._gallery.template(held.worker, held.models[0])
         if template is None:
-            return  # erased in this moment; the next plan sees it
+            return
         around = Transfer.model_construct(
             site=self._site,
             sender=self._device,
