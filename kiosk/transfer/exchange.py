@@ -119,7 +119,16 @@ class Exchange:
         device, site, now, journal, key = around.device, around.site, around.now, around.journal, around.key
         self._peers = Peers(store, journal, key, transfer_key, device=device, site=site, now=now)
         self._sending = Sending(
-            store, self._peers, journal, around.gallery, around.owed, key, device=device, site=site, now=now
+            store,
+            self._peers,
+            journal,
+            around.gallery,
+            around.owed,
+            key,
+            device=device,
+            site=site,
+            now=now,
+            switched_on=switched_on,
         )
         self._receiving = Receiving(
             store,
@@ -278,13 +287,14 @@ class Exchange:
 
     def _compare(self) -> None:
         if self._around.gallery.locked:
-            return  # nothing can be read until a clear; the enclosure's own part says so
+            self._sending.erase_removed()
+            return  # nothing else can be read until a clear; the enclosure's own part says so
         people = self._people()
         copies = [one for one in people.values() if one.received is not None]
         self._received = len(copies)
         for answer in self._receiving.reconcile(copies):
             self._send(answer)
-        self._sending.plan(people, switched_on=self.switched_on)
+        self._sending.plan(people)
 
     def _show_card(self) -> None:
         """Show the card now and then, and at once where it is another one; tell again what peers have to know."""

@@ -68,22 +68,24 @@ class Sending:
         device: str,
         site: str,
         now: Callable[[], str],
+        switched_on: bool,
     ) -> None:
+        self._switched_on = switched_on
         self._store, self._peers, self._journal, self._gallery, self._key = store, peers, journal, gallery, key
         self._owed = owed
         self._device, self._site, self._now = device, site, now
         self._sent_s: dict[str, float] = {}  # by message, monotonic seconds
         self._enrolled: dict[str, str] | None = None  # hash of worker.enrolled by authorisation, while a plan lasts
 
-    def plan(self, people: Mapping[str, GalleryWorker], *, switched_on: bool) -> None:
+    def plan(self, people: Mapping[str, GalleryWorker]) -> None:
         """Make the messages that are missing. `people`: everybody who is enrolled here, by employee code.
 
         Raises a GalleryError, a JournalError, an IdentityError or TransferFailed; what was made until then stands.
         """
         self._enrolled = None
-        found = [one for one in map(sendable, people.values()) if one is not None] if switched_on else []
+        found = [one for one in map(sendable, people.values()) if one is not None] if self._switched_on else []
         may_go = {one.enrolment: one for one in found}
-        peers = self._peers.confirmed() if switched_on else {}
+        peers = self._peers.confirmed() if self._switched_on else {}
         have: dict[tuple[str, str], Copy] = {}
         for copy in self._store.copies():
             if copy.state != "erasing" and copy.enrolment in may_go and copy.device in peers:
@@ -99,9 +101,19 @@ class Sending:
                     except GalleryTampered as error:  # one record must not keep the others waiting
                         log.error("template_unreadable", why=str(error))
 
+    def erase_removed(self) -> None:
+        """Make the words to erase that need no look into the gallery: to whom nothing may be sent. Raises as `plan`."""
+        peers = self._peers.confirmed() if self._switched_on else {}
+        for copy in self._store.copies():
+            if copy.device not in peers:
+                self._erase(copy, "peer_removed")
+
     def due(self, now_s: float, limit: int) -> list[bytes]:
-        """Return what is to be sent now, oldest first. `now_s`: monotonic seconds."""
-        open_ = self._store.open_messages()
+        """Return what is to be sent now, oldest first. `now_s`: monotonic seconds.
+
+        A template that was sealed before its recipient was removed, or before the exchange was switched off, is not.
+        """
+        open_ = self._store.open_messages(templates=self._switched_on)
         still = set(open_)
         self._sent_s = {message: at for message, at in self._sent_s.items() if message in still}
         due = [one for one in open_ if now_s - self._sent_s.get(one, -RESEND_S) >= RESEND_S][:limit]

@@ -191,10 +191,16 @@ class Store:
         """
         return [(device, state, reason, bool(waiting), n) for device, state, reason, waiting, n in self.rows(query)]
 
-    def open_messages(self) -> list[str]:
-        """Hashes of the messages that no peer has answered, oldest first."""
-        query = "SELECT message FROM copies WHERE length(envelope) > 0 ORDER BY counter, copy_id"
-        return [str(row[0]) for row in self.rows(query)]
+    def open_messages(self, *, templates: bool) -> list[str]:
+        """Hashes of the messages that no peer has answered, oldest first: each word to erase, a template with
+        `templates` and to a confirmed peer only."""
+        query = """
+            SELECT message FROM copies
+            WHERE length(envelope) > 0
+              AND (state = 'erasing' OR (? AND device IN (SELECT device FROM peers WHERE state = 'confirmed')))
+            ORDER BY counter, copy_id
+        """
+        return [str(row[0]) for row in self.rows(query, templates)]
 
     def envelope(self, message: str) -> bytes | None:
         """One of them."""
