@@ -281,6 +281,7 @@ class Exchange:
         Raises a KioskError, VerifyError or EvidenceError; the next round tries again.
         """
         try:
+            self._peers.hold_to_chain()
             self._show_card()  # first of all: a message by a key that the other has not seen is refused
         finally:  # and a card that cannot be made keeps no copy from ending
             self._compare()
@@ -323,6 +324,7 @@ class Exchange:
 
     def take(self, data: bytes) -> None:
         """Judge one message now, on the thread of the exchange. Raises as `round`."""
+        self._peers.hold_to_chain()
         kind = _kind(data)
         if kind == TRANSFER_KEY_TYPE:
             if self.switched_on:

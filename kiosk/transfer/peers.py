@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Literal
 
 import structlog
@@ -23,6 +24,7 @@ from kiosk.transfer.store import Peer, Store
 from kiosk.transfer.transfer_key import TransferKey
 
 MAX_STRANGERS = 64  # cards that wait for somebody; a site has fewer gates
+_CHAIN = "chain"  # note: id of the journal's chain in which the peers were confirmed
 _KEY_OF = "transfer_key_of"  # note: id of the signing key for which the transfer key was made
 
 log = structlog.get_logger(__name__)
@@ -71,6 +73,27 @@ class Peers:
             if self._key.public == signing:  # else it was rotated in this moment, and the next card is right
                 self._card = (signing, data)
             return data
+
+    @property
+    def same_chain(self) -> bool:
+        """False once this terminal has begun another chain, until `hold_to_chain` has removed every peer."""
+        known = self._store.note(_CHAIN)
+        return known is None or known == self._journal.head.chain
+
+    def hold_to_chain(self) -> None:
+        """Remove every peer once another chain has begun: the disk may be an old copy, with faces that were erased.
+
+        Raises TransferFailed or a JournalError, and nobody is confirmed until this has been done.
+        """
+        with self._lock:
+            chain, known = self._journal.head.chain, self._store.note(_CHAIN)
+            if known == chain:
+                return
+            for peer in self._store.peers() if known is not None else []:
+                if peer.state == "confirmed":
+                    self._sign(peer.device, peer.key, "removed", "this terminal: a new chain began, confirm anew")
+                    self._store.keep_peer(replace(peer, state="removed"))
+            self._store.keep_note(_CHAIN, chain)
 
     def take(self, data: bytes) -> None:
         """Take another terminal's card. Raises an EvidenceError, TransferFailed or a JournalError."""
@@ -148,7 +171,9 @@ class Peers:
 
     def confirmed(self) -> dict[str, tuple[Peer, PeerCard]]:
         """Those that faces may be sent to now, by name, each with its card."""
-        found = {}
+        found: dict[str, tuple[Peer, PeerCard]] = {}
+        if not self.same_chain:
+            return found
         for peer in self._store.peers():
             if peer.state == "confirmed" and peer.card is not None:
                 found[peer.device] = (peer, read_card(peer.card))

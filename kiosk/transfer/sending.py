@@ -113,7 +113,7 @@ class Sending:
 
         A template that was sealed before its recipient was removed, or before the exchange was switched off, is not.
         """
-        open_ = self._store.open_messages(templates=self._switched_on)
+        open_ = self._store.open_messages(templates=self._switched_on and self._peers.same_chain)
         still = set(open_)
         self._sent_s = {message: at for message, at in self._sent_s.items() if message in still}
         due = [one for one in open_ if now_s - self._sent_s.get(one, -RESEND_S) >= RESEND_S][:limit]
