@@ -243,9 +243,9 @@ class Exchange:
 
     def confirm(self, device: str, fingerprint: str, by: str) -> dict[str, Any]:
         """Exchange faces with that terminal from now on. Raises a TransferFailed, BadRequest or a JournalError."""
-        peer = self._peers.confirm(device, fingerprint, by)
+        key = self._peers.confirm(device, fingerprint, by)
         self.poke()
-        return {"device": device, "fingerprint": peer.public.fingerprint}
+        return {"device": device, "fingerprint": key.fingerprint}
 
     def remove(self, device: str, by: str) -> dict[str, Any]:
         """Exchange nothing more with it, and erase. Raises a TransferFailed, BadRequest or a JournalError."""

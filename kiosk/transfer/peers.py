@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Literal
 
 import structlog
@@ -92,7 +91,7 @@ class Peers:
             for peer in self._store.peers() if known is not None else []:
                 if peer.state == "confirmed":
                     self._sign(peer.device, peer.key, "removed", "this terminal: a new chain began, confirm anew")
-                    self._store.keep_peer(replace(peer, state="removed"))
+                    self._store.keep_peer(peer.device, peer.key, "removed", peer.card)
             self._store.keep_note(_CHAIN, chain)
 
     def take(self, data: bytes) -> None:
@@ -110,15 +109,13 @@ class Peers:
                 return
             if known.key != card.key and known.state == "confirmed":
                 self._sign(card.device, card.key, "followed", "")
-            self._store.keep_peer(
-                Peer(card.device, card.key, known.state, sent=known.sent, taken=known.taken, card=data)
-            )
+            self._store.keep_peer(card.device, card.key, known.state, data, follows=True)
             self._store.forget_stranger(card.device)
 
-    def confirm(self, device: str, fingerprint: str, by: str) -> Peer:
+    def confirm(self, device: str, fingerprint: str, by: str) -> PublicKey:
         """Exchange faces with a terminal whose fingerprint was read off that terminal itself, and compared.
 
-        `fingerprint`: 16 or 64 hex digits. Raises UnknownPeer, BadRequest, TransferFailed or a JournalError.
+        `fingerprint`: 16 or 64 hex digits. Returns its key. Raises UnknownPeer, BadRequest, TransferFailed or a JournalError.
         """
         digits = "".join(fingerprint.split()).lower()
         if len(digits) not in (16, 64) or set(digits) - set("0123456789abcdef"):
@@ -139,19 +136,10 @@ class Peers:
                     "or a digit is wrong; confirm nothing that differs"
                 )
             data, card = fitting[0]
-            same = known is not None and known.key == card.key
             self._sign(device, card.key, "confirmed", by.strip())
-            peer = Peer(
-                device,
-                card.key,
-                "confirmed",
-                sent=known.sent if known is not None else 0,
-                taken=known.taken if known is not None and same else 0,
-                card=data,
-            )
-            self._store.keep_peer(peer)
+            self._store.keep_peer(device, card.key, "confirmed", data)
             self._store.forget_stranger(device)
-            return peer
+            return PublicKey.parse(card.key)
 
     def remove(self, device: str, by: str) -> None:
         """Exchange nothing more with a terminal; what was exchanged is erased at both ends.
@@ -165,9 +153,7 @@ class Peers:
             if known is None or known.state != "confirmed":
                 raise UnknownPeer(f"{device} is not confirmed here")
             self._sign(device, known.key, "removed", by.strip())
-            self._store.keep_peer(
-                Peer(device, known.key, "removed", sent=known.sent, taken=known.taken, card=known.card)
-            )
+            self._store.keep_peer(device, known.key, "removed", known.card)
 
     def confirmed(self) -> dict[str, tuple[Peer, PeerCard]]:
         """Those that faces may be sent to now, by name, each with its card."""

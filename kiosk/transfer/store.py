@@ -38,7 +38,8 @@ CREATE TABLE answers (
 CREATE TABLE notes (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 """
 
-# Since format 2. taken: copies that lie here; withdrawn: consents that were taken back here (staying_away.py)
+# Since format 2. taken: copies that lie here; withdrawn: consents that were taken back here (staying_away.py);
+# peer_keys: every key that was ever confirmed or followed
 _ADDED = """
 CREATE TABLE taken (
   copy_id TEXT PRIMARY KEY, device TEXT NOT NULL, enrolment TEXT NOT NULL, consented TEXT NOT NULL
@@ -47,6 +48,8 @@ CREATE TABLE withdrawn (
   copy_id TEXT NOT NULL, device TEXT NOT NULL, enrolment TEXT NOT NULL, consented TEXT NOT NULL,
   PRIMARY KEY (copy_id, consented)
 ) STRICT;
+CREATE TABLE peer_keys (device TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY (device, key)) STRICT;
+INSERT INTO peer_keys SELECT device, key FROM peers;
 """
 
 PeerState = Literal["confirmed", "removed"]
@@ -139,12 +142,23 @@ class Store:
         rows = self.rows(_select(Peer, "peers WHERE device = ?"), device)
         return Peer(*rows[0]) if rows else None
 
-    def keep_peer(self, peer: Peer) -> None:
-        """Keep what is known of a peer."""
+    def keep_peer(self, device: str, key: str, state: PeerState, card: bytes | None, *, follows: bool = False) -> None:
+        """Keep who a peer is. Its counters stand, however old the caller's idea of them is.
+
+        Only a key that was never a peer's of that name, and does not follow the one before, begins to count anew: its
+        owner knows nothing of what that one has sent.
+        """
         with self.writing() as database:
-            self._put(database, "peers", peer)
-            if peer.card is not None:
-                database.execute("DELETE FROM strangers WHERE device = ? AND card = ?", (peer.device, peer.card))
+            known = database.execute("SELECT 1 FROM peers WHERE device = ?", (device,)).fetchone()
+            new = database.execute("INSERT OR IGNORE INTO peer_keys VALUES (?, ?)", (device, key)).rowcount == 1
+            if known is None:
+                database.execute("INSERT INTO peers VALUES (?, ?, ?, 0, 0, ?)", (device, key, state, card))
+                return
+            database.execute(
+                "UPDATE peers SET key = ?, state = ?, card = ?, taken = CASE WHEN ? THEN 0 ELSE taken END "
+                "WHERE device = ?",
+                (key, state, card, new and not follows, device),
+            )
 
     def next_counter(self, device: str, at_least: int) -> int:
         """Take the next number of a message to a peer. `at_least`: a store put back from a copy must not repeat one."""
@@ -283,7 +297,7 @@ class Store:
                 f"{path} cannot be used ({error}); move it away and confirm the peers again"
             ) from error
 
-    def _put(self, database: sqlite3.Connection, table: str, row: Peer | Copy | Answered) -> None:
+    def _put(self, database: sqlite3.Connection, table: str, row: Copy | Answered) -> None:
         marks = ", ".join("?" for _ in fields(row))
         database.execute(f"INSERT OR REPLACE INTO {table} ({_columns(type(row))}) VALUES ({marks})", astuple(row))  # noqa: S608
 

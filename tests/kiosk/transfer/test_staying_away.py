@@ -136,7 +136,7 @@ def test_a_file_of_the_first_format_is_taken_along(tmp_path: Path) -> None:
     store.keep_note("name", "value")
     store.close()
     raw = sqlite3.connect(path)
-    raw.executescript("DROP TABLE taken; DROP TABLE withdrawn; PRAGMA user_version = 1;")
+    raw.executescript("DROP TABLE taken; DROP TABLE withdrawn; DROP TABLE peer_keys; PRAGMA user_version = 1;")
     raw.close()
     again = Store(path)
     assert again.note("name") == "value" and again.rows("SELECT * FROM withdrawn") == []
