@@ -293,9 +293,10 @@ class Exchange:
         people = self._people()
         copies = [one for one in people.values() if one.received is not None]
         self._received = len(copies)
-        for answer in self._receiving.reconcile(copies):
-            self._send(answer)
-        self._sending.plan(people)
+        try:
+            self._receiving.reconcile(copies, self._send)
+        finally:  # what cannot be erased or signed here keeps no word to erase from going out
+            self._sending.plan(people)
 
     def _show_card(self) -> None:
         """Show the card now and then, and at once where it is another one; tell again what peers have to know."""

@@ -25,7 +25,7 @@ from evidence.transfer import Transfer, TransferAnswer, named_in, read_transfer,
 from evidence.transfer import key_id as transfer_key_id
 from kiosk.clock import parse_time
 from kiosk.erasure import CopyGone, copy_erased_statement
-from kiosk.errors import TransferRefused
+from kiosk.errors import JournalError, KioskError, TransferRefused
 from kiosk.journal import Journal
 from kiosk.owed import Owed
 from kiosk.transfer.ending import NoClips, end_copy
@@ -34,7 +34,7 @@ from kiosk.transfer.sealing import Contents, Given, unseal
 from kiosk.transfer.staying_away import StayingAway
 from kiosk.transfer.store import Answered, Peer, Store
 from kiosk.transfer.transfer_key import TransferKey
-from kiosk.verify.errors import GalleryTampered
+from kiosk.verify.errors import GalleryError, GalleryTampered
 from kiosk.verify.gallery import Gallery, GalleryWorker
 from kiosk.verify.gallery_record import Agreement, Received, Statement
 
@@ -122,26 +122,40 @@ class Receiving:
         self.counts[state] += 1
         return self._answer(came, state, "ok: done", taken=True)
 
-    def reconcile(self, copies: Sequence[GalleryWorker]) -> list[bytes]:
+    def reconcile(self, copies: Sequence[GalleryWorker], tell: Callable[[bytes], None]) -> None:
         """End what is over: leases, copies of terminals that are no peers. `copies`: what lies here of others.
 
-        Returns answers for senders whose copies went without their wish, erased or replaced here. Raises as `take`.
+        `tell` is given answers for senders whose copies went without their wish, erased or replaced here. Raises as
+        `take`, after everything that could be done.
         """
         now = self._now()
         here = set()
+        trouble: GalleryError | KioskError | None = None
         for held in copies:
             assert held.received is not None
-            peer = self._store.peer(held.received.sender)
-            if not self._switched_on or peer is None or peer.state != "confirmed":
-                self._drop(held, "peer_removed")
-            elif held.received.until <= now:
-                self._drop(held, "expired")
-            else:
-                here.add(held.received.copy_id)
-        self._away.settle(here)
+            reason = self._why_over(held.received, now)
+            if reason is not None:
+                try:
+                    self._drop(held, reason)
+                    continue
+                except (GalleryError, KioskError) as error:  # the others must not wait for it
+                    log.error("copy_not_ended", code=error.code, why=str(error))
+                    trouble = error
+            here.add(held.received.copy_id)
         self._store.prune(now)
+        self._owed.sign()  # nobody is told of an erasure before it is signed
+        self._away.settle(here)
         gone = [one for one in self._store.answered("held") if one.copy_id not in here]
-        return [self._tell(one, _LEFT if self._away.wished(one.copy_id) else _SENT_AWAY) for one in gone]
+        for one in gone:
+            tell(self._tell(one, _LEFT if self._away.wished(one.copy_id) else _SENT_AWAY))
+        if trouble is not None:
+            raise trouble
+
+    def _why_over(self, received: Received, now: str) -> CopyGone | None:
+        peer = self._store.peer(received.sender)
+        if not self._switched_on or peer is None or peer.state != "confirmed":
+            return "peer_removed"
+        return "expired" if received.until <= now else None
 
     def farewells(self) -> list[bytes]:
         """Answers by which senders learn that a copy is gone without their wish; sent again with every connection."""
@@ -331,14 +345,18 @@ class Receiving:
                 continue
             if held.received.sender == transfer.sender:
                 self._drop(held, transfer.reason)
-            return
+            break
+        self._owed.sign()  # the answer says gone: not before that is signed
 
     def _drop(self, held: GalleryWorker, reason: CopyGone) -> None:
-        """Erase a copy first, then sign that. Raises a GalleryError; or a JournalError, and it is signed later."""
+        """Erase a copy first, then sign that, now or as soon as the journal takes it. Raises a GalleryError."""
         assert held.received is not None
         end_copy(self._gallery, self._owed, self._no_clips, held, reason)
         self._away.ended(held.received.copy_id)
-        self._owed.sign()
+        try:
+            self._owed.sign()
+        except JournalError as error:
+            log.warning("erasure_not_signed_yet", code=error.code, why=str(error))
 
     def _refuse(self, came: _Came, error: TransferRefused) -> bytes:
         reason = f"{error.code}: {error}"[:400]
