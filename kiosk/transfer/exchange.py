@@ -290,11 +290,11 @@ class Exchange:
         if self._around.gallery.locked:
             self._sending.erase_removed()
             return  # nothing else can be read until a clear; the enclosure's own part says so
-        people = self._people()
+        people, unreadable = self._people()
         copies = [one for one in people.values() if one.received is not None]
         self._received = len(copies)
         try:
-            self._receiving.reconcile(copies, self._send)
+            self._receiving.reconcile(copies, self._send, unreadable=unreadable)
         finally:  # what cannot be erased or signed here keeps no word to erase from going out
             self._sending.plan(people)
 
@@ -311,17 +311,19 @@ class Exchange:
             self._send(answer)
         self._shown, self._card_s = card, now_s
 
-    def _people(self) -> dict[str, GalleryWorker]:
-        found = {}
+    def _people(self) -> tuple[dict[str, GalleryWorker], bool]:
+        """Everybody whose record can be read, and whether there is one that cannot."""
+        found, unreadable = {}, False
         for worker in self._around.gallery.workers():
             try:
                 held = self._around.gallery.get(worker)
             except GalleryTampered as error:  # whoever cannot be read is nobody: his copies elsewhere end
                 log.error("record_unreadable", why=str(error))
+                unreadable = True
                 continue
             if held is not None:
                 found[worker] = held
-        return found
+        return found, unreadable
 
     def take(self, data: bytes) -> None:
         """Judge one message now, on the thread of the exchange. Raises as `round`."""

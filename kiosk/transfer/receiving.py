@@ -122,8 +122,12 @@ class Receiving:
         self.counts[state] += 1
         return self._answer(came, state, "ok: done", taken=True)
 
-    def reconcile(self, copies: Sequence[GalleryWorker], tell: Callable[[bytes], None]) -> None:
+    def reconcile(
+        self, copies: Sequence[GalleryWorker], tell: Callable[[bytes], None], *, unreadable: bool = False
+    ) -> None:
         """End what is over: leases, copies of terminals that are no peers. `copies`: what lies here of others.
+
+        `unreadable`: a record is among those here that cannot be read, and may be a copy; nothing is called gone then.
 
         `tell` is given answers for senders whose copies went without their wish, erased or replaced here. Raises as
         `take`, after everything that could be done.
@@ -144,10 +148,11 @@ class Receiving:
             here.add(held.received.copy_id)
         self._store.prune(now)
         self._owed.sign()  # nobody is told of an erasure before it is signed
-        self._away.settle(here)
-        gone = [one for one in self._store.answered("held") if one.copy_id not in here]
-        for one in gone:
-            tell(self._tell(one, _LEFT if self._away.wished(one.copy_id) else _SENT_AWAY))
+        if not unreadable:
+            self._away.settle(here)
+            for one in self._store.answered("held"):
+                if one.copy_id not in here:
+                    tell(self._tell(one, _LEFT if self._away.wished(one.copy_id) else _SENT_AWAY))
         if trouble is not None:
             raise trouble
 
@@ -336,16 +341,21 @@ class Receiving:
 
     def _erase(self, transfer: Transfer) -> None:
         assert transfer.reason is not None
+        unreadable: GalleryTampered | None = None
         for worker in self._gallery.workers():
             try:
                 held = self._gallery.get(worker)
-            except GalleryTampered:
-                continue  # no copy of anybody's; it has to be enrolled again or erased by hand
+            except GalleryTampered as error:
+                unreadable = error
+                continue
             if held is None or held.received is None or held.received.copy_id != transfer.copy_id:
                 continue
             if held.received.sender == transfer.sender:
                 self._drop(held, transfer.reason)
             break
+        else:
+            if unreadable is not None:  # it may be this one; it is erased by hand, and the word to erase comes again
+                raise unreadable
         self._owed.sign()  # the answer says gone: not before that is signed
 
     def _drop(self, held: GalleryWorker, reason: CopyGone) -> None:
