@@ -25,16 +25,17 @@ log = structlog.get_logger(__name__)
 NoClips = Callable[[str], AbstractContextManager[None]]  # removes a worker's clips and keeps none meanwhile
 
 
-def end_copy(gallery: Gallery, owed: Owed, no_clips: NoClips, held: GalleryWorker, reason: CopyGone) -> None:
-    """Erase a copy, and keep what has to be signed for that. Another one in its place stays.
+def end_copy(gallery: Gallery, owed: Owed, no_clips: NoClips, held: GalleryWorker, reason: CopyGone) -> bool:
+    """Erase a copy, and keep what has to be signed for that. Say whether it was still there; another one stays.
 
     Raises a GalleryError or a ClipError.
     """
     assert held.received is not None
     with nullcontext() if held.has_pin else no_clips(held.worker), owed.lock:
         lying = gallery.get(held.worker)
-        if lying is not None and lying.received is not None and lying.received.copy_id == held.received.copy_id:
-            gallery.drop_copy(held.worker, copy_gone(lying, reason))
+        if lying is None or lying.received is None or lying.received.copy_id != held.received.copy_id:
+            return False
+        return gallery.drop_copy(held.worker, copy_gone(lying, reason))
 
 
 class Leases:

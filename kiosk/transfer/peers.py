@@ -115,7 +115,8 @@ class Peers:
     def confirm(self, device: str, fingerprint: str, by: str) -> PublicKey:
         """Exchange faces with a terminal whose fingerprint was read off that terminal itself, and compared.
 
-        `fingerprint`: 16 or 64 hex digits. Returns its key. Raises UnknownPeer, BadRequest, TransferFailed or a JournalError.
+        `fingerprint`: 16 or 64 hex digits. Returns its key. Raises UnknownPeer, BadRequest, TransferFailed or a
+        JournalError.
         """
         digits = "".join(fingerprint.split()).lower()
         if len(digits) not in (16, 64) or set(digits) - set("0123456789abcdef"):

@@ -128,7 +128,6 @@ class Receiving:
         """End what is over: leases, copies of terminals that are no peers. `copies`: what lies here of others.
 
         `unreadable`: a record is among those here that cannot be read, and may be a copy; nothing is called gone then.
-
         `tell` is given answers for senders whose copies went without their wish, erased or replaced here. Raises as
         `take`, after everything that could be done.
         """
@@ -361,8 +360,8 @@ class Receiving:
     def _drop(self, held: GalleryWorker, reason: CopyGone) -> None:
         """Erase a copy first, then sign that, now or as soon as the journal takes it. Raises a GalleryError."""
         assert held.received is not None
-        end_copy(self._gallery, self._owed, self._no_clips, held, reason)
-        self._away.ended(held.received.copy_id)
+        if end_copy(self._gallery, self._owed, self._no_clips, held, reason):
+            self._away.ended(held.received.copy_id)
         try:
             self._owed.sign()
         except JournalError as error:
