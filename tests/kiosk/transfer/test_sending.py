@@ -26,7 +26,9 @@ def wire(tmp_path: Path) -> Iterator[Wire]:
 def sent(gate: Gate) -> list[str]:
     """What kinds of transfers this gate would send now."""
     gate.exchange._sending.again()
-    return [one.kind for one in map(_named, gate.exchange.outbox(100)) if isinstance(one, Transfer)]
+    found = [one.kind for one in map(_named, gate.exchange.outbox(100)) if isinstance(one, Transfer)]
+    gate.exchange._sending.again()
+    return found
 
 
 def _named(data: bytes) -> object:
