@@ -170,6 +170,7 @@ class Sending:
         return parse_time(copy.until) - now < RENEW_WITHIN.total_seconds() * 1e9
 
     def _send(self, planned: Sendable, peer: Peer, card: PeerCard, before: Copy | None) -> None:
+        self._hash_of(planned.enrolment)  # looks through the journal once a plan: nobody's erasure waits for that
         with self._owed.lock:  # whoever takes a consent back meanwhile waits, or was here before
             one = self._still(planned, peer)
             if one is not None:

@@ -44,8 +44,8 @@ class StayingAway:
 
         `lying`: id of the worker's copy that lies here. Raises a JournalError.
         """
-        query = "SELECT copy_id FROM taken WHERE device = ? AND (enrolment = ? OR consented = ?)"
-        self._note([row[0] for row in self._store.rows(query, sender, enrolment, consented) if row[0] != lying])
+        query = "SELECT copy_id FROM taken WHERE device = ? AND enrolment = ?"
+        self._note([row[0] for row in self._store.rows(query, sender, enrolment) if row[0] != lying])
         query = """
             SELECT 1 FROM withdrawn
             WHERE device = ? AND ((enrolment = ? AND consented >= ?) OR consented = ?)
