@@ -6,7 +6,8 @@ file of exchanges cannot be used, no copy stays at all: nobody could say any mor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import structlog
@@ -51,22 +52,30 @@ class Leases:
         if self._gallery.locked or now.mono_us < self._next_us:
             return
         self._next_us = now.mono_us + LOOK_EVERY_US
-        for held, reason in self._over(now.time):
+        over, all_read = self._over(now.time)
+        if not over and all_read and not self._exchanging:
+            self._next_us = sys.maxsize  # nothing lies here, and nothing can come
+        for held, reason in over:
             try:
                 end_copy(self._gallery, self._owed, self._no_clips, held, reason)
             except (GalleryError, KioskError) as error:  # the others must not wait for it; the next look tries again
                 log.error("copy_not_ended", code=error.code, why=str(error))
 
-    def _over(self, now: str) -> Iterable[tuple[GalleryWorker, CopyGone]]:
+    def _over(self, now: str) -> tuple[list[tuple[GalleryWorker, CopyGone]], bool]:
+        """What has to go, and whether every record could be read."""
+        over: list[tuple[GalleryWorker, CopyGone]] = []
+        all_read = True
         for worker in self._gallery.workers():
             try:
                 held = self._gallery.get(worker)
             except GalleryError as error:
                 log.error("record_unreadable", why=str(error))
+                all_read = False
                 continue
             if held is None or held.received is None:
                 continue
             if held.received.until <= now:
-                yield held, "expired"
+                over.append((held, "expired"))
             elif not self._exchanging:
-                yield held, "peer_removed"
+                over.append((held, "peer_removed"))
+        return over, all_read

@@ -24,11 +24,12 @@ class StayingAway:
         self._store, self._journal, self._sign = store, journal, sign
 
     def took(self, copy_id: str, sender: str, enrolment: str, consented: str) -> None:
-        """A copy lies here now, under the consent of that time."""
+        """A copy lies here now, under the consent of that time; how one of the same id ended before is over."""
+        head = self._journal.head
+        row = (copy_id, sender, enrolment, consented, head.chain, head.seq)
         with self._store.writing() as database:
-            database.execute(
-                "INSERT OR REPLACE INTO taken VALUES (?, ?, ?, ?)", (copy_id, sender, enrolment, consented)
-            )
+            database.execute("INSERT OR REPLACE INTO taken VALUES (?, ?, ?, ?, ?, ?)", row)
+            database.execute("UPDATE withdrawn SET copy_id = NULL WHERE copy_id = ?", (copy_id,))
 
     def ended(self, copy_id: str) -> None:
         """It went otherwise than by a wish that was said here."""
@@ -53,7 +54,7 @@ class StayingAway:
         return bool(self._store.rows(query, sender, enrolment, consented, consented))
 
     def wished(self, copy_id: str) -> bool:
-        """Say whether a copy went by a wish that was said here."""
+        """Say whether a copy last went by a wish that was said here."""
         return bool(self._store.rows("SELECT 1 FROM withdrawn WHERE copy_id = ?", copy_id))
 
     def agreed_anew(self, sender: str, enrolment: str, consented: str) -> bool:
@@ -71,15 +72,26 @@ class StayingAway:
             for copy_id in gone:
                 if copy_id not in by_itself:
                     database.execute(
-                        "INSERT OR REPLACE INTO withdrawn SELECT * FROM taken WHERE copy_id = ?", (copy_id,)
+                        "INSERT OR REPLACE INTO withdrawn "
+                        "SELECT copy_id, device, enrolment, consented FROM taken WHERE copy_id = ?",
+                        (copy_id,),
                     )
                 database.execute("DELETE FROM taken WHERE copy_id = ?", (copy_id,))
 
     def _ended_by_itself(self, copies: set[str]) -> set[str]:
-        """Which of these copies this terminal has erased because they were over, or their sender no peer any more."""
+        """Which of these copies this terminal has erased because they were over, or their sender no peer any more.
+
+        Only the newest word since a copy was last taken counts: it may have ended before, and come back.
+        """
+        rows = self._store.rows("SELECT copy_id, chain, seq FROM taken")
+        taken = {copy_id: (chain, seq) for copy_id, chain, seq in rows if copy_id in copies}
         found = set()
         for data in self._journal.newest([Kind.WORKER_ERASED], _MOST_ERASED):
-            body = parse_body(parse_event(Envelope.decode(data).payload))
-            if isinstance(body, WorkerErasedBody) and body.enrolment in copies and body.reason in _BY_ITSELF:
+            event = parse_event(Envelope.decode(data).payload)
+            body = parse_body(event)
+            if not isinstance(body, WorkerErasedBody) or body.enrolment not in taken:
+                continue
+            chain, seq = taken.pop(body.enrolment)
+            if body.reason in _BY_ITSELF and (event.chain != chain or event.seq > seq):
                 found.add(body.enrolment)
         return found

@@ -42,11 +42,12 @@ CREATE TABLE notes (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 # peer_keys: every key that was ever confirmed or followed
 _ADDED = """
 CREATE TABLE taken (
-  copy_id TEXT PRIMARY KEY, device TEXT NOT NULL, enrolment TEXT NOT NULL, consented TEXT NOT NULL
+  copy_id TEXT PRIMARY KEY, device TEXT NOT NULL, enrolment TEXT NOT NULL, consented TEXT NOT NULL,
+  chain TEXT NOT NULL, seq INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE withdrawn (
-  copy_id TEXT NOT NULL, device TEXT NOT NULL, enrolment TEXT NOT NULL, consented TEXT NOT NULL,
-  PRIMARY KEY (copy_id, consented)
+  copy_id TEXT, device TEXT NOT NULL, enrolment TEXT NOT NULL, consented TEXT NOT NULL,
+  PRIMARY KEY (device, enrolment, consented)
 ) STRICT;
 CREATE TABLE peer_keys (device TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY (device, key)) STRICT;
 INSERT INTO peer_keys SELECT device, key FROM peers;

@@ -130,6 +130,37 @@ def test_what_ended_by_itself_may_come_back_under_the_same_consent(wire: Wire, o
     assert there.holds() and why(there) == []
 
 
+def test_a_copy_that_once_ended_by_itself_and_came_back_is_taken_back_for_good(wire: Wire) -> None:
+    here, there = at(wire)
+    here.enrol()
+    wire.carry()
+    for gate in at(wire):
+        gate.clock.days = 31
+    there.exchange.round()
+    wire.carry()
+    assert there.holds()
+    there.enrol(transfer=False)  # an enrolment of its own takes the copy's place, and signs no end of it
+    there.desk.erase("E-17")
+    wire.carry()
+    forget_withdrawals(there)
+    send_again(here)
+    wire.carry()
+    assert not there.holds() and why(there)[-1] == "withdrawn"
+
+
+def test_whoever_agreed_anew_is_not_called_withdrawn_when_the_copy_ends_by_itself(wire: Wire) -> None:
+    here, there = at(wire)
+    here.enrol()
+    wire.carry()
+    there.desk.withdraw("E-17", "transfer")
+    wire.carry()
+    here.desk.agree("E-17", "transfer", "t1", "zh")
+    wire.carry()
+    there.exchange.remove("gate-1", "Li")
+    wire.carry()
+    assert [copy.reason.partition(":")[0] for copy in here.store.copies()] == ["not_confirmed"]
+
+
 def test_a_file_of_the_first_format_is_taken_along(tmp_path: Path) -> None:
     path = tmp_path / "transfers.db"
     store = Store(path)
