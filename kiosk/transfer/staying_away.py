@@ -85,11 +85,11 @@ class StayingAway:
         """
         rows = self._store.rows("SELECT copy_id, chain, seq FROM taken")
         taken = {copy_id: (chain, seq) for copy_id, chain, seq in rows if copy_id in copies}
-        found = set()
+        found: set[str] = set()
         for data in self._journal.newest([Kind.WORKER_ERASED], _MOST_ERASED):
             event = parse_event(Envelope.decode(data).payload)
             body = parse_body(event)
-            if not isinstance(body, WorkerErasedBody) or body.enrolment not in taken:
+            if not isinstance(body, WorkerErasedBody) or body.enrolment is None or body.enrolment not in taken:
                 continue
             chain, seq = taken.pop(body.enrolment)
             if body.reason in _BY_ITSELF and (event.chain != chain or event.seq > seq):
