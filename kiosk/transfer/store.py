@@ -207,8 +207,10 @@ class Store:
         return [(device, state, reason, bool(waiting), n) for device, state, reason, waiting, n in self.rows(query)]
 
     def open_messages(self, *, templates: bool) -> list[str]:
-        """Hashes of the messages that no peer has answered, oldest first: each word to erase, a template with
-        `templates` and to a confirmed peer only."""
+        """Hashes of the messages that no peer has answered, oldest first.
+
+        Each word to erase is among them; a template only with `templates`, and where its peer is confirmed.
+        """
         query = """
             SELECT message FROM copies
             WHERE length(envelope) > 0
