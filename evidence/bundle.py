@@ -65,7 +65,7 @@ def verify_bundle(
     _check_sealer(report, tree.size)
     check_kept(files, trust, report)
     policies = _policies(files, report)
-    bundle = Bundle(manifest, trust, tree, policies, report)
+    bundle = Bundle(manifest, trust, tree, policies, report, trust.log_keys())
     _check_chains(files, bundle, progress)
     check_holes(bundle)
     check_history(bundle)
@@ -208,6 +208,11 @@ def _take_notes(report: Report) -> None:
             report.notes.append(
                 f"not_pinned: that {found.entry.device} signs with this key, only the collector says; compare its "
                 "fingerprint with the paper at the terminal"
+            )
+        if found.unsigned_checkpoints:
+            report.notes.append(
+                f"checkpoint_not_signed: {found.entry.device} carries {found.unsigned_checkpoints} checkpoint(s) that "
+                "no key of the ledger signed; they say something about this terminal and nothing about the ledger"
             )
     if report.timestamps_not_run:
         report.notes.append(

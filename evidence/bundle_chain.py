@@ -34,7 +34,6 @@ from evidence.errors import (
     WrongChain,
 )
 from evidence.events import (
-    CheckpointRefusedBody,
     CoverageBody,
     DeviceEnrolledBody,
     Event,
@@ -45,13 +44,15 @@ from evidence.events import (
     parse_body,
     parse_event,
 )
+from evidence.key_history import LogKey, signed_by_log
 from evidence.keys import PublicKey
+from evidence.seen_checkpoint import CarriedNote, notes_in
 from evidence.trust import BundleTrust
 
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """A checkpoint that an event carries: one that its terminal held, or refused (bundle_seen.py)."""
+    """A note of the log that an event carries: one that its terminal held, or refused (bundle_seen.py)."""
 
     chain: ChainEntry
     seq: int
@@ -69,9 +70,17 @@ class Bundle:
     tree: Tree
     policies: frozenset[str]
     report: Report
+    log_keys: tuple[LogKey, ...]
     holes: list[tuple[ChainEntry, Erased | Missing, int]] = field(default_factory=list)  # to be authorised; line
     taken: dict[int, str] = field(default_factory=dict)  # leaf index: whose event
     carried: list[Carried] = field(default_factory=list)
+    signed: dict[str, bool] = field(default_factory=dict)  # note: whether the log signed it
+
+    def is_signed(self, note: str) -> bool:
+        """Say whether the log signed a note that an event carries."""
+        if note not in self.signed:
+            self.signed[note] = signed_by_log(note.encode(), self.log_keys)
+        return self.signed[note]
 
 
 STATEMENT_TYPE = "application/vnd.zaigang.statement.v1+json"  # what the collector itself says in the ledger
@@ -246,6 +255,8 @@ class ChainCheck:
         self._found.late += line.late is not None
         if event.device == COLLECTOR:  # its bodies decide about holes only (bundle_holes.py)
             return
+        for note in notes_in(event):
+            self._carry(event, line, note)
         try:
             body = parse_body(event)
         except InvalidBody:  # signature and chain alone decide whether an event stands
@@ -256,20 +267,18 @@ class ChainCheck:
             raise BadStart("the chain's first event names another key than the one that signed it")
         if isinstance(body, CoverageBody):
             self._found.coverage.append(body)
-            if body.checkpoint is not None:
-                self._carry(event, line, body.checkpoint)
-        if isinstance(body, CheckpointRefusedBody):
-            self._carry(event, line, body.held)
-            self._carry(event, line, body.shown, refused=True)
         if isinstance(body, PresenceIntervalBody):
             self._found.presence.append(body)
         if isinstance(body, PunchBody):
             self._take_punch(event, body, line, opening)
 
-    def _carry(self, event: Event, line: Shown, text: str, *, refused: bool = False) -> None:
-        self._bundle.carried.append(Carried(self._entry, event.seq, line.leaf_index, text, refused))
-        size = None if refused else parse_size(([*text.split("\n"), ""])[1])
-        if size is not None:  # whether it is signed, bundle_seen.py says
+    def _carry(self, event: Event, line: Shown, note: CarriedNote) -> None:
+        if not self._bundle.is_signed(note.text):  # a terminal can invent a note, and that says nothing of the ledger
+            self._found.unsigned_checkpoints += 1
+            return
+        self._bundle.carried.append(Carried(self._entry, event.seq, line.leaf_index, note.text, note.refused))
+        size = None if note.refused else parse_size(([*note.text.split("\n"), ""])[1])
+        if size is not None:
             self._found.seen.append((event.seq, size))
 
     def _take_punch(self, event: Event, body: PunchBody, line: Shown, opening: int | None) -> None:

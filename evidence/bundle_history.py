@@ -21,18 +21,23 @@ def check_history(bundle: Bundle) -> None:
     """
     devices = {chain.device for chain in bundle.manifest.chains}
     said = {(one.device, one.from_index) for one in bundle.manifest.revocations}
-    stated: dict[tuple[object, object], int] = {}
+    stated: dict[tuple[str, int], int] = {}
     for place, event in sorted(bundle.report.statements.items()):
-        body = event.body
-        if event.kind == REVOKES and body.get("device") in devices:
-            stated.setdefault((body.get("device"), body.get("from_index")), place)
-        if event.kind == APPROVES and body.get("device") in devices and body.get("key") is not None:
-            _check_approval(bundle, place, body["device"], body["key"])
-    for device, start in sorted(said - stated.keys()):
+        device, since, key = (event.body.get(name) for name in ("device", "from_index", "key"))
+        if not isinstance(device, str) or device not in devices:
+            continue
+        if event.kind == REVOKES and type(since) is int:  # true is an int, too
+            stated.setdefault((device, since), place)
+        elif event.kind == REVOKES:
+            unreadable = RevocationMismatch(f"ledger entry {place} revokes {device}, and from where on cannot be read")
+            bundle.report.add(unreadable, "manifest.json")
+        if event.kind == APPROVES and key is not None:
+            _check_approval(bundle, place, device, key)
+    for name, start in sorted(said - stated.keys()):
         bundle.report.add(
             RevocationMismatch(
-                f"the manifest has {device} revoked from ledger entry {start} on, and no statement of the collector in "
-                f"this bundle says so{_instead(device, stated)}"
+                f"the manifest has {name} revoked from ledger entry {start} on, and no statement of the collector in "
+                f"this bundle says so{_instead(name, stated)}"
             ),
             "manifest.json",
         )
@@ -46,7 +51,7 @@ def check_history(bundle: Bundle) -> None:
             )
 
 
-def _check_approval(bundle: Bundle, place: int, device: object, key: object) -> None:
+def _check_approval(bundle: Bundle, place: int, device: str, key: object) -> None:
     if any((one.device, one.key, one.first_seq) == (device, key, 0) for one in bundle.manifest.keys):
         return
     bundle.report.add(
@@ -55,6 +60,6 @@ def _check_approval(bundle: Bundle, place: int, device: object, key: object) -> 
     )
 
 
-def _instead(device: str, stated: dict[tuple[object, object], int]) -> str:
+def _instead(device: str, stated: dict[tuple[str, int], int]) -> str:
     others = [f"entry {place} says from {since}" for (named, since), place in stated.items() if named == device]
     return f" ({'; '.join(others)})" if others else ""

@@ -68,6 +68,7 @@ class ChainFound:
     missing: int = 0
     late: int = 0
     unread_bodies: int = 0
+    unsigned_checkpoints: int = 0  # that its events carry and that no key of the ledger signed
     coverage: list[CoverageBody] = field(default_factory=list)
     presence: list[PresenceIntervalBody] = field(default_factory=list)
     hashes: dict[int, str] = field(default_factory=dict)  # of every event shown, by seq

@@ -2,19 +2,20 @@
 
 `checkpoints/seen` has a line for each size: the size and the consistency proof to the last checkpoint, hashes in
 base64, parted by spaces. What a `coverage` or `checkpoint.refused` carries, the ledger has signed and a terminal has
-seen: if the bundle's tree did not grow from it, the operator has shown two histories (`split_view`).
+seen: if the bundle's tree did not grow from it, the operator has shown two histories (`split_view`). A note that no
+key of the ledger signed is its terminal's invention; bundle_chain.py counts it.
 """
 
 from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from evidence.bundle_chain import Bundle, Carried
 from evidence.checkpoint import Checkpoint, parse_hash
 from evidence.errors import CheckpointUnproved, ConsistencyFailed, EvidenceError, InvalidProof, LedgerOrder, SplitView
-from evidence.key_history import LogKey, read_checkpoint
+from evidence.key_history import read_checkpoint
 from evidence.merkle import verify_consistency
 from evidence.note import Note
 
@@ -55,20 +56,19 @@ def check_seen(files: dict[str, bytes], bundle: Bundle) -> None:
         except EvidenceError as error:
             bundle.report.add(error, SEEN)
             return
-    keys = bundle.trust.log_keys()
     proved: set[str] = set()  # notes
     for one in bundle.carried:
         try:
-            _check(one, keys, proofs, bundle, proved)
+            _check(one, proofs, bundle, proved)
         except EvidenceError as error:
             file = f"chains/{one.chain.device}/{one.chain.chain}.jsonl"
             bundle.report.add(error, file, chain=one.chain, seq=one.seq)
 
 
-def _check(one: Carried, keys: Sequence[LogKey], proofs: Proofs, bundle: Bundle, proved: set[str]) -> None:
+def _check(one: Carried, proofs: Proofs, bundle: Bundle, proved: set[str]) -> None:
     seen = Checkpoint.parse(Note.decode(one.text.encode()).text)
     if one.text not in proved:
-        seen = read_checkpoint(one.text.encode(), bundle.trust.origin, keys)
+        seen = read_checkpoint(one.text.encode(), bundle.trust.origin, bundle.log_keys)
     if seen.size > one.leaf_index and one.refused:
         raise SplitView(
             f"the ledger signed {seen.size} entries without this event, which is entry {one.leaf_index} here"

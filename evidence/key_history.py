@@ -15,7 +15,7 @@ from evidence.envelope import Envelope
 from evidence.errors import EvidenceError, RetiredKey, UnknownKey
 from evidence.handover import KeyHandover
 from evidence.keys import PublicKey
-from evidence.note import SignatureType, VerifierKey
+from evidence.note import Note, SignatureType, VerifierKey
 from evidence.statements import Purpose
 
 
@@ -105,6 +105,19 @@ def read_checkpoint(
         CountingKey(one.vkey.key, one.upto).require(found.size)
         return found
     raise problem
+
+
+def signed_by_log(note: bytes, keys: Sequence[LogKey]) -> bool:
+    """Say whether one of the log's keys, handed over or not, has signed this note, whatever it says."""
+    try:
+        read = Note.decode(note)
+        for one in keys:
+            if read.signatures_by(one.vkey):
+                read.verify(one.vkey)
+                return True
+    except EvidenceError:
+        return False
+    return False
 
 
 def _require_no_return(after: dict[str, KeyHandover]) -> None:

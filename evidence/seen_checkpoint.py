@@ -6,15 +6,17 @@ checkpoint goes into every `coverage` event, so all that the terminal signs afte
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from evidence.add_checkpoint import AddCheckpoint
 from evidence.checkpoint import Checkpoint, verify_growth
 from evidence.errors import ConsistencyFailed, InvalidCheckpoint, SplitView
-from evidence.events import MAX_CHECKPOINT_TEXT
+from evidence.events import MAX_CHECKPOINT_TEXT, Event, Kind
 from evidence.key_history import LogKey, read_checkpoint
 from evidence.note import Note
+
+_FIELDS: dict[str, tuple[str, ...]] = {Kind.COVERAGE: ("checkpoint",), Kind.CHECKPOINT_REFUSED: ("held", "shown")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,8 @@ def take(
 ) -> SeenCheckpoint | None:
     """Return the checkpoint to hold from now on; None where nothing can be said: an older one, or no proof from `held`.
 
-    Raises SplitView where the log has signed two histories; UnknownKey, BadSignature, RetiredKey or WrongOrigin where
-    it was not this log that signed; InvalidCheckpoint for one that is too long to be carried.
+    Raises SplitView where the log has signed two roots of one size; UnknownKey, BadSignature, RetiredKey or WrongOrigin
+    where it was not this log that signed; InvalidCheckpoint for one that is too long to be carried.
     """
     offered = carried(shown.note, origin, keys)
     if held is None:
@@ -48,12 +50,25 @@ def take(
         return None
     try:
         verify_growth(old, new, shown.proof)
-    except ConsistencyFailed as error:
-        raise SplitView(
-            f"the ledger's checkpoint over {new.size} entries does not continue the one over {old.size} that it "
-            "showed here before"
-        ) from error
+    except ConsistencyFailed:  # nobody has signed the proof: anybody may have put a false one beside a true checkpoint
+        return None
     return offered
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedNote:
+    """A note that an event carries, not read yet."""
+
+    text: str
+    refused: bool = False  # its terminal was shown it and did not take it
+
+
+def notes_in(event: Event) -> Iterator[CarriedNote]:
+    """Yield what an event carries. The rest of its body may be one that this version cannot read."""
+    for field in _FIELDS.get(event.kind, ()):
+        text = event.body.get(field)
+        if isinstance(text, str):
+            yield CarriedNote(text, refused=field == "shown")
 
 
 def carried(note: Note, origin: str, keys: Sequence[LogKey]) -> SeenCheckpoint:

@@ -64,6 +64,7 @@ from kiosk.spot_check_file import AttemptsFile
 from kiosk.terminal.serve import TerminalServer
 from kiosk.terminal_key import TerminalKey
 from kiosk.tpm import Tpm, choose_tpm
+from kiosk.transfer.ending import Leases
 from kiosk.transfer.exchange import Around, Exchange, comparing, open_exchange, transfer_part
 from kiosk.uplink import Uplink
 from kiosk.verify.errors import GalleryError
@@ -126,6 +127,9 @@ class Kiosk:
         self._closing.callback(self.gallery.close)
         self._owed = Owed(self.gallery, self.journal)
         self.exchange = self._open_exchange(tpm)
+        self._leases = Leases(
+            self.gallery, self._owed, lambda worker: self.clips.erasing(worker), exchanging=self.exchange is not None
+        )
         self.ledger = LedgerWatch(self.journal, settings.data_dir, settings.ledger_keys, lambda: self.uplink.wake())
         self.uplink = Uplink(
             self.journal,
@@ -254,7 +258,7 @@ class Kiosk:
         self._keeper = Keeper(
             self.clock,
             self.journal,
-            first=(self._publish_health, self._renew_certificate, self._keep_home),
+            first=(self._leases.look, self._publish_health, self._renew_certificate, self._keep_home),
             signing=(
                 self._apply_policy,
                 self._sign_owed,
@@ -275,6 +279,7 @@ class Kiosk:
         except (JournalFailed, JournalFull) as error:
             log.error("clock_step_not_signed", reason=str(error))  # the keeper finds it again
         self._apply_policy()
+        attempt(self._leases.look, self.clock.stamp())
         self._sign_owed()
         self._resume_commands()
         self.enclosure.start()  # first of all: it is not there only for punches

@@ -57,12 +57,10 @@ class ErasureDesk:
 
         Raises NobodyThere, a GalleryError or a ClipError.
         """
-        try:
-            held = self._held(worker)
-        except GalleryTampered:  # a record that nobody can read goes all the same
-            held = GalleryWorker(worker, "", (), has_pin=False)
-        withdrawn = [consent_statement(Kind.CONSENT_WITHDRAWN, worker, one) for one in self._consents(held)]
+        self._named(worker)  # of nobody no clip is looked for
         with self._no_clips(worker), self.owed.lock:
+            held = self._named(worker)  # as he is now: a copy may have come meanwhile
+            withdrawn = [consent_statement(Kind.CONSENT_WITHDRAWN, worker, one) for one in self._consents(held)]
             if not self.gallery.erase(worker, [*withdrawn, *erased_statements(held)]):
                 raise NobodyThere(f"nobody is enrolled here as {worker}")
             self.forget(worker)
@@ -73,20 +71,31 @@ class ErasureDesk:
 
         Raises NobodyThere or a GalleryError.
         """
-        held = self._held(worker)
+        clips_go = self._clips_go(self._held(worker), scope)
+        while True:
+            with self._no_clips(worker) if clips_go else nullcontext(), self.owed.lock:
+                held = self._held(worker)  # as he is now: a copy may have come meanwhile
+                if clips_go or not self._clips_go(held, scope):
+                    return self._withdrawn(held, scope)
+            clips_go = True  # clips are closed before the gallery, here as everywhere
+
+    def _withdrawn(self, held: GalleryWorker, scope: Scope) -> Erased:
+        worker = held.worker
         given = next((one for one in self._consents(held) if one.scope == scope), None)
         if given is None:
             raise NobodyThere(f"{worker} has agreed to nothing of the scope {scope} on this terminal")
         owed = [consent_statement(Kind.CONSENT_WITHDRAWN, worker, given)]
-        if held.received is not None and scope in ("face", "transfer"):  # the copy rests on both
-            with self._no_clips(worker) if not held.has_pin else nullcontext(), self.owed.lock:
-                self.gallery.drop_copy(worker, [*owed, *copy_gone(held, "consent_withdrawn")])
-                return Erased(worker, scope, self._signed())
+        if _copy_goes(held, scope):
+            self.gallery.drop_copy(worker, [*owed, *copy_gone(held, "consent_withdrawn")])
+            return Erased(worker, scope, self._signed())
         if scope == "face" and held.models:
             owed.append(erased_statement(held, "face", "consent_withdrawn"))
-        with self._no_clips(worker) if scope == "clip" else nullcontext(), self.owed.lock:
-            self.gallery.withdraw(worker, scope, owed)
-            return Erased(worker, scope, self._signed())
+        self.gallery.withdraw(worker, scope, owed)
+        return Erased(worker, scope, self._signed())
+
+    def _clips_go(self, held: GalleryWorker, scope: Scope) -> bool:
+        agreed = any(one.scope == scope for one in self._consents(held))
+        return agreed and (scope == "clip" or (_copy_goes(held, scope) and not held.has_pin))
 
     def agree(self, worker: str, scope: Literal["transfer", "clip"], text_version: str, language: str) -> Erased:
         """Keep and sign a further consent of an enrolled worker. Raises NobodyThere or a GalleryError."""
@@ -106,6 +115,12 @@ class ErasureDesk:
             raise NobodyThere(f"nobody is enrolled here as {worker}")
         return held
 
+    def _named(self, worker: str) -> GalleryWorker:
+        try:
+            return self._held(worker)
+        except GalleryTampered:  # a record that nobody can read goes all the same
+            return GalleryWorker(worker, "", (), has_pin=False)
+
     def _consents(self, held: GalleryWorker) -> tuple[Agreement, ...]:
         """What was agreed to; a face that an earlier version enrolled has its consent in the chain only."""
         if held.models and not any(one.scope == "face" for one in held.consents):
@@ -118,6 +133,10 @@ class ErasureDesk:
             return tuple(one.seq for one in self.owed.sign())
         except JournalError:
             return ()
+
+
+def _copy_goes(held: GalleryWorker, scope: Scope) -> bool:
+    return held.received is not None and scope in ("face", "transfer")  # a copy rests on both
 
 
 def erased_statements(held: GalleryWorker) -> list[Statement]:

@@ -48,8 +48,12 @@ class LedgerWatch:
         self._held = self._read()
 
     def trust(self, keys: tuple[LogKey, ...]) -> None:
-        """Believe these keys from now on: one was handed over."""
-        self._keys = keys
+        """Believe these keys from now on: one was handed over. What only they can have signed is read again."""
+        with self._lock:
+            self._keys = keys
+            if self._trouble is not None:
+                self._trouble = None
+                self._held = self._read()
 
     @property
     def size(self) -> int | None:
@@ -164,7 +168,10 @@ class LedgerWatch:
             log.error("checkpoint_of_coverage_not_read", why=str(error))
         if there:
             # To begin again in silence would be what somebody wants who damages it: it is said, and a person decides.
-            self._trouble = f"memory_lost: {self._path.name} cannot be read; remove it to begin again with the next one"
+            self._trouble = (
+                f"memory_lost: {self._path.name} cannot be read or believed with the keys known here; if that stays "
+                "when the collector's handovers have come, remove it to begin again with the next one"
+            )
         return None
 
     def _believed(self, text: str) -> SeenCheckpoint:

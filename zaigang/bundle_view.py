@@ -200,6 +200,7 @@ def _chain_json(one: ChainFound, report: Report) -> dict[str, Any]:
         "given_up": [asdict(run) for run in given_up(one.lines, report.statements)],
         "late": one.late,
         "unread_bodies": one.unread_bodies,
+        "unsigned_checkpoints": one.unsigned_checkpoints,
         "seen": [{"seq": seq, "size": size} for seq, size in one.seen],
         "coverage": asdict(_coverage(one, report)),
     }

@@ -1,7 +1,8 @@
 """Bundles that are being made for the console, and those that wait to be fetched.
 
-They lie in memory and nowhere else, for an hour at most: a bundle has personal data, and the collector's disk is to
-have no copy of it that an erasure would miss. One is made at a time, since each holds its whole contents in memory.
+They lie in memory and nowhere else, for an hour at most, and only until somebody is erased: a bundle has personal data,
+and no copy of it is to outlive that. A timer looks, whether or not anybody has the page open. One is made at a time,
+since each holds its whole contents in memory.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from evidence.bundle_manifest import Scope
 
 KEPT_S = 3600.0  # the walk to a meeting and back; whoever comes later has it made again
 KEPT_BYTES = 512 << 20  # in all; beyond that the oldest go
+LOOK_EVERY_S = 5.0  # an erasure by another process is seen within this; by this one, too
 
 log = structlog.get_logger()
 
@@ -34,6 +36,7 @@ class Job:
     token: str  # in its address; a secret, though only the session of the same key gets it
     key_id: str
     scope: Scope
+    erased: int  # how many entries of the ledger were erased when it was begun
     step: str = "waiting"  # waiting, starting, chains, verify, picture, done
     done: int = 0
     of: int = 0
@@ -56,10 +59,11 @@ class Shelf:
     _jobs: list[Job] = field(default_factory=list)  # oldest first
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
+    _timer: threading.Timer | None = None  # while anything lies here
 
     def begin(self, scope: Scope, caller: Caller, picture: Picture | None) -> Job:
         """Have one made on a thread of its own. Raises Conflict while this key's last one is being made."""
-        job = Job(secrets.token_urlsafe(16), caller.key_id, scope)
+        job = Job(secrets.token_urlsafe(16), caller.key_id, scope, self.bundles.erased())
         with self._lock:
             if any(one.running and one.key_id == caller.key_id for one in self._jobs):
                 raise Conflict("your last bundle is still being made; wait for it")
@@ -97,7 +101,11 @@ class Shelf:
             with self._one_at_a_time, acting_as(console_user(caller)):
                 job.step = "starting"
                 made_by = f"{caller.name} ({caller.key_id})"
-                job.made = self.bundles.make(job.scope, made_by, picture=picture, tell=tell)
+                made = self.bundles.make(job.scope, made_by, picture=picture, tell=tell)
+            with self._lock:  # the timer looks from here on; what was erased until then, it has not seen
+                if self.bundles.erased() != job.erased:
+                    raise Conflict("somebody was erased while this bundle was being made; make it again")
+                job.made = made
         except CollectorError as error:
             job.error = error
         except Exception as error:
@@ -105,11 +113,35 @@ class Shelf:
             job.error = _Unforeseen("something went wrong here; the log says what")
         finally:
             job.ended_s = self.clock_s()
+            self._look_again()
+
+    def _look_again(self) -> None:
+        with self._lock:
+            if self._timer is None and self._jobs:
+                self._timer = threading.Timer(LOOK_EVERY_S, self._look)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def _look(self) -> None:
+        with self._lock:
+            self._timer = None
+        try:
+            self._clear()
+        except Exception as error:  # the database is away; what lies here goes with its hour all the same
+            log.error("the shelf of bundles could not see what was erased", exc_info=error)
+            with self._lock:
+                self._let_go_old()
+        self._look_again()
+
+    def _let_go_old(self) -> None:
+        now = self.clock_s()
+        self._jobs = [one for one in self._jobs if one.ended_s is None or now - one.ended_s < KEPT_S]
 
     def _clear(self) -> None:
         with self._lock:
-            now = self.clock_s()
-            self._jobs = [one for one in self._jobs if one.ended_s is None or now - one.ended_s < KEPT_S]
+            self._let_go_old()
+            erased = self.bundles.erased()
+            self._jobs = [one for one in self._jobs if one.made is None or one.erased == erased]
             while sum(len(one.made.data) for one in self._jobs if one.made is not None) > KEPT_BYTES:
                 ready = [one for one in self._jobs if one.made is not None]
                 if len(ready) == 1:  # however large, the one that was just made can be fetched

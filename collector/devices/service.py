@@ -21,6 +21,7 @@ from collector.ledger.models import Chain, ChainState, LedgerEntry
 from collector.sites.models import Site
 from collector.statements.actor import acting
 from collector.timestamps import utc_now
+from collector.transfers.taking import drop_from
 from evidence.errors import InvalidKey
 from evidence.events import Name
 from evidence.keys import PublicKey
@@ -105,6 +106,7 @@ class Devices:
                 raise Conflict(f"{name} was revoked at {device.revoked_at}")
             device.revoked_at = utc_now()
             size = session.exec(select(func.coalesce(func.max(LedgerEntry.leaf_index) + 1, 0))).one()
+            drop_from(session, name)
             self._state(session, "device.revoked", {"device": name, "from_index": size, "by": acting()})
         log.warning("device revoked", device=name)
         return device

@@ -7,9 +7,10 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, func, select
 
 from collector.database import Database
+from collector.erasure.models import ErasedEvent
 from collector.errors import Conflict, Invalid, NotFound
 from collector.evidence_bundles.authorities import Authorities, own_chain, statement_keys
 from collector.evidence_bundles.checkpoint_choice import choose_checkpoint, cosigned_note, tokens_of
@@ -102,6 +103,11 @@ class EvidenceBundles:
         if not found.chains:
             raise NotFound(_nothing_about(scope))
         return found
+
+    def erased(self) -> int:
+        """Count the ledger's entries that were ever erased: a bundle from before the last of them has too much."""
+        with self._database.read() as session:
+            return session.exec(select(func.count()).select_from(ErasedEvent)).one()
 
     def made(self, limit: int = 500) -> list[MadeBundle]:
         """Return the record, newest first."""

@@ -21,7 +21,7 @@ from collector.devices.keys import key_for, parse_key
 from collector.devices.models import DeviceKey
 from collector.erasure.checking import Tombs
 from collector.errors import UnknownKind
-from collector.ledger.carried import carried_by
+from collector.ledger.carried import signed_in
 from collector.ledger.fsck_tree import TreeCheck
 from collector.ledger.leaves import SALT_BYTES, leaf_data, leaf_hash, seal
 from collector.ledger.models import Chain, LedgerEntry
@@ -29,12 +29,14 @@ from collector.ledger.projection import TABLES, project
 from collector.ledger.tree import Tree
 from collector.schema import HEAD, held_revision
 from collector.statements.gaps import bridged
+from collector.statements.handovers import log_keys_of
 from collector.statements.models import CollectorKey, OwnChain
 from evidence import merkle
 from evidence.chain import Head, follow
 from evidence.envelope import STATEMENT_TYPE, Envelope
 from evidence.errors import EvidenceError, InvalidBody
 from evidence.events import Event, parse_event
+from evidence.key_history import LogKey
 from evidence.note import VerifierKey
 from evidence.rotation import verify_event
 from evidence.statements import (
@@ -75,6 +77,7 @@ class LedgerReport:
     cosignatures: int = 0
     anchors: int = 0
     anchors_not_run: int = 0  # time-stamps whose authority's root certificates were not given
+    unsigned_checkpoints: int = 0  # that events carry and no key of the ledger signed: their terminals' inventions
     difference: Difference | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -90,6 +93,7 @@ class LedgerReport:
             "cosignatures": self.cosignatures,
             "anchors": self.anchors,
             "anchors_not_run": self.anchors_not_run,
+            "unsigned_checkpoints": self.unsigned_checkpoints,
             "difference": difference,
         }
 
@@ -111,6 +115,7 @@ class _State:
     tree: TreeCheck
     signers: list[StatementKey]
     tombs: Tombs
+    log_keys: tuple[LogKey, ...]
     carried: dict[tuple[int, bytes], int] = field(default_factory=dict)  # size and root that a terminal saw: its entry
     heads: dict[tuple[str, str], Head] = field(default_factory=dict)
 
@@ -139,15 +144,17 @@ def check_ledger(
             return report
         stated = session.exec(select(CollectorKey).where(CollectorKey.purpose == "statement"))
         signers = [StatementKey(parse_key(one.key), one.first_seq) for one in stated]
-        state = _State(session, seal_key, report, keys, tree, signers, Tombs(session, _found))
+        state = _State(
+            session, seal_key, report, keys, tree, signers, Tombs(session, _found), log_keys_of(session, log)
+        )
         try:
             _compare("alembic_version", "", {"version_num": HEAD}, {"version_num": held_revision(session.connection())})
             for page in _pages(session):
                 _check_page(state, page)
             state.tree.finish()
-            _check_carried(state)
             _check_chains(state)
             state.tombs.finish()
+            _check_carried(state)
         except _Found as found:
             report.difference = found.difference
         for name in ("tiles", "checkpoints", "cosignatures", "anchors", "anchors_not_run"):
@@ -179,8 +186,11 @@ def _check_page(state: _State, page: list[LedgerEntry]) -> None:
         event = _check_entry(state, entry)
         if event is None:
             continue
-        for one in carried_by(event):
-            state.carried.setdefault((one.size, one.root), entry.leaf_index)
+        for one in signed_in(event, state.log_keys):
+            if one is None:
+                state.report.unsigned_checkpoints += 1
+            else:
+                state.carried.setdefault((one.size, one.root), entry.leaf_index)
         try:
             projected = project(event, entry.leaf_index, after_revocation=entry.after_revocation)
         except (InvalidBody, UnknownKind):
@@ -193,7 +203,7 @@ def _check_page(state: _State, page: list[LedgerEntry]) -> None:
 
 
 def _check_carried(state: _State) -> None:
-    """What terminals saw must be the beginning of this ledger; the tiles were derived again before."""
+    """What terminals saw must be the beginning of this ledger; everything else was derived again before."""
     tree = Tree(state.session)
     for (size, root), place in state.carried.items():
         if size > place or tree.root(size) != root:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from sqlalchemy import or_
+from sqlalchemy.orm import aliased
 from sqlmodel import col, delete, select
 
 from collector.database import Database
@@ -46,8 +47,14 @@ class Transfers:
         return found
 
     def _waiting(self) -> list[tuple[str, str, bytes]]:
-        """The oldest messages for each terminal that is connected: hash, topic, envelope."""
-        open_ = (HeldTransfer.state == "waiting", HeldTransfer.expires > self._now())
+        """The oldest messages of terminals that count for each terminal that is connected: hash, topic, envelope."""
+        sender = aliased(Device)
+        counting = select(sender.name).where(col(sender.revoked_at).is_(None), sender.site == HeldTransfer.site)
+        open_ = (
+            HeldTransfer.state == "waiting",
+            HeldTransfer.expires > self._now(),
+            col(HeldTransfer.sender).in_(counting),
+        )
         connected = (
             select(HeldTransfer.recipient)
             .join(Device, col(Device.name) == HeldTransfer.recipient)

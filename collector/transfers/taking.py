@@ -141,5 +141,10 @@ def drop_of(session: Session, enrolments: list[str]) -> None:
         session.connection().execute(delete(HeldTransfer).where(col(HeldTransfer.enrolment).in_(enrolments)))
 
 
+def drop_from(session: Session, device: str) -> None:
+    """Let go of every message that this terminal sent: it counts no more, and what it sealed is delivered to nobody."""
+    session.connection().execute(delete(HeldTransfer).where(col(HeldTransfer.sender) == device))
+
+
 def _speaker(named: PeerCard | TransferAnswer) -> str:
     return named.device if isinstance(named, PeerCard) else named.recipient

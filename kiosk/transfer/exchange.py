@@ -118,7 +118,18 @@ class Exchange:
         transfer_key = TransferKey(around.folder / "transfer.key", around.tpm)
         device, site, now, journal, key = around.device, around.site, around.now, around.journal, around.key
         self._peers = Peers(store, journal, key, transfer_key, device=device, site=site, now=now)
-        self._sending = Sending(store, self._peers, journal, around.gallery, key, device=device, site=site, now=now)
+        self._sending = Sending(
+            store,
+            self._peers,
+            journal,
+            around.gallery,
+            around.owed,
+            key,
+            device=device,
+            site=site,
+            now=now,
+            switched_on=switched_on,
+        )
         self._receiving = Receiving(
             store,
             journal,
@@ -232,9 +243,9 @@ class Exchange:
 
     def confirm(self, device: str, fingerprint: str, by: str) -> dict[str, Any]:
         """Exchange faces with that terminal from now on. Raises a TransferFailed, BadRequest or a JournalError."""
-        peer = self._peers.confirm(device, fingerprint, by)
+        key = self._peers.confirm(device, fingerprint, by)
         self.poke()
-        return {"device": device, "fingerprint": peer.public.fingerprint}
+        return {"device": device, "fingerprint": key.fingerprint}
 
     def remove(self, device: str, by: str) -> dict[str, Any]:
         """Exchange nothing more with it, and erase. Raises a TransferFailed, BadRequest or a JournalError."""
@@ -269,15 +280,23 @@ class Exchange:
 
         Raises a KioskError, VerifyError or EvidenceError; the next round tries again.
         """
-        self._show_card()
+        try:
+            self._peers.hold_to_chain()
+            self._show_card()  # first of all: a message by a key that the other has not seen is refused
+        finally:  # and a card that cannot be made keeps no copy from ending
+            self._compare()
+
+    def _compare(self) -> None:
         if self._around.gallery.locked:
-            return  # nothing can be read until a clear; the enclosure's own part says so
-        people = self._people()
+            self._sending.erase_removed()
+            return  # nothing else can be read until a clear; the enclosure's own part says so
+        people, unreadable = self._people()
         copies = [one for one in people.values() if one.received is not None]
         self._received = len(copies)
-        for answer in self._receiving.reconcile(copies):
-            self._send(answer)
-        self._sending.plan(people, switched_on=self.switched_on)
+        try:
+            self._receiving.reconcile(copies, self._send, unreadable=unreadable)
+        finally:  # what cannot be erased or signed here keeps no word to erase from going out
+            self._sending.plan(people)
 
     def _show_card(self) -> None:
         """Show the card now and then, and at once where it is another one; tell again what peers have to know."""
@@ -292,20 +311,23 @@ class Exchange:
             self._send(answer)
         self._shown, self._card_s = card, now_s
 
-    def _people(self) -> dict[str, GalleryWorker]:
-        found = {}
+    def _people(self) -> tuple[dict[str, GalleryWorker], bool]:
+        """Everybody whose record can be read, and whether there is one that cannot."""
+        found, unreadable = {}, False
         for worker in self._around.gallery.workers():
             try:
                 held = self._around.gallery.get(worker)
             except GalleryTampered as error:  # whoever cannot be read is nobody: his copies elsewhere end
                 log.error("record_unreadable", why=str(error))
+                unreadable = True
                 continue
             if held is not None:
                 found[worker] = held
-        return found
+        return found, unreadable
 
     def take(self, data: bytes) -> None:
         """Judge one message now, on the thread of the exchange. Raises as `round`."""
+        self._peers.hold_to_chain()
         kind = _kind(data)
         if kind == TRANSFER_KEY_TYPE:
             if self.switched_on:

@@ -23,6 +23,7 @@ from kiosk.transfer.store import Peer, Store
 from kiosk.transfer.transfer_key import TransferKey
 
 MAX_STRANGERS = 64  # cards that wait for somebody; a site has fewer gates
+_CHAIN = "chain"  # note: id of the journal's chain in which the peers were confirmed
 _KEY_OF = "transfer_key_of"  # note: id of the signing key for which the transfer key was made
 
 log = structlog.get_logger(__name__)
@@ -72,6 +73,27 @@ class Peers:
                 self._card = (signing, data)
             return data
 
+    @property
+    def same_chain(self) -> bool:
+        """False once this terminal has begun another chain, until `hold_to_chain` has removed every peer."""
+        known = self._store.note(_CHAIN)
+        return known is None or known == self._journal.head.chain
+
+    def hold_to_chain(self) -> None:
+        """Remove every peer once another chain has begun: the disk may be an old copy, with faces that were erased.
+
+        Raises TransferFailed or a JournalError, and nobody is confirmed until this has been done.
+        """
+        with self._lock:
+            chain, known = self._journal.head.chain, self._store.note(_CHAIN)
+            if known == chain:
+                return
+            for peer in self._store.peers() if known is not None else []:
+                if peer.state == "confirmed":
+                    self._sign(peer.device, peer.key, "removed", "this terminal: a new chain began, confirm anew")
+                    self._store.keep_peer(peer.device, peer.key, "removed", peer.card)
+            self._store.keep_note(_CHAIN, chain)
+
     def take(self, data: bytes) -> None:
         """Take another terminal's card. Raises an EvidenceError, TransferFailed or a JournalError."""
         card = read_card(data)
@@ -87,15 +109,14 @@ class Peers:
                 return
             if known.key != card.key and known.state == "confirmed":
                 self._sign(card.device, card.key, "followed", "")
-            self._store.keep_peer(
-                Peer(card.device, card.key, known.state, sent=known.sent, taken=known.taken, card=data)
-            )
+            self._store.keep_peer(card.device, card.key, known.state, data, follows=True)
             self._store.forget_stranger(card.device)
 
-    def confirm(self, device: str, fingerprint: str, by: str) -> Peer:
+    def confirm(self, device: str, fingerprint: str, by: str) -> PublicKey:
         """Exchange faces with a terminal whose fingerprint was read off that terminal itself, and compared.
 
-        `fingerprint`: 16 or 64 hex digits. Raises UnknownPeer, BadRequest, TransferFailed or a JournalError.
+        `fingerprint`: 16 or 64 hex digits. Returns its key. Raises UnknownPeer, BadRequest, TransferFailed or a
+        JournalError.
         """
         digits = "".join(fingerprint.split()).lower()
         if len(digits) not in (16, 64) or set(digits) - set("0123456789abcdef"):
@@ -116,19 +137,10 @@ class Peers:
                     "or a digit is wrong; confirm nothing that differs"
                 )
             data, card = fitting[0]
-            same = known is not None and known.key == card.key
             self._sign(device, card.key, "confirmed", by.strip())
-            peer = Peer(
-                device,
-                card.key,
-                "confirmed",
-                sent=known.sent if known is not None else 0,
-                taken=known.taken if known is not None and same else 0,
-                card=data,
-            )
-            self._store.keep_peer(peer)
+            self._store.keep_peer(device, card.key, "confirmed", data)
             self._store.forget_stranger(device)
-            return peer
+            return PublicKey.parse(card.key)
 
     def remove(self, device: str, by: str) -> None:
         """Exchange nothing more with a terminal; what was exchanged is erased at both ends.
@@ -142,13 +154,13 @@ class Peers:
             if known is None or known.state != "confirmed":
                 raise UnknownPeer(f"{device} is not confirmed here")
             self._sign(device, known.key, "removed", by.strip())
-            self._store.keep_peer(
-                Peer(device, known.key, "removed", sent=known.sent, taken=known.taken, card=known.card)
-            )
+            self._store.keep_peer(device, known.key, "removed", known.card)
 
     def confirmed(self) -> dict[str, tuple[Peer, PeerCard]]:
         """Those that faces may be sent to now, by name, each with its card."""
-        found = {}
+        found: dict[str, tuple[Peer, PeerCard]] = {}
+        if not self.same_chain:
+            return found
         for peer in self._store.peers():
             if peer.state == "confirmed" and peer.card is not None:
                 found[peer.device] = (peer, read_card(peer.card))

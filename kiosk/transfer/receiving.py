@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -25,15 +24,17 @@ from evidence.keys import SigningKey
 from evidence.transfer import Transfer, TransferAnswer, named_in, read_transfer, sign_answer
 from evidence.transfer import key_id as transfer_key_id
 from kiosk.clock import parse_time
-from kiosk.erasure import CopyGone, copy_erased_statement, copy_gone
-from kiosk.errors import TransferRefused
+from kiosk.erasure import CopyGone, copy_erased_statement
+from kiosk.errors import JournalError, KioskError, TransferRefused
 from kiosk.journal import Journal
 from kiosk.owed import Owed
+from kiosk.transfer.ending import NoClips, end_copy
 from kiosk.transfer.lease import ERASE_WAITS, LEASE, later
-from kiosk.transfer.sealing import Contents, unseal
+from kiosk.transfer.sealing import Contents, Given, unseal
+from kiosk.transfer.staying_away import StayingAway
 from kiosk.transfer.store import Answered, Peer, Store
 from kiosk.transfer.transfer_key import TransferKey
-from kiosk.verify.errors import GalleryTampered
+from kiosk.verify.errors import GalleryError, GalleryTampered
 from kiosk.verify.gallery import Gallery, GalleryWorker
 from kiosk.verify.gallery_record import Agreement, Received, Statement
 
@@ -83,7 +84,7 @@ class Receiving:
         site: str,
         now: Callable[[], str],
         face: Callable[[], Comparing | None],
-        no_clips: Callable[[str], AbstractContextManager[None]],
+        no_clips: NoClips,
         switched_on: bool,
     ) -> None:
         """`no_clips(worker)` removes a worker's clips, and keeps none while the context lasts."""
@@ -93,6 +94,7 @@ class Receiving:
         self._key, self._transfer_key = key, transfer_key
         self._device, self._site, self._now, self._face = device, site, now, face
         self._no_clips = no_clips
+        self._away = StayingAway(store, journal, owed.sign)
         self._strangers: deque[int] = deque(maxlen=REFUSALS_AN_HOUR)  # when, ns since 1970
 
     def take(self, data: bytes) -> bytes | None:
@@ -120,26 +122,44 @@ class Receiving:
         self.counts[state] += 1
         return self._answer(came, state, "ok: done", taken=True)
 
-    def reconcile(self, copies: Sequence[GalleryWorker]) -> list[bytes]:
+    def reconcile(
+        self, copies: Sequence[GalleryWorker], tell: Callable[[bytes], None], *, unreadable: bool = False
+    ) -> None:
         """End what is over: leases, copies of terminals that are no peers. `copies`: what lies here of others.
 
-        Returns answers for senders whose copies went without their wish, erased or replaced here. Raises as `take`.
+        `unreadable`: a record is among those here that cannot be read, and may be a copy; nothing is called gone then.
+        `tell` is given answers for senders whose copies went without their wish, erased or replaced here. Raises as
+        `take`, after everything that could be done.
         """
         now = self._now()
-        here, sent_away = set(), set()
+        here = set()
+        trouble: GalleryError | KioskError | None = None
         for held in copies:
             assert held.received is not None
-            peer = self._store.peer(held.received.sender)
-            if not self._switched_on or peer is None or peer.state != "confirmed":
-                self._drop(held, "peer_removed")
-                sent_away.add(held.received.copy_id)
-            elif held.received.until <= now:
-                self._drop(held, "expired")
-            else:
-                here.add(held.received.copy_id)
+            reason = self._why_over(held.received, now)
+            if reason is not None:
+                try:
+                    self._drop(held, reason)
+                    continue
+                except (GalleryError, KioskError) as error:  # the others must not wait for it
+                    log.error("copy_not_ended", code=error.code, why=str(error))
+                    trouble = error
+            here.add(held.received.copy_id)
         self._store.prune(now)
-        gone = [one for one in self._store.answered("held") if one.copy_id not in here]
-        return [self._tell(one, _SENT_AWAY if one.copy_id in sent_away else _LEFT) for one in gone]
+        self._owed.sign()  # nobody is told of an erasure before it is signed
+        if not unreadable:
+            self._away.settle(here)
+            for one in self._store.answered("held"):
+                if one.copy_id not in here:
+                    tell(self._tell(one, _LEFT if self._away.wished(one.copy_id) else _SENT_AWAY))
+        if trouble is not None:
+            raise trouble
+
+    def _why_over(self, received: Received, now: str) -> CopyGone | None:
+        peer = self._store.peer(received.sender)
+        if not self._switched_on or peer is None or peer.state != "confirmed":
+            return "peer_removed"
+        return "expired" if received.until <= now else None
 
     def farewells(self) -> list[bytes]:
         """Answers by which senders learn that a copy is gone without their wish; sent again with every connection."""
@@ -221,9 +241,9 @@ class Receiving:
         transfer, consent = came.transfer, contents.consent("transfer")
         if consent is None or consent.time > transfer.issued:
             raise TransferRefused("no_consent", "the worker has not agreed that the face lies on other terminals")
-        self._require_not_withdrawn(contents.worker, consent.time)
         vectors = contents.arrays()
         with self._owed.lock:
+            self._require_not_withdrawn(contents, transfer, consent)
             before = self._before(contents.worker, transfer)
             self._require_face(contents, vectors)
             received = TransferReceivedBody(
@@ -263,21 +283,22 @@ class Receiving:
             except BaseException:
                 self._undo(contents.worker, pending)
                 raise
+            if before is not None and before.received is not None:
+                self._away.ended(before.received.copy_id)
+            self._away.took(transfer.copy_id, transfer.sender, contents.enrolment, consent.time)
 
     def _undo(self, worker: str, pending: str | None) -> None:
         """What no event vouches for must not open the gate; a copy that was there before goes with it."""
         held = self._gallery.get(worker)
         if held is not None and held.received is not None:
             self._gallery.drop_copy(worker, [copy_erased_statement(held, "replaced")])
+            self._away.ended(held.received.copy_id)
         if pending is not None:
             self._gallery.settle(pending)
 
     def _before(self, worker: str, transfer: Transfer) -> GalleryWorker | None:
         """Who is enrolled under this code already. Raises TransferRefused where a copy must not take the place."""
-        try:
-            held = self._gallery.get(worker)
-        except GalleryTampered as error:
-            raise TransferRefused("enrolled_here", "a record of this worker is here and cannot be read") from error
+        held = self._gallery.get(worker)
         if held is None:
             return None
         if held.received is None and held.models:
@@ -300,31 +321,51 @@ class Receiving:
             ):
                 raise TransferRefused("duplicate_face", "this face is enrolled here under another code")
 
-    def _require_not_withdrawn(self, worker: str, consented: str) -> None:
+    def _require_not_withdrawn(self, contents: Contents, transfer: Transfer, consent: Given) -> None:
         """Whoever took the consent back here, or was erased here, after he gave it there, stays gone."""
-        for event in self._journal.recent([Kind.CONSENT_WITHDRAWN], consented):
+        gone = TransferRefused("withdrawn", "the worker has taken the consent back on this terminal since")
+        try:
+            held = self._gallery.get(contents.worker)
+        except GalleryTampered as error:
+            raise TransferRefused("enrolled_here", "a record of this worker is here and cannot be read") from error
+        lying = held.received.copy_id if held is not None and held.received is not None else None
+        if self._away.refuses(transfer.sender, contents.enrolment, consent.time, lying):
+            raise gone
+        if self._away.agreed_anew(transfer.sender, contents.enrolment, consent.time):
+            return
+        for event in self._journal.recent([Kind.CONSENT_WITHDRAWN], consent.time):  # also of what was enrolled here
             body = parse_body(event)
-            if isinstance(body, ConsentBody) and body.worker == worker and body.scope in ("face", "transfer"):
-                raise TransferRefused("withdrawn", "the worker has taken the consent back on this terminal since")
+            if isinstance(body, ConsentBody) and body.worker == contents.worker and body.scope in ("face", "transfer"):
+                raise gone
 
     def _erase(self, transfer: Transfer) -> None:
         assert transfer.reason is not None
+        unreadable: GalleryTampered | None = None
         for worker in self._gallery.workers():
             try:
                 held = self._gallery.get(worker)
-            except GalleryTampered:
-                continue  # no copy of anybody's; it has to be enrolled again or erased by hand
+            except GalleryTampered as error:
+                unreadable = error
+                continue
             if held is None or held.received is None or held.received.copy_id != transfer.copy_id:
                 continue
             if held.received.sender == transfer.sender:
                 self._drop(held, transfer.reason)
-            return
+            break
+        else:
+            if unreadable is not None:  # it may be this one; it is erased by hand, and the word to erase comes again
+                raise unreadable
+        self._owed.sign()  # the answer says gone: not before that is signed
 
     def _drop(self, held: GalleryWorker, reason: CopyGone) -> None:
-        """Erase a copy first, then sign that. Raises a GalleryError; or a JournalError, and it is signed later."""
-        with nullcontext() if held.has_pin else self._no_clips(held.worker), self._owed.lock:
-            self._gallery.drop_copy(held.worker, copy_gone(held, reason))
+        """Erase a copy first, then sign that, now or as soon as the journal takes it. Raises a GalleryError."""
+        assert held.received is not None
+        if end_copy(self._gallery, self._owed, self._no_clips, held, reason):
+            self._away.ended(held.received.copy_id)
+        try:
             self._owed.sign()
+        except JournalError as error:
+            log.warning("erasure_not_signed_yet", code=error.code, why=str(error))
 
     def _refuse(self, came: _Came, error: TransferRefused) -> bytes:
         reason = f"{error.code}: {error}"[:400]

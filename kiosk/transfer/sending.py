@@ -19,6 +19,7 @@ from evidence.keys import SigningKey
 from evidence.transfer import EraseReason, PeerCard, Transfer, read_answer, sign_transfer
 from kiosk.clock import parse_time
 from kiosk.journal import Journal
+from kiosk.owed import Owed
 from kiosk.transfer.lease import AGAIN_AFTER, ERASE_WAITS, LEASE, RENEW_WITHIN, later
 from kiosk.transfer.peers import Peers
 from kiosk.transfer.sealing import Contents, Given, packed, seal
@@ -61,26 +62,30 @@ class Sending:
         peers: Peers,
         journal: Journal,
         gallery: Gallery,
+        owed: Owed,
         key: SigningKey,
         *,
         device: str,
         site: str,
         now: Callable[[], str],
+        switched_on: bool,
     ) -> None:
+        self._switched_on = switched_on
         self._store, self._peers, self._journal, self._gallery, self._key = store, peers, journal, gallery, key
+        self._owed = owed
         self._device, self._site, self._now = device, site, now
         self._sent_s: dict[str, float] = {}  # by message, monotonic seconds
         self._enrolled: dict[str, str] | None = None  # hash of worker.enrolled by authorisation, while a plan lasts
 
-    def plan(self, people: Mapping[str, GalleryWorker], *, switched_on: bool) -> None:
+    def plan(self, people: Mapping[str, GalleryWorker]) -> None:
         """Make the messages that are missing. `people`: everybody who is enrolled here, by employee code.
 
         Raises a GalleryError, a JournalError, an IdentityError or TransferFailed; what was made until then stands.
         """
         self._enrolled = None
-        found = [one for one in map(sendable, people.values()) if one is not None] if switched_on else []
+        found = [one for one in map(sendable, people.values()) if one is not None] if self._switched_on else []
         may_go = {one.enrolment: one for one in found}
-        peers = self._peers.confirmed() if switched_on else {}
+        peers = self._peers.confirmed() if self._switched_on else {}
         have: dict[tuple[str, str], Copy] = {}
         for copy in self._store.copies():
             if copy.state != "erasing" and copy.enrolment in may_go and copy.device in peers:
@@ -96,9 +101,19 @@ class Sending:
                     except GalleryTampered as error:  # one record must not keep the others waiting
                         log.error("template_unreadable", why=str(error))
 
+    def erase_removed(self) -> None:
+        """Make the words to erase that need no look into the gallery: to whom nothing may be sent. Raises as `plan`."""
+        peers = self._peers.confirmed() if self._switched_on else {}
+        for copy in self._store.copies():
+            if copy.device not in peers:
+                self._erase(copy, "peer_removed")
+
     def due(self, now_s: float, limit: int) -> list[bytes]:
-        """Return what is to be sent now, oldest first. `now_s`: monotonic seconds."""
-        open_ = self._store.open_messages()
+        """Return what is to be sent now, oldest first. `now_s`: monotonic seconds.
+
+        A template that was sealed before its recipient was removed, or before the exchange was switched off, is not.
+        """
+        open_ = self._store.open_messages(templates=self._switched_on and self._peers.same_chain)
         still = set(open_)
         self._sent_s = {message: at for message, at in self._sent_s.items() if message in still}
         due = [one for one in open_ if now_s - self._sent_s.get(one, -RESEND_S) >= RESEND_S][:limit]
@@ -142,21 +157,40 @@ class Sending:
 
     def _stale(self, copy: Copy, wanted: Sendable, peer: Peer, card: PeerCard) -> bool:
         """Say whether a newer message has to take the place of the last one."""
-        if copy.consented != wanted.consent.time or copy.keys != self._keys(peer, card):
+        code = copy.reason.partition(":")[0]
+        if copy.consented != wanted.consent.time:
+            return True
+        if copy.state == "refused" and code in _FOR_GOOD:
+            return False  # no new key makes a consent of what was taken back
+        if copy.keys != self._keys(peer, card):
             return True
         now = parse_time(self._now())
         if copy.state == "refused":
-            code = copy.reason.partition(":")[0]
-            if code in _FOR_GOOD:
-                return False
             return code in _AT_ONCE or now - parse_time(copy.made) >= AGAIN_AFTER.total_seconds() * 1e9
         return parse_time(copy.until) - now < RENEW_WITHIN.total_seconds() * 1e9
 
-    def _send(self, one: Sendable, peer: Peer, card: PeerCard, before: Copy | None) -> None:
+    def _send(self, planned: Sendable, peer: Peer, card: PeerCard, before: Copy | None) -> None:
+        self._hash_of(planned.enrolment)  # looks through the journal once a plan: nobody's erasure waits for that
+        with self._owed.lock:  # whoever takes a consent back meanwhile waits, or was here before
+            one = self._still(planned, peer)
+            if one is not None:
+                self._make(one, peer, card, before)
+
+    def _still(self, planned: Sendable, peer: Peer) -> Sendable | None:
+        """Return the worker as he is now, where what was planned may still be sent; else the next plan sees why."""
+        held, known = self._gallery.get(planned.held.worker), self._store.peer(peer.device)
+        if known is None or (known.state, known.key) != ("confirmed", peer.key):
+            return None
+        one = sendable(held) if held is not None else None
+        if one is None or (one.enrolment, one.consent.time) != (planned.enrolment, planned.consent.time):
+            return None
+        return one
+
+    def _make(self, one: Sendable, peer: Peer, card: PeerCard, before: Copy | None) -> None:
         held, now = one.held, self._now()
         template = self._gallery.template(held.worker, held.models[0])
         if template is None:
-            return  # erased in this moment; the next plan sees it
+            return
         around = Transfer.model_construct(
             site=self._site,
             sender=self._device,

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from evidence.keys import PublicKey
 from kiosk.errors import TransferFailed
 
-FORMAT = 1
+FORMAT = 2
 _TABLES = """
 CREATE TABLE peers (
   device TEXT PRIMARY KEY, key TEXT NOT NULL, state TEXT NOT NULL, sent INTEGER NOT NULL, taken INTEGER NOT NULL,
@@ -36,6 +36,21 @@ CREATE TABLE answers (
   expires TEXT NOT NULL
 ) STRICT;
 CREATE TABLE notes (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+"""
+
+# Since format 2. taken: copies that lie here; withdrawn: consents that were taken back here (staying_away.py);
+# peer_keys: every key that was ever confirmed or followed
+_ADDED = """
+CREATE TABLE taken (
+  copy_id TEXT PRIMARY KEY, device TEXT NOT NULL, enrolment TEXT NOT NULL, consented TEXT NOT NULL,
+  chain TEXT NOT NULL, seq INTEGER NOT NULL
+) STRICT;
+CREATE TABLE withdrawn (
+  copy_id TEXT, device TEXT NOT NULL, enrolment TEXT NOT NULL, consented TEXT NOT NULL,
+  PRIMARY KEY (device, enrolment, consented)
+) STRICT;
+CREATE TABLE peer_keys (device TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY (device, key)) STRICT;
+INSERT INTO peer_keys SELECT device, key FROM peers;
 """
 
 PeerState = Literal["confirmed", "removed"]
@@ -121,19 +136,30 @@ class Store:
 
     def peers(self) -> list[Peer]:
         """Everybody who was confirmed here, also those who were removed since."""
-        return [Peer(*row) for row in self._rows(_select(Peer, "peers ORDER BY device"))]
+        return [Peer(*row) for row in self.rows(_select(Peer, "peers ORDER BY device"))]
 
     def peer(self, device: str) -> Peer | None:
         """One of them."""
-        rows = self._rows(_select(Peer, "peers WHERE device = ?"), device)
+        rows = self.rows(_select(Peer, "peers WHERE device = ?"), device)
         return Peer(*rows[0]) if rows else None
 
-    def keep_peer(self, peer: Peer) -> None:
-        """Keep what is known of a peer."""
+    def keep_peer(self, device: str, key: str, state: PeerState, card: bytes | None, *, follows: bool = False) -> None:
+        """Keep who a peer is. Its counters stand, however old the caller's idea of them is.
+
+        Only a key that was never a peer's of that name, and does not follow the one before, begins to count anew: its
+        owner knows nothing of what that one has sent.
+        """
         with self.writing() as database:
-            self._put(database, "peers", peer)
-            if peer.card is not None:
-                database.execute("DELETE FROM strangers WHERE device = ? AND card = ?", (peer.device, peer.card))
+            known = database.execute("SELECT 1 FROM peers WHERE device = ?", (device,)).fetchone()
+            new = database.execute("INSERT OR IGNORE INTO peer_keys VALUES (?, ?)", (device, key)).rowcount == 1
+            if known is None:
+                database.execute("INSERT INTO peers VALUES (?, ?, ?, 0, 0, ?)", (device, key, state, card))
+                return
+            database.execute(
+                "UPDATE peers SET key = ?, state = ?, card = ?, taken = CASE WHEN ? THEN 0 ELSE taken END "
+                "WHERE device = ?",
+                (key, state, card, new and not follows, device),
+            )
 
     def next_counter(self, device: str, at_least: int) -> int:
         """Take the next number of a message to a peer. `at_least`: a store put back from a copy must not repeat one."""
@@ -150,7 +176,7 @@ class Store:
 
     def strangers(self) -> dict[str, bytes]:
         """The newest card of each terminal that nobody has confirmed, or that has another key than was confirmed."""
-        return {device: bytes(card) for device, card in self._rows("SELECT device, card FROM strangers")}
+        return {device: bytes(card) for device, card in self.rows("SELECT device, card FROM strangers")}
 
     def keep_stranger(self, device: str, card: bytes, at_most: int) -> bool:
         """Keep a card to be confirmed; False where there are too many already."""
@@ -170,7 +196,7 @@ class Store:
 
     def copies(self) -> list[Copy]:
         """Every copy that this terminal has sent and not seen gone."""
-        return [Copy(*row) for row in self._rows(_select(Copy, "copies ORDER BY counter, copy_id"))]
+        return [Copy(*row) for row in self.rows(_select(Copy, "copies ORDER BY counter, copy_id"))]
 
     def tally(self) -> list[tuple[str, str, str, bool, int]]:
         """How many copies there are by device, state and reason, and whether their message is not answered yet."""
@@ -178,21 +204,29 @@ class Store:
             SELECT device, state, reason, length(envelope) > 0 AS waiting, count(*) FROM copies
             GROUP BY device, state, reason, waiting
         """
-        return [(device, state, reason, bool(waiting), n) for device, state, reason, waiting, n in self._rows(query)]
+        return [(device, state, reason, bool(waiting), n) for device, state, reason, waiting, n in self.rows(query)]
 
-    def open_messages(self) -> list[str]:
-        """Hashes of the messages that no peer has answered, oldest first."""
-        query = "SELECT message FROM copies WHERE length(envelope) > 0 ORDER BY counter, copy_id"
-        return [str(row[0]) for row in self._rows(query)]
+    def open_messages(self, *, templates: bool) -> list[str]:
+        """Hashes of the messages that no peer has answered, oldest first.
+
+        Each word to erase is among them; a template only with `templates`, and where its peer is confirmed.
+        """
+        query = """
+            SELECT message FROM copies
+            WHERE length(envelope) > 0
+              AND (state = 'erasing' OR (? AND device IN (SELECT device FROM peers WHERE state = 'confirmed')))
+            ORDER BY counter, copy_id
+        """
+        return [str(row[0]) for row in self.rows(query, templates)]
 
     def envelope(self, message: str) -> bytes | None:
         """One of them."""
-        rows = self._rows("SELECT envelope FROM copies WHERE message = ?", message)
+        rows = self.rows("SELECT envelope FROM copies WHERE message = ?", message)
         return bytes(rows[0][0]) if rows else None
 
     def copy(self, copy_id: str) -> Copy | None:
         """One of them."""
-        rows = self._rows(_select(Copy, "copies WHERE copy_id = ?"), copy_id)
+        rows = self.rows(_select(Copy, "copies WHERE copy_id = ?"), copy_id)
         return Copy(*rows[0]) if rows else None
 
     def keep_copy(self, copy: Copy) -> None:
@@ -213,13 +247,13 @@ class Store:
 
     def answer(self, message: str) -> bytes | None:
         """What was answered to the message with this hash."""
-        rows = self._rows("SELECT envelope FROM answers WHERE message = ?", message)
+        rows = self.rows("SELECT envelope FROM answers WHERE message = ?", message)
         return bytes(rows[0][0]) if rows else None
 
     def answered(self, state: str) -> list[Answered]:
         """Everything that was answered so and is not over yet."""
         query = _select(Answered, "answers WHERE state = ? ORDER BY expires")
-        return [Answered(*row) for row in self._rows(query, state)]
+        return [Answered(*row) for row in self.rows(query, state)]
 
     def keep_answer(self, answered: Answered, taken: int | None) -> None:
         """Keep an answer, and with it the counter of what was taken: one is not on the disk without the other.
@@ -243,7 +277,7 @@ class Store:
 
     def note(self, name: str) -> str | None:
         """A small thing to remember."""
-        rows = self._rows("SELECT value FROM notes WHERE name = ?", name)
+        rows = self.rows("SELECT value FROM notes WHERE name = ?", name)
         return str(rows[0][0]) if rows else None
 
     def keep_note(self, name: str, value: str) -> None:
@@ -258,18 +292,20 @@ class Store:
             (found,) = self._database.execute("PRAGMA user_version").fetchone()
             if found > FORMAT:
                 raise TransferFailed(f"{path} has format {found}, known is {FORMAT}; update zaigang")
-            if found == 0:
-                self._database.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {FORMAT}; COMMIT;")
+            if found < FORMAT:
+                tables = _ADDED if found else _TABLES + _ADDED
+                self._database.executescript(f"BEGIN; {tables} PRAGMA user_version = {FORMAT}; COMMIT;")
         except sqlite3.Error as error:
             raise TransferFailed(
                 f"{path} cannot be used ({error}); move it away and confirm the peers again"
             ) from error
 
-    def _put(self, database: sqlite3.Connection, table: str, row: Peer | Copy | Answered) -> None:
+    def _put(self, database: sqlite3.Connection, table: str, row: Copy | Answered) -> None:
         marks = ", ".join("?" for _ in fields(row))
         database.execute(f"INSERT OR REPLACE INTO {table} ({_columns(type(row))}) VALUES ({marks})", astuple(row))  # noqa: S608
 
-    def _rows(self, query: str, *values: Any) -> list[Any]:
+    def rows(self, query: str, *values: Any) -> list[Any]:
+        """What a query finds."""
         with self._lock:
             try:
                 return self._database.execute(query, values).fetchall()

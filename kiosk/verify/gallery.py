@@ -11,7 +11,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -56,6 +56,7 @@ class Template:
     name: str
     model_id: str
     vectors: NDArray[np.float32]  # (frames, dimensions)
+    until: str | None = None  # RFC 3339 UTC: a copy from another terminal, to be compared with nobody from then on
 
 
 class Gallery:
@@ -69,6 +70,7 @@ class Gallery:
         self._lock = threading.Lock()
         self._supervisors: frozenset[str] | None = None  # read when first asked for
         self._lineup: tuple[tuple[str, bool, int], Lineup] | None = None  # of one model, and what it was made from
+        self._now = ""  # as this object was last told
         try:
             self._database = gallery_file.connect(path)
         except OSError as error:
@@ -169,6 +171,14 @@ class Gallery:
                 received=held.received,
             )
 
+    def tell_time(self, now: str) -> None:
+        """From here on no copy whose lease ended before `now` (RFC 3339 UTC) is a face here, erased or not."""
+        with self._lock:
+            self._now = now
+            if self._lineup is not None and any(map(self._overdue, self._lineup[1].templates)):
+                self._lineup[1].forget()
+                self._lineup = None
+
     def workers(self) -> tuple[str, ...]:
         """Employee codes of everyone enrolled, in order."""
         with self._reading():
@@ -184,12 +194,12 @@ class Gallery:
         return known
 
     def template(self, worker: str, model_id: str) -> Template | None:
-        """Return one worker's face under this model. Raises GalleryTampered."""
+        """Return one worker's face under this model, unless it is overdue. Raises GalleryTampered."""
         found = self._templates("where worker = ? and model = ?", worker, model_id)
         return found[0] if found else None
 
     def templates(self, model_id: str) -> tuple[Template, ...]:
-        """Return every face under this model. Raises GalleryTampered if any row was changed."""
+        """Return every face under this model that is not overdue. Raises GalleryTampered if any row was changed."""
         return self._templates("where model = ? order by worker", model_id)
 
     def lineup(self, model_id: str, *, unit_length: bool = False) -> Lineup:
@@ -206,7 +216,7 @@ class Gallery:
                 rows = self._database.execute(
                     "select worker, model, sealed from template where model = ? order by worker", (model_id,)
                 )
-                templates = [self._template(*row) for row in rows.fetchall()]
+                templates = self._read(rows.fetchall())
                 self._lineup = (wanted, Lineup(templates, unit_length=unit_length))
             return self._lineup[1]
 
@@ -384,14 +394,21 @@ class Gallery:
     def _templates(self, where: str, *values: str) -> tuple[Template, ...]:
         with self._reading():
             rows = self._database.execute(f"select worker, model, sealed from template {where}", values).fetchall()  # noqa: S608
-            return tuple(self._template(*row) for row in rows)
+            return tuple(self._read(rows))
+
+    def _read(self, rows: Iterable[tuple[str, str, bytes]]) -> list[Template]:
+        return [one for one in (self._template(*row) for row in rows) if not self._overdue(one)]
+
+    def _overdue(self, template: Template) -> bool:
+        return template.until is not None and template.until <= self._now
 
     def _template(self, worker: str, model_id: str, sealed: bytes) -> Template:
         vectors = gallery_record.unpack_vectors(self._sealing.unseal(sealed, "template", worker, model_id))
         held = self._person(worker)
         if held is None:
             raise GalleryTampered(f"the template of {worker} has lost its worker; enrol again")
-        return Template(worker, held.name, model_id, vectors)
+        until = held.received.until if held.received is not None else None
+        return Template(worker, held.name, model_id, vectors, until)
 
     def _person(self, worker: str) -> Person | None:
         row = self._database.execute("select sealed from person where worker = ?", (worker,)).fetchone()

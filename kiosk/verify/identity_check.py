@@ -60,7 +60,9 @@ def _claimed(vector: NDArray[np.float32], model_id: str, gallery: Gallery, badge
         sentences = {Likeness.FAR: "no_match: the face is not the one enrolled under this badge"}
         return _identity(verify(vector, template, limits), sentences, model_id, "1:1")
     enrolled = gallery.get(badge)
-    if enrolled is not None and enrolled.models:
+    if enrolled is not None and enrolled.models and enrolled.received is not None:
+        reason = "not_enrolled: another terminal's copy of the face is overdue, or of another model; enrol it here"
+    elif enrolled is not None and enrolled.models:
         reason = "not_enrolled: the face was enrolled with another model; enrol again"
     else:
         reason = "not_enrolled: no face is enrolled here under this badge"

@@ -16,12 +16,14 @@ from collector.console.texts import Texts
 from collector.console.writing import acting_writer
 from collector.errors import Conflict, Forbidden, NotFound, Unauthorised
 from collector.evidence_bundles.facts import Facts
-from collector.statements.actor import actor
+from collector.services import build_services
+from collector.statements.actor import acting_as, actor
 from evidence.bundle import verify_bundle
 from tests.collector.conftest import Bench
 from tests.collector.holes import swear
 from tests.collector.terminal import Terminal
 from tests.collector.test_evidence_bundles import SITE, WORKER, a_day
+from tests.support.waiting import until
 
 LI = Caller("0123456789ab", "li", Scope.WRITE)
 WANG = Caller("ba9876543210", "wang", Scope.WRITE)
@@ -107,6 +109,58 @@ def test_nobody_else_gets_it_and_after_an_hour_nobody(day: Bench) -> None:
         shelf.take(job.token, LI.key_id)
     assert shelf.latest(LI.key_id) is None
     assert shelf.tokens(LI.key_id) == {}
+
+
+def test_it_leaves_memory_though_nobody_looks(day: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundle_shelf, "LOOK_EVERY_S", 0.02)
+    clock = Clock()
+    shelf = Shelf(day.services.evidence_bundles, clock)
+    job = finished(shelf.begin(SITE, LI, None))
+    until(lambda: shelf._timer is not None)
+    assert shelf._jobs == [job]
+    clock.now_s = KEPT_S
+    until(lambda: shelf._jobs == [] and shelf._timer is None, "the end of the hour")
+
+
+def test_it_leaves_memory_though_the_database_is_away(day: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundle_shelf, "LOOK_EVERY_S", 0.02)
+    clock = Clock()
+    shelf = Shelf(day.services.evidence_bundles, clock)
+    finished(shelf.begin(SITE, LI, None))
+    monkeypatch.setattr(day.services.evidence_bundles, "_database", None)
+    clock.now_s = KEPT_S
+    until(lambda: shelf._jobs == [], "the end of the hour")
+
+
+def erase(day: Bench) -> None:
+    """As another process does it: nobody tells the shelf."""
+    assert WORKER.worker is not None
+    services = build_services(day.settings, day.database, day.keys)
+    with acting_as("cli:li"):
+        assert services.erasures.erase(WORKER.worker, "all", "asked for", ignore_retention=True).erased > 0
+
+
+def test_an_erasure_empties_the_shelf(day: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundle_shelf, "LOOK_EVERY_S", 0.02)
+    shelf = Shelf(day.services.evidence_bundles)
+    finished(shelf.begin(SITE, LI, None))
+    erase(day)
+    until(lambda: shelf._jobs == [], "the shelf to be empty")
+
+
+def test_after_an_erasure_nothing_from_before_is_fetched_or_finished(day: Bench) -> None:
+    shelf, gate = Shelf(day.services.evidence_bundles), Gate()
+    before = finished(shelf.begin(SITE, LI, None))
+    during = shelf.begin(SITE, WANG, gate)
+    assert gate.reached.wait(30)
+    erase(day)
+    gate.opened.set()
+    with pytest.raises(NotFound, match="make it again"):
+        shelf.take(before.token, LI.key_id)
+    finished(during)
+    assert during.made is None
+    assert isinstance(during.error, Conflict)
+    assert finished(shelf.begin(SITE, LI, None)).made is not None
 
 
 def test_beyond_what_memory_is_for_the_oldest_goes(day: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,11 @@ from collector.ledger.proofs import Growth, Proofs
 from collector.ledger.showing import AGAIN_AFTER_S, ANEW_AFTER_S, Showing
 from collector.timestamps import utc_now
 from evidence.add_checkpoint import AddCheckpoint
+from evidence.checkpoint import Checkpoint, sign_checkpoint
 from evidence.events import Kind
 from evidence.key_history import LogKey
+from evidence.keys import Ed25519Key
+from evidence.note import NoteSigner, SignatureType
 from evidence.seen_checkpoint import SeenCheckpoint, take
 from evidence.status import Health, Part
 from evidence.topics import Leaf
@@ -22,6 +25,7 @@ from tests.collector.conftest import Bench
 from tests.collector.holes import good, said_by_every_verifier, swear
 from tests.collector.terminal import Terminal
 from tests.collector.test_evidence_bundles import SITE, WORKER, a_day, coverage_body, made, punch
+from tests.collector.test_fsck import edit
 
 
 class Ticks:
@@ -159,6 +163,35 @@ def test_a_bundle_proves_that_it_grew_from_what_its_terminals_saw(bench: Bench, 
     assert [one.not_before for one in report.punches][-2:] == [None, size]
     log = bench.services.checkpoints.signer.public
     assert check_ledger(bench.database, bench.keys.seal, log).difference is None
+
+
+def test_a_note_that_a_terminal_invents_hides_nothing_from_fsck(bench: Bench, terminal: Terminal) -> None:
+    swear(bench)
+    watched(bench, terminal)
+    stranger = NoteSigner("ledger.example/east", SignatureType.ED25519, Ed25519Key.generate())
+    invented = sign_checkpoint(Checkpoint(bench.services.checkpoints.signer.name, 3, bytes(32)), stranger)
+    more = {"checkpoint": invented.encode().decode(), "seconds": "as a later version might say it"}
+    bench.offer(terminal, terminal.append(Kind.COVERAGE, coverage_body(terminal) | more))
+    log = bench.services.checkpoints.signer.public
+    report = check_ledger(bench.database, bench.keys.seal, log)
+    assert (report.difference, report.unsigned_checkpoints) == (None, 1)
+    found = good(made(bench, SITE))
+    assert [one for one in found.notes if one.startswith("checkpoint_not_signed: gate-1 carries 1 ")] != []
+    edit(bench, "UPDATE chains SET head_seq = head_seq + 1 WHERE device = 'gate-1'")
+    difference = check_ledger(bench.database, bench.keys.seal, log).difference
+    assert difference is not None and difference.table == "chains"
+
+
+def test_an_honest_checkpoint_in_a_later_versions_coverage_is_proved(bench: Bench, terminal: Terminal) -> None:
+    a_day(bench, terminal)
+    bench.services.checkpoints.sign()
+    reports(bench, terminal, 0)
+    (shown,) = Showing(bench.database, bench.services.proofs).due()
+    later = {"checkpoint": looks(bench, shown.payload).text, "seconds": "as a later version might say it"}
+    bench.offer(terminal, terminal.append(Kind.COVERAGE, coverage_body(terminal) | later), punch(terminal, "E001"))
+    report = good(made(bench, SITE))
+    (found,) = [one for (device, _), one in report.chains.items() if device == "gate-1"]
+    assert [size for _, size in found.seen] == [8] and found.unread_bodies == 1
 
 
 @pytest.mark.browser

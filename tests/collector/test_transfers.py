@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from sqlmodel import select
 
+from collector.devices.models import Device
 from collector.ingest.intake import Intake
 from collector.ingest.message import Answer, Message
 from collector.ingest.models import DeadLetter
@@ -228,6 +229,24 @@ def test_a_terminal_that_is_away_or_revoked_is_sent_nothing(bench: Bench, gates:
     bench.intake.admit([Message(two.topic(Leaf.STATUS), status.replace("offline", "online").encode(), utc_now())])
     assert len(bench.services.transfers.due()) == 1
     bench.services.devices.revoke("gate-2")
+    assert build_services(bench.settings, bench.database, bench.keys).transfers.due() == []
+
+
+def test_what_a_revoked_terminal_had_sent_is_passed_on_to_nobody_and_goes(
+    bench: Bench, gates: tuple[Terminal, Terminal]
+) -> None:
+    one, two = gates
+    take(bench, one, transfer(one, two))
+    mine = transfer(two, one, copy_id="ef" * 16)
+    take(bench, two, mine)
+    bench.services.devices.revoke("gate-1")
+    assert [row.sender for row in held(bench)] == ["gate-2"]
+    with bench.database.write() as session:  # as a collector of before this was kept has it
+        session.get_one(Device, "gate-1").revoked_at = None
+    take(bench, one, transfer(one, two))
+    with bench.database.write() as session:
+        session.get_one(Device, "gate-1").revoked_at = utc_now()
+    assert len(held(bench)) == 2
     assert build_services(bench.settings, bench.database, bench.keys).transfers.due() == []
 
 

@@ -153,8 +153,8 @@ class Site:
     def punch(self, device: str, worker: str, log_type: str, *, minute: int, **body: Any) -> Leaf:
         return self.append(device, "punch.recorded", punch_body(worker, log_type, minute) | body, minute=minute)
 
-    def coverage(self, device: str, minute: int, seen: Note | None = None) -> None:
-        body = coverage_body(minute) | ({} if seen is None else {"checkpoint": seen.encode().decode()})
+    def coverage(self, device: str, minute: int, seen: Note | None = None, **more: Any) -> None:
+        body = coverage_body(minute) | ({} if seen is None else {"checkpoint": seen.encode().decode()}) | more
         self.append(device, "coverage", body, minute=minute)
 
     # --- what an honest collector hands over
@@ -335,21 +335,29 @@ def a_day_with_holes(first: int = 6, last: int = 7, *, audited: bool = False) ->
 
 
 def a_watched_day(
-    seen: Callable[[Site, int], Note] = lambda site, size: site.checkpoint(size), *, refused: Note | None = None
+    seen: Callable[[Site, int], Note] = lambda site, size: site.checkpoint(size),
+    *,
+    refused: Note | None = None,
+    more: Callable[[Site], dict[str, Any]] = lambda _: {},
 ) -> tuple[Site, Parts]:
     """gate-1 and gate-2 were shown checkpoints over the first 5 and 9 entries, and their coverage carries them.
 
-    `seen` makes what they were shown; `refused` is what gate-1 refused in the end.
+    `seen` makes what they were shown; `refused` is what gate-1 refused in the end; `more` is said in gate-1's last
+    coverage and in its refusal, too.
     """
     site = a_day()
     first, second = seen(site, 5), seen(site, 9)
     site.coverage("gate-1", 56, first)
     site.coverage("gate-2", 57, first)
     site.punch("gate-1", "W-1", "IN", minute=57)
-    site.coverage("gate-1", 58, second)
+    site.coverage("gate-1", 58, second, **more(site))
     sizes = [5, 9]
     if refused is not None:
-        body = {"held": second.encode().decode(), "shown": refused.encode().decode(), "reason": "split_view: other"}
+        body = {
+            "held": second.encode().decode(),
+            "shown": refused.encode().decode(),
+            "reason": "split_view: other",
+        } | more(site)
         site.append("gate-1", "checkpoint.refused", body, minute=59)
         sizes.append(Checkpoint.parse(refused.text).size)
     return site, replace(site.parts(), seen=proofs_from(site, *sizes))
@@ -387,8 +395,8 @@ def a_gap_at_the_end(head_hash: str = "ab" * 32) -> tuple[Site, Parts]:
     return site, changed_chain(parts, "gate-1", entry=entry, lines=lines)
 
 
-def a_revoked_day(stated: int | None = None, *, approved: str | None = None) -> tuple[Site, Parts]:
-    """gate-1 was revoked after the day; one more punch came, marked. `stated`: from which entry the collector says.
+def a_revoked_day(stated: Any = None, *, approved: str | None = None) -> tuple[Site, Parts]:
+    """gate-1 was revoked after the day; two more punches came, marked. `stated`: from which entry the collector says.
 
     `approved`: the collector also states that it let gate-1 in with this key.
     """

@@ -11,14 +11,21 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from evidence.bundle_index import Outside
+from evidence.bundle_make import Parts
 from evidence.bundle_zip import pack, unpack
+from evidence.canonical import canonical, parse_canonical
+from evidence.checkpoint import Checkpoint, sign_checkpoint
 from evidence.envelope import EVENT_TYPE, sign
+from evidence.note import Note
 from evidence.trust import BundleTrust
 from tests.evidence.bundles import (
+    HANDOVERS,
     LATER_RECEIPT,
     LATER_SIGNER,
+    LOG_SIGNER,
     OTHER,
     RECEIPT,
     Site,
@@ -32,6 +39,7 @@ from tests.evidence.bundles import (
     bundle,
     changed_chain,
     punch_body,
+    revocation,
     revoked_from,
     withholding,
 )
@@ -61,6 +69,7 @@ def trusts() -> dict[str, BundleTrust]:
         "trust.json": site.trust(),
         "trust-later.json": site.later_trust(),
         "trust-followed.json": site.later_trust(named="before"),
+        "trust-twice.json": site.trust(handovers=[*HANDOVERS, *HANDOVERS]),
     }
 
 
@@ -161,11 +170,27 @@ def _bad_chains() -> Iterator[Case]:
     opened.append("gate-1", "enclosure.opened", {"found": "running", "seen_at": "2026-03-01T00:56:00.000Z"}, minute=56)
     opened.punch("gate-1", "W-1", "IN", minute=57)
     yield Case("bad-chain-opened", bundle(opened.parts()), "verified_while_opened")
+    yield Case("bad-chain-opened-and-more", bundle(_an_opening_with_more().parts()), "verified_while_opened")
     twice = a_day()
     event = twice.event("gate-1", seq, prev, "noted", {}, minute=58)
     envelope = sign(EVENT_TYPE, event.payload(), twice.keys["gate-1"], OTHER)
     twice.take(replace(twice.entry(event, twice.keys["gate-1"]), envelope=envelope.encode()))
     yield Case("bad-chain-two-signatures", bundle(twice.parts()), "signature_count")
+
+
+def _an_opening_with_more() -> Site:
+    """The enclosure was opened, a punch is verified, and a field that no version knows calls it another kind."""
+    site = a_day()
+    seq, prev = site.next_of("gate-1")
+    body = {"found": "running", "seen_at": "2026-03-01T00:56:00.000Z"}
+    event = site.event("gate-1", seq, prev, "enclosure.opened", body, minute=56)
+    said = parse_canonical(event.payload())
+    again = {**said, "kind": "noted", "a": {}}
+    leaf = site.entry(event, site.keys["gate-1"])
+    envelope = sign(EVENT_TYPE, canonical({**said, "zz": again}), site.keys["gate-1"])
+    site.take(replace(leaf, envelope=envelope.encode(), hash=envelope.hash))
+    site.punch("gate-1", "W-1", "IN", minute=57)
+    return site
 
 
 def _bad_histories() -> Iterator[Case]:
@@ -179,7 +204,20 @@ def _bad_histories() -> Iterator[Case]:
     yield Case("bad-revocation-withheld", bundle(withholding(parts, "collector", 1)), code)
     terminals = [one for one in parts.chains if one.entry.device != "collector"]
     yield Case("bad-revocation-on-nobodys-word", bundle(replace(parts, chains=terminals)), code)
+    for name, wrong in (("list", [start]), ("text", str(start)), ("object", {"from": start}), ("true", True)):
+        yield Case(f"bad-revocation-from-a-{name}", bundle(a_revoked_day(wrong)[1]), code)
+    yield Case("bad-revocation-of-no-chain-here", bundle(_a_revocation_of_no_chain_here()), code)
     yield Case("bad-approved-key", bundle(a_revoked_day(approved=OTHER.public.text())[1]), "key_history_mismatch")
+
+
+def _a_revocation_of_no_chain_here() -> Parts:
+    """The manifest and a statement revoke a terminal of which the bundle has no chain, about which it says nothing."""
+    site = a_day()
+    site.append(
+        "collector", "collector.begun", {"keys": {"statement": site.keys["collector"].public.text()}}, minute=56
+    )
+    site.append("collector", "device.revoked", {"device": "gate-7", "from_index": 10, "by": "Zhao"}, minute=57)
+    return replace(site.parts(), revocations=[revocation("gate-7", 10)])
 
 
 def _handed_over() -> Iterator[Case]:
@@ -195,6 +233,7 @@ def _handed_over() -> Iterator[Case]:
         yield Case(f"bad-retired-seal-{trust}", bundle(parts, RECEIPT), "retired_key", trust=file)
         retired = replace(parts, last=site.cosigned().encode())
         yield Case(f"bad-retired-log-{trust}", bundle(retired, LATER_RECEIPT), "retired_key", trust=file)
+    yield Case("good-handover-named-twice", later, None, trust="trust-twice.json")
     yield Case("bad-successor-unknown", later, "unknown_key")
 
 
@@ -216,7 +255,43 @@ def _watched() -> Iterator[Case]:
     early = a_watched_day(lambda site, size: another_tree(30) if size == 9 else site.checkpoint(size))[1]
     yield Case("bad-seen-before-it-was", bundle(early), "ledger_order")
     forged = a_watched_day(lambda _, size: another_tree(size, LATER_SIGNER))[1]
-    yield Case("bad-seen-forged", bundle(forged), "unknown_key")
+    yield Case("good-seen-forged", bundle(forged), None)
+    invented = a_watched_day(
+        refused=another_tree(11),
+        more=lambda _: {"held": "no note", "shown": another_tree(11, LATER_SIGNER).encode().decode()},
+    )
+    yield Case("good-refused-forged", bundle(invented[1]), None)
+    false = another_tree(9, LATER_SIGNER)
+    renamed = Note(false.text, (replace(false.signatures[0], key_id=LOG_SIGNER.public.id),))
+    yield Case("good-seen-falsely-signed", bundle(a_watched_day(lambda *_: renamed)[1]), None)
+    elsewhere = sign_checkpoint(Checkpoint("another.example/ledger", 9, bytes(32)), LOG_SIGNER)
+    yield Case("bad-seen-of-another-origin", bundle(a_watched_day(lambda *_: elsewhere)[1]), "wrong_origin")
+    yield from _watched_and_more()
+
+
+def _watched_and_more() -> Iterator[Case]:
+    """A field is the one of the body itself: what stands under its name deeper neither hides nor accuses."""
+
+    def beside(note: Note) -> dict[str, Any]:
+        text = note.encode().decode()
+        return {"zz": {"checkpoint": text, "held": text, "shown": text}}
+
+    hidden = a_watched_day(
+        lambda site, size: another_tree(size) if size == 9 else site.checkpoint(size),
+        more=lambda site: beside(site.checkpoint(9)),
+    )
+    yield Case("bad-split-view-hidden", bundle(hidden[1]), "split_view")
+    refused = a_watched_day(refused=another_tree(11), more=lambda site: beside(site.checkpoint(9)))
+    yield Case("bad-split-view-refused-hidden", bundle(refused[1]), "split_view")
+    # A later version's coverage, which this one cannot read: what it carries counts all the same.
+    later: dict[str, Any] = {"seconds": {"looked": 900}}
+    yield Case("good-watched-by-a-later-version", bundle(a_watched_day(more=lambda _: later)[1]), None)
+    split = a_watched_day(
+        lambda site, size: another_tree(size) if size == 9 else site.checkpoint(size), more=lambda _: later
+    )
+    yield Case("bad-split-view-of-a-later-version", bundle(split[1]), "split_view")
+    beneath = a_watched_day(more=lambda _: beside(another_tree(9)))
+    yield Case("good-watched-and-more", bundle(beneath[1]), None)
 
 
 def _word(name: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,12 +47,18 @@ def test_an_honest_ledger_is_followed_and_never_accused(sizes: list[int]) -> Non
 
 
 @given(size=st.integers(12, 40), later=st.integers(12, 40))
-def test_every_fork_below_what_was_seen_is_found(size: int, later: int) -> None:
-    if later < size:  # of a smaller tree nothing can be said without a proof from it
-        assert take(held(size), shown(FORKED, 0, later), ORIGIN, KEYS) is None
-        return
-    with pytest.raises(SplitView):
-        take(held(size), shown(FORKED, size, later), ORIGIN, KEYS)
+def test_no_fork_below_what_was_seen_is_followed(size: int, later: int) -> None:
+    if later == size:  # two signatures over one size
+        with pytest.raises(SplitView):
+            take(held(size), shown(FORKED, size, later), ORIGIN, KEYS)
+    else:
+        assert take(held(size), shown(FORKED, min(size, later), later), ORIGIN, KEYS) is None
+
+
+def test_a_false_proof_beside_a_true_checkpoint_accuses_nobody() -> None:
+    true = shown(HONEST, 12, 30)
+    for proof in ((), (bytes(32),), true.proof[:-1], true.proof[::-1]):
+        assert take(held(12), replace(true, proof=proof), ORIGIN, KEYS) is None
 
 
 def test_a_fork_above_what_was_seen_is_one_history() -> None:

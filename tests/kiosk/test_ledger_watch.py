@@ -65,12 +65,12 @@ def test_a_second_history_is_refused_kept_signed_and_shown(journal: Journal, tmp
     watch = watching(journal, tmp_path)
     watch.offer(message(0, 10))
     held = watch.text
-    watch.offer(message(10, 25, FORKED))
-    watch.offer(message(10, 25, FORKED))
+    watch.offer(message(0, 10, FORKED))
+    watch.offer(message(0, 10, FORKED))
     assert (watch.size, watch.text) == (10, held)
     assert watch.part.state == "failed" and watch.part.reason.startswith("split_view: ")
     (body,) = refusals(journal)
-    assert body.held == held and body.shown.startswith(f"{ORIGIN}\n25\n") and body.reason.startswith("split_view: ")
+    assert body.held == held and body.shown.startswith(f"{ORIGIN}\n10\n") and body.reason.startswith("split_view: ")
     (kept,) = (tmp_path / "checkpoints-refused").iterdir()
     assert CheckpointRefusedBody.model_validate_json(kept.read_bytes()) == body
     again = watching(journal, tmp_path)
@@ -83,8 +83,8 @@ def test_a_second_history_is_refused_kept_signed_and_shown(journal: Journal, tmp
 def test_an_operator_who_goes_on_fills_no_disk(journal: Journal, tmp_path: Path) -> None:
     watch = watching(journal, tmp_path)
     watch.offer(message(0, 10))
-    for size in range(11, 50):
-        watch.offer(message(10, size, FORKED))
+    for other in range(39):
+        watch.offer(message(0, 10, [leaf_hash(f"{other} {n}".encode()) for n in range(10)]))
     assert watch.counts["refused"] == 39
     assert len(refusals(journal)) == len(list((tmp_path / "checkpoints-refused").iterdir())) == MAX_REFUSED
 
@@ -98,7 +98,7 @@ def test_a_full_journal_signs_it_later(journal: Journal, tmp_path: Path, monkeyp
 
     with monkeypatch.context() as patched:
         patched.setattr(journal, "append_once", full)
-        watch.offer(message(10, 25, FORKED))
+        watch.offer(message(0, 10, FORKED))
     assert watch.part.state == "failed" and refusals(journal) == []
     watching(journal, tmp_path).sign()
     assert len(refusals(journal)) == 1
@@ -122,6 +122,18 @@ def test_a_collector_that_proves_nothing_is_seen(journal: Journal, tmp_path: Pat
     assert watch.part.state == "degraded" and watch.part.reason.startswith("unproved: ") and watch.size == 10
     watch.offer(message(10, 30))
     assert watch.part.state == "working"
+
+
+def test_who_spoils_proofs_takes_no_place_of_a_real_accusation(journal: Journal, tmp_path: Path) -> None:
+    watch = watching(journal, tmp_path)
+    watch.offer(message(0, 10))
+    for size in range(11, 11 + 2 * MAX_REFUSED):  # true checkpoints, and no proof
+        head, _, note = message(10, size).partition(b"\n\n")
+        watch.offer(head.split(b"\n")[0] + b"\n\n" + note)
+    assert watch.counts["unproved"] == 2 * MAX_REFUSED
+    assert watch.part.state == "degraded" and refusals(journal) == []
+    watch.offer(message(0, 10, FORKED))
+    assert watch.part.state == "failed" and len(refusals(journal)) == 1
 
 
 @pytest.mark.parametrize("how", ["damaged", "removed"])
@@ -166,6 +178,22 @@ def test_the_ledgers_next_key_counts_where_both_have_signed(journal: Journal, tm
     watch.offer(message(10, 25, signer=later))
     assert watch.size == 25
     assert watching(journal, tmp_path).size == 25
+
+
+def test_lost_handovers_that_come_again_bring_the_memory_back(journal: Journal, tmp_path: Path) -> None:
+    path = tmp_path / "handovers.dsse"
+    document = sign_handover("checkpoint", LOG, NEXT, "2026-11-24T00:00:00.000Z", 20)
+    take_handovers((STRANGER.public,), path, document, [LOG.public])
+    later = NoteSigner(ORIGIN, SignatureType.ED25519, NEXT)
+    watching(journal, tmp_path).offer(message(0, 25, signer=later))
+    path.unlink()
+    watch = watching(journal, tmp_path)
+    assert watch.text is None and watch.part.reason.startswith("memory_lost: ")
+    take_handovers((STRANGER.public,), path, document, [LOG.public])
+    watch.trust(ledger_keys(VKEY, path))
+    assert (watch.size, watch.part.state) == (25, "working")
+    watch.offer(message(25, 30, signer=later))
+    assert watch.size == 30
 
 
 def test_coverage_carries_nothing_where_nothing_was_seen() -> None:

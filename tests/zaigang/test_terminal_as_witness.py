@@ -14,11 +14,14 @@ from collector.app import Collector
 from collector.devices.service import NewDevice
 from collector.ingest.message import Message
 from collector.ledger.fsck import check_ledger
+from collector.ledger.tree import Tree
 from collector.settings import load_settings
 from collector.sites.service import NewSite
 from collector.timestamps import utc_now
+from evidence.add_checkpoint import write_add_checkpoint
 from evidence.bundle import verify_bundle
 from evidence.bundle_manifest import Scope
+from evidence.checkpoint import Checkpoint, sign_checkpoint
 from evidence.envelope import Envelope
 from evidence.events import CoverageBody, Kind, parse_body, parse_event
 from kiosk.app import Kiosk
@@ -135,10 +138,17 @@ def test_an_operator_who_shows_two_ledgers_is_found_out(mosquitto: Mosquitto, tm
         found = check_ledger(second.database, second.keys.seal, log).difference
         assert found is not None and "split_view" in found.message
 
-        # And when the terminal meets that second ledger, it refuses it and signs that it was shown.
+        # And when the terminal meets that second ledger, it does not follow it, and it signs that it was shown two
+        # roots of one size.
         with small_terminal(tmp_path, **pinning(second, mosquitto)) as kiosk:
             held = kiosk.ledger.text
-            until(lambda: kiosk.ledger.part.state == "failed", "the second ledger refused")
+            until(lambda: kiosk.ledger.counts["unproved"] > 0, "the second ledger not followed")
+            assert kiosk.ledger.text == held and kiosk.ledger.size is not None
+            with second.database.read() as session:
+                root = Tree(session).root(kiosk.ledger.size)
+            signer = second.services.checkpoints.signer
+            other_root = sign_checkpoint(Checkpoint(signer.name, kiosk.ledger.size, root), signer)
+            assert kiosk.ledger.offer(write_add_checkpoint(0, (), other_root.encode()))
             until(lambda: "checkpoint.refused" in kinds_in(ledger_of(second, kiosk)), "the refusal in the ledger")
             assert kiosk.ledger.text == held and kiosk.ledger.part.reason.startswith("split_view: ")
             assert kiosk.parts()["ledger"].state == "failed"

@@ -106,6 +106,7 @@ def fsck(config: ConfigOption = None, data: DataOption = None, as_json: JsonOpti
             f"{report.tiles} tiles, {report.checkpoints} checkpoints, {report.cosignatures} cosignatures, "
             f"{report.anchors} time-stamps"
             + (f" ({report.anchors_not_run} not checked: set tsa_ca)" if report.anchors_not_run else "")
+            + (f"; {report.unsigned_checkpoints} in events unsigned" if report.unsigned_checkpoints else "")
         )
     else:
         Console().print(f"[red]changed[/]: {report.difference}", highlight=False, soft_wrap=True)

@@ -164,6 +164,7 @@ while IFS= read -r line; do
     stop "a handover in the trust file is not signed by both of its keys"
   echo "$1 $2 $3 ${4%null}" >>"$work/handed"
 done <"$work/documents"
+awk '!seen[$1, $2, $3]++' "$work/handed" >"$work/once" && mv "$work/once" "$work/handed" # whoever names one twice
 [ -z "$(awk '{print $1, $2}' "$work/handed" | sort | uniq -d)" ] || stop "a key is handed over twice in the trust file"
 awk '{after[$1 " " $2] = $1 " " $3} END {for (key in after) {at = key; steps = 0
   while (at in after) {at = after[at]; if (++steps > NR) exit 1}}}' "$work/handed" || stop "a key that was handed over comes back"
@@ -310,11 +311,19 @@ key_for() { # DEVICE CHAIN SEQ: the key that counts; one for exactly this chain 
 
 # --- checkpoints
 
-# Splits the note $1; size, root and text file are left in $size $root $work/$2.
-read_note() {
-  awk 'found {print > sigs} !found && $0 == "" {found = 1; next} !found {print > text}' \
+signature="— [^ +]+ $b64{4}(($b64{4})+($b64[AQgw]==|$b64{2}[AEIMQUYcgkosw048]=)?|$b64{2}[AEIMQUYcgkosw048]=)"
+# Splits the note $1 into $work/$2 and $work/$2.sigs, at its last empty line.
+split_note() {
+  rm -f "$work/$2" "$work/$2.sigs"
+  awk '{line[NR] = $0} $0 == "" {gap = NR} END {for (at = 1; at <= NR; at++) if (at != gap) print line[at] > (at < gap ? text : sigs)}' \
     text="$work/$2" sigs="$work/$2.sigs" "$1" 2>/dev/null
   [ -f "$work/$2" ] && [ -f "$work/$2.sigs" ] && { cat "$work/$2"; echo; cat "$work/$2.sigs"; } | cmp -s - "$1" || return 1
+  ! grep -Evqx "$signature" "$work/$2.sigs" && [ "$(wc -l <"$work/$2.sigs")" -le 100 ] || return 1
+  tr -d '\000-\011\013-\037' <"$1" | cmp -s - "$1"
+}
+# Splits the note $1 and leaves the checkpoint's size and root in $size $root.
+read_note() {
+  split_note "$1" "$2" || return 1
   size=$(sed -n 2p "$work/$2") root=$(sed -n 3p "$work/$2")
   printf %s "$size" | grep -Eqx '0|[1-9][0-9]{0,17}' && printf %s "$root" | grep -Eqx "$b64{42}[AEIMQUYcgkosw048]="
 }
@@ -343,6 +352,13 @@ note_signed() {
     state=0
   done <"$work/$2.sigs"
   return $state
+}
+log_signed() { # NAME: a key of the ledger signed the note that was split, whatever it says
+  for log in $log_keys; do
+    note_signed "$log" "$1"
+    case $? in 0) return 0 ;; 2) return 1 ;; esac
+  done
+  return 1
 }
 check_note() { # FILE NAME: a checkpoint of the origin signed by one of the log's keys
   [ -f "$1" ] || { fail file_missing "the bundle has no $1"; return 1; }
@@ -446,9 +462,46 @@ lines="$lines|withheld $number [0-9a-f]{64}|erased $number $number $digest [0-9a
 row_carried=0
 : >"$work/approved"
 
-field() { sed -n "s/.*},\"boot\":\"\([0-9a-f]*\)\",\"chain\":\"\([0-9a-f]*\)\",\"clock\":{[^}]*},\"device\":\"\([a-z0-9-]*\)\",\"id\":\"[^\"]*\",\"kind\":\"\([a-z_.]*\)\",\"mono_us\":\([0-9]*\),\"nonce\":\"[0-9a-f]*\",\"prev\":\"\{0,1\}\([a-z0-9]*\)\"\{0,1\},\"seq\":\([0-9]*\),.*/\1 \2 \3 \4 \5 \6 \7/p" "$work/payload"; }
-
-body() { { sed -n "$1" "$work/payload"; echo; } | sed '/^$/d'; } # the payload has no line feed at its end
+# Writes the payload's own fields and those of its body into $work/fields, one a line: event or body, the name, the value
+# as it is written, parted by tabs. What stands deeper is nobody's field, however it is called: {} in its place.
+split_payload() {
+  [ "$(wc -l <"$work/payload")" -eq 0 ] || return 1
+  { sed -E 's/"([^"\\]|\\.)*"/\
+&\
+/g' "$work/payload"; echo; } | awk '
+    function counts() {return depth == 1 || depth == 2 && inside}
+    /^"/ {text = $0; if (counts()) value[depth] = $0; next}
+    {
+      for (at = 1; at <= length($0); at++) {
+        letter = substr($0, at, 1)
+        if (letter == ":" && counts()) {name[depth] = substr(text, 2, length(text) - 2); value[depth] = ""}
+        else if (letter == "{" || letter == "[") {
+          if (depth == 1) inside = (letter == "{" && name[1] == "body")
+          if (counts()) value[depth] = "{}"
+          depth++
+        } else if (letter ~ /[],}]/) {
+          if (letter != "]" && counts() && name[depth] != "") {
+            if (there[depth, name[depth]]++) exit 1
+            print (depth == 1 ? "event" : "body") "\t" name[depth] "\t" value[depth]
+            name[depth] = ""
+          }
+          if (letter != ",") depth--
+        } else if (counts()) value[depth] = value[depth] letter
+      }
+    }' >"$work/fields"
+}
+these() { # event|body NAME…: their values as they are written, parted by spaces; - for none
+  scope_now=$1
+  shift
+  awk -F'\t' -v scope="$scope_now" -v names="$*" '$1 == scope {held[$2] = $3} END {
+    count = split(names, name, " ")
+    for (at = 1; at <= count; at++) printf "%s%s", (name[at] in held ? held[name[at]] : "-"), (at < count ? " " : "\n")}' "$work/fields"
+}
+text_of() { these "$1" "$2" | sed -n 's/^"\(.*\)"$/\1/p'; } # event|body NAME: a text without its quotes
+field() {
+  these event boot chain device kind mono_us prev seq |
+    sed -nE 's/^"[0-9a-f]+" "[0-9a-f]+" "[a-z0-9-]+" "[a-z_.]+" [0-9]+ (null|"[0-9a-f]+") [0-9]+$/&/p' | tr -d '"'
+}
 
 check_event() { # SEQ LEAF_INDEX SALT RECEIVED FLAGS PROOF…: the next line of the chain's envelopes
   seq=$1 leaf_index=$2 salt=$3 marks=$5
@@ -470,7 +523,7 @@ check_event() { # SEQ LEAF_INDEX SALT RECEIVED FLAGS PROOF…: the next line of 
   case $line in
     *'},{"keyid":'*)
       sed 's/^{"payload":"\([^"]*\)".*/\1/' "$work/envelope" | openssl base64 -d -A >"$work/payload"
-      ! grep -q '"kind":"device.key_rotated","mono_us":' "$work/payload" || next_key=$(key_for "$device" "$chain" $((seq + 1)))
+      split_payload && [ "$(text_of event kind)" = device.key_rotated ] && next_key=$(key_for "$device" "$chain" $((seq + 1)))
       ;;
   esac
   type=event begins=device.enrolled
@@ -478,6 +531,7 @@ check_event() { # SEQ LEAF_INDEX SALT RECEIVED FLAGS PROOF…: the next line of 
   check_envelope "$work/envelope" "application/vnd.zaigang.$type.v1+json" "$key" $next_key ||
     { fail "$why" "$place_name seq $seq: the envelope does not stand"; return; }
   hash_now=$(sha "$work/pae")
+  split_payload || { fail invalid_event "$place_name seq $seq: the payload is no event"; return; }
   # shellcheck disable=SC2046  # words
   set -- $(field) -- "$@"
   [ $# -ge 8 ] || { fail invalid_event "$place_name seq $seq: the payload is no event"; return; }
@@ -493,27 +547,28 @@ check_event() { # SEQ LEAF_INDEX SALT RECEIVED FLAGS PROOF…: the next line of 
     return
   fi
   current=${next_key:-$key}
-  if [ "$kind_now" = collector.key_rotated ] && grep -q '"purpose":"statement"' "$work/payload"; then
+  if [ "$kind_now" = collector.key_rotated ] && [ "$(text_of body purpose)" = statement ]; then
     current=$(key_for "$device" "$chain" $((seq + 1)))
-    grep -q "\"new\":\"$current\"" "$work/payload" || fail unknown_key "$place_name seq $seq hands over to another key"
+    [ "$(text_of body new)" = "$current" ] || fail unknown_key "$place_name seq $seq hands over to another key"
   fi
   prev=$hash_now same=yes
   printf '%s %s\n' "$seq" "$hash_now" >>"$work/hashes"
   events=$((events + 1))
   if [ "$device" = collector ]; then
     range=
-    [ "$kind_now" != gap.declared ] || range=" $(sed -n 's/.*"chain":"\([0-9a-f]*\)","device":"\([a-z0-9-]*\)","first":\([0-9]*\),"last":\([0-9]*\),"next_prev":"\([0-9a-f]*\)".*/\2 \1 \3 \4 \5/p' "$work/payload")"
+    [ "$kind_now" != gap.declared ] || range=" $(these body device chain first last next_prev |
+      sed -nE 's/^"[a-z0-9-]+" "[0-9a-f]+" [0-9]+ [0-9]+ "[0-9a-f]+"$/&/p' | tr -d '"')"
     printf '%s %s%s\n' "$leaf_index" "$kind_now" "$range" >>"$work/collector"
     case $kind_now in
-      device.revoked) body 's/.*"device":"\([a-z0-9-]*\)","from_index":\([0-9]*\)}.*/\1 \2/p' >>"$work/stated" ;;
-      device.approved) body 's/.*"device":"\([a-z0-9-]*\)","key":"\([^"]*\)"}.*/\1 \2/p' >>"$work/approved" ;;
+      device.revoked) these body device from_index | sed -n 's/^"\([a-z0-9-]*\)" /\1 /p' >>"$work/stated" ;;
+      device.approved) these body device key | sed -n '/ null$/d; / -$/d; s/^"\([a-z0-9-]*\)" "\{0,1\}\([^"]*\)"\{0,1\}$/\1 \2/p' >>"$work/approved" ;;
     esac
   fi
   leaf=$({ unhex "$salt"; cat "$work/envelope"; } | openssl dgst -sha256 -binary | { printf '\000'; cat; } | openssl dgst -sha256 -binary | tobase)
   take_leaf "$leaf_index" "$leaf" "$@"
   if [ "$seq" -eq 0 ]; then
     [ "$named_prev" = null ] && [ "$kind_now" = "$begins" ] || fail bad_start "$place_name does not begin as a chain"
-    [ "$device" = collector ] || grep -q "\"key\":\"$key\"" "$work/payload" || fail bad_start "$place_name: the first event names another key"
+    [ "$device" = collector ] || [ "$(text_of body key)" = "$key" ] || fail bad_start "$place_name: the first event names another key"
   elif [ -n "$before" ] && [ "$named_prev" != "$before" ]; then
     fail broken_link "$place_name seq $seq does not follow the event before it"
   elif [ "$boot" = "$last_boot" ] && [ "$mono" -lt "$last_mono" ]; then
@@ -532,19 +587,22 @@ check_meaning() { # of the event in $work/payload
   esac
   case $kind_now in
     coverage) carry checkpoint held ;;
-    checkpoint.refused) carry held held && carry shown refused ;;
+    checkpoint.refused)
+      carry held held
+      carry shown refused
+      ;;
     enclosure.opened) opening=$seq ;;
-    enclosure.cleared) ! grep -q "\"opening\":$opening," "$work/payload" || opening= ;;
+    enclosure.cleared) [ "$(these body opening)" != "$opening" ] || opening= ;;
     punch.recorded | punch.refused)
-      policy=$(sed -n 's/.*"policy":"\([0-9a-f]\{64\}\)","receipt":.*/\1/p' "$work/payload")
+      policy=$(text_of body policy | grep -Ex '[0-9a-f]{64}')
       [ -z "$policy" ] || [ -f "policies/$policy.json" ] || fail policy_missing "$place_name seq $seq: its policy is not here"
-      [ -z "$opening" ] || ! grep -q '"verdict":"verified","worker":' "$work/payload" ||
+      [ -z "$opening" ] || [ "$(text_of body verdict)" != verified ] ||
         fail verified_while_opened "$place_name seq $seq is verified although the enclosure was opened"
       ;;
   esac
 }
 carry() { # FIELD held|refused: a checkpoint in the event, as the ledger signed it
-  text=$(body "s/.*\"$1\":\"\\([^\"]*\)\".*/\\1/p")
+  text=$(text_of body "$1")
   [ -n "$text" ] || return 0
   row_carried=$((row_carried + 1))
   printf '%s\n' "$text" | awk '{gsub(/\\n/, "\n"); printf "%s", $0}' >"$work/carried.$row_carried"
@@ -639,7 +697,7 @@ concerns() { # DEVICE: a chain of it is in the bundle
   awk -v d="$1" '$1 == d {found = 1} END {exit !found}' "$work/chains"
 }
 while read -r device since; do
-  grep -Fqx "$device $since" "$work/stated" ||
+  grep -Fqx "$device $since" "$work/stated" && concerns "$device" ||
     fail revocation_mismatch "no statement of the collector in this bundle revokes $device from ledger entry $since on"
 done <"$work/revoked"
 while read -r device since; do
@@ -660,6 +718,10 @@ if [ -f checkpoints/seen ] && { [ ! -s checkpoints/seen ] || grep -Evqx "$seen_l
   : >"$work/carried"
 fi
 while read -r at device seq leaf_index how; do
+  split_note "$work/carried.$at" seen && log_signed seen || { # a terminal can invent a note
+    echo "Note: $device seq $seq carries a checkpoint that no key of the ledger signed; it says nothing about the ledger. 所带检查点并非账本所签。"
+    continue
+  }
   check_note "$work/carried.$at" seen || continue
   if [ "$size" -gt "$leaf_index" ]; then
     case $how in
