@@ -9,22 +9,22 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from evidence.canonical import canonical, parse_canonical
-from evidence.envelope import TRANSFER_ANSWER_TYPE, TRANSFER_KEY_TYPE, TRANSFER_TYPE, Envelope, sign
+from evidence.canonical import canonical
+from evidence.envelope import TRANSFER_ANSWER_TYPE, TRANSFER_KEY_TYPE, TRANSFER_TYPE, Envelope
 from evidence.errors import EvidenceError, InvalidKey, TransferError, TransferMismatch
 from evidence.events import Counter, Fact, Hex128, HexDigest, Kind, Name, Text, UtcTime, parse_event
 from evidence.keys import PublicKey, SigningKey
 from evidence.rotation import rotation_keys, verify_event
+from evidence.signed_fact import read_fact, sign_fact, verify_fact
 
 MAX_ROTATIONS = 16  # a terminal that rotates every quarter is followed for four years
 X25519_BYTES = 32  # RFC 7748
 
 EraseReason = Literal["consent_withdrawn", "erased", "replaced", "peer_removed"]
-_F = TypeVar("_F", bound=Fact)
 
 
 class PeerCard(Fact):
@@ -104,17 +104,17 @@ def key_id(transfer_key: bytes) -> str:
 
 def sign_card(card: PeerCard, key: SigningKey) -> bytes:
     """Return the encoded envelope."""
-    return sign(TRANSFER_KEY_TYPE, canonical(card.model_dump(mode="json")), key).encode()
+    return sign_fact(TRANSFER_KEY_TYPE, card, key)
 
 
 def sign_transfer(transfer: Transfer, key: SigningKey) -> bytes:
     """Return the encoded envelope. Raises TooLarge."""
-    return sign(TRANSFER_TYPE, canonical(transfer.model_dump(mode="json")), key).encode()
+    return sign_fact(TRANSFER_TYPE, transfer, key)
 
 
 def sign_answer(answer: TransferAnswer, key: SigningKey) -> bytes:
     """Return the encoded envelope."""
-    return sign(TRANSFER_ANSWER_TYPE, canonical(answer.model_dump(mode="json")), key).encode()
+    return sign_fact(TRANSFER_ANSWER_TYPE, answer, key)
 
 
 def read_card(data: bytes) -> PeerCard:
@@ -123,14 +123,14 @@ def read_card(data: bytes) -> PeerCard:
     Raises an EvidenceError.
     """
     envelope = Envelope.decode(data)
-    card = _parsed(PeerCard, envelope.payload)
+    card = read_fact(envelope.payload, PeerCard, TransferError, "a card")
     envelope.verify(PublicKey.parse(card.key), TRANSFER_KEY_TYPE)
     return card
 
 
 def read_transfer(data: bytes, key: PublicKey) -> Transfer:
     """Read a transfer that `key` has signed. Raises an EvidenceError."""
-    transfer = _parsed(Transfer, Envelope.decode(data).verify(key, TRANSFER_TYPE))
+    transfer = verify_fact(data, key, TRANSFER_TYPE, Transfer, TransferError, "a transfer")
     if transfer.sender_key != key.id:
         raise TransferMismatch("the transfer names another key than the one that signed it")
     return transfer
@@ -138,7 +138,7 @@ def read_transfer(data: bytes, key: PublicKey) -> Transfer:
 
 def read_answer(data: bytes, key: PublicKey) -> TransferAnswer:
     """Read an answer that `key` has signed. Raises an EvidenceError."""
-    answer = _parsed(TransferAnswer, Envelope.decode(data).verify(key, TRANSFER_ANSWER_TYPE))
+    answer = verify_fact(data, key, TRANSFER_ANSWER_TYPE, TransferAnswer, TransferError, "an answer")
     if answer.recipient_key != key.id:
         raise TransferMismatch("the answer names another key than the one that signed it")
     return answer
@@ -149,12 +149,13 @@ def named_in(envelope: Envelope) -> PeerCard | Transfer | TransferAnswer:
 
     Raises an EvidenceError.
     """
-    model: type[Fact] | None = _MODELS.get(envelope.payload_type)
-    if model is None:
-        raise TransferError(f"{envelope.payload_type!r} is nothing that terminals send each other")
-    parsed = _parsed(model, envelope.payload)
-    assert isinstance(parsed, PeerCard | Transfer | TransferAnswer)
-    return parsed
+    if envelope.payload_type == TRANSFER_KEY_TYPE:
+        return read_fact(envelope.payload, PeerCard, TransferError, "a card")
+    if envelope.payload_type == TRANSFER_TYPE:
+        return read_fact(envelope.payload, Transfer, TransferError, "a transfer")
+    if envelope.payload_type == TRANSFER_ANSWER_TYPE:
+        return read_fact(envelope.payload, TransferAnswer, TransferError, "an answer")
+    raise TransferError(f"{envelope.payload_type!r} is nothing that terminals send each other")
 
 
 def follows(card: PeerCard, key: PublicKey) -> bool:
@@ -173,17 +174,3 @@ def follows(card: PeerCard, key: PublicKey) -> bool:
         return at.text() == card.key
     except (EvidenceError, InvalidKey, ValueError):
         return False
-
-
-def _parsed(model: type[_F], payload: bytes) -> _F:
-    try:
-        return model.model_validate(parse_canonical(payload))
-    except ValidationError as error:
-        raise TransferError(f"the payload is no {model.__name__}: {error.error_count()} field(s) wrong") from error
-
-
-_MODELS: dict[str, type[Fact]] = {
-    TRANSFER_KEY_TYPE: PeerCard,
-    TRANSFER_TYPE: Transfer,
-    TRANSFER_ANSWER_TYPE: TransferAnswer,
-}
