@@ -6,12 +6,11 @@ limit, bare Ed25519 verification of the same events by `cryptography` on one cor
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from benchmarks.delivery import TERMINALS, WARM_UP, Spent, a_site
 from benchmarks.fleet import deliver, verify_receipts
 from benchmarks.progress import bar
 from benchmarks.ratio import Ratio
+from benchmarks.resident import resident_mib
 
 EVENTS, SMOKE_EVENTS = 50_000, 320
 QUARTERS = 4
@@ -21,7 +20,7 @@ FLAT = "<= 1.05"  # of the resident set after a quarter
 def run(smoke: bool = False) -> list[Ratio]:
     """Measure. `smoke`: only see that it runs."""
     each = (SMOKE_EVENTS if smoke else EVENTS) // TERMINALS
-    spent, ours_s, resident_mib = Spent(), [], []
+    spent, ours_s, held_mib = Spent(), [], []
     with a_site() as site:
         with bar("signing", TERMINALS * (each + WARM_UP)) as told:
             senders = site.fleet("backlog", each + WARM_UP, told)
@@ -31,7 +30,7 @@ def run(smoke: bool = False) -> list[Ratio]:
             for quarter in range(QUARTERS):
                 first, last = (WARM_UP + each * one // QUARTERS for one in (quarter, quarter + 1))
                 ours_s.append(spent.turn(senders, first, last, [collector]))
-                resident_mib.append(_resident_mib(collector.process.pid))
+                held_mib.append(resident_mib(collector.process.pid))
                 told(TERMINALS * (last - first))
         verify_receipts(senders, site.keys.receipt.public)
         for one in senders:
@@ -43,13 +42,8 @@ def run(smoke: bool = False) -> list[Ratio]:
     return [
         *spent.ratios("a backlog, signature to receipt", "one collector", note),
         Ratio("its last quarter / its first", part / last_s, part / first_s, "events/s", ">= 0.9", ""),
-        Ratio("memory after it / after a quarter", resident_mib[-1], resident_mib[0], "MiB", FLAT, "resident set"),
+        Ratio("memory after it / after a quarter", held_mib[-1], held_mib[0], "MiB", FLAT, "resident set"),
     ]
-
-
-def _resident_mib(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("VmRSS:")).split()[1]) / 1024
 
 
 if __name__ == "__main__":

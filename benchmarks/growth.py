@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 from benchmarks.ratio import Ratio
+from benchmarks.resident import resident_mib
 
 ROOT = Path(__file__).resolve().parents[1]
 PUNCHES, SMOKE_PUNCHES, LONG_PUNCHES = 40, 4, 2_000
@@ -53,14 +54,9 @@ def measure(punches: int) -> dict[str, float]:
                 time.sleep(0.01)
             verified += result.verdict is Verdict.VERIFIED
             if number + 1 == warm:
-                warm_mib = _resident_mib()
-        end_mib = _resident_mib()
+                warm_mib = resident_mib()
+        end_mib = resident_mib()
     return {"punches": punches, "warm": warm, "verified": verified, "warm_mib": warm_mib, "end_mib": end_mib}
-
-
-def _resident_mib() -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("VmRSS:")).split()[1]) / 1024
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from tests.collector.terminal import Terminal
 EVENTS = 8192
 SMOKE_EVENTS = 300
 BATCH = 512  # the collector's default
+WANTED = ">= 0.3"  # with SQLite in the same process; benchmarks/delivery.py has the servers' own
 
 
 def run(smoke: bool = False) -> list[Ratio]:
@@ -42,7 +43,7 @@ def run(smoke: bool = False) -> list[Ratio]:
     note = f"{found['events']} events in batches of {BATCH}, SQLite synchronous=FULL, one core"
     peak = found["peak_kib"] / 1024
     return [
-        Ratio("intake", found["ours"], found["bare"], "events/s", ">= 0.5", note),
+        Ratio("intake", found["ours"], found["bare"], "events/s", WANTED, note),
         Ratio("collector's peak memory", peak, found["idle_kib"] / 1024, "MiB", "", "against its imports alone"),
     ]
 

@@ -14,9 +14,9 @@ from evidence.bundle_manifest import ChainEntry, Manifest
 from evidence.bundle_report import ChainFound, Report, ShownPunch
 from evidence.bundle_tree import Tree, leaf_of
 from evidence.chain import Head, follow
-from evidence.checkpoint import parse_size
+from evidence.checkpoint import Checkpoint
 from evidence.clearance import opening_after
-from evidence.envelope import EVENT_TYPE, Envelope
+from evidence.envelope import EVENT_TYPE, STATEMENT_TYPE, Envelope
 from evidence.errors import (
     BadStart,
     BrokenLink,
@@ -46,6 +46,7 @@ from evidence.events import (
 )
 from evidence.key_history import LogKey, signed_by_log
 from evidence.keys import PublicKey
+from evidence.note import Note
 from evidence.seen_checkpoint import CarriedNote, notes_in
 from evidence.trust import BundleTrust
 
@@ -83,7 +84,6 @@ class Bundle:
         return self.signed[note]
 
 
-STATEMENT_TYPE = "application/vnd.zaigang.statement.v1+json"  # what the collector itself says in the ledger
 COLLECTOR_BEGUN, COLLECTOR_ROTATED = "collector.begun", "collector.key_rotated"
 COLLECTOR = "collector"  # the device name under which the collector signs its own chain of events
 
@@ -277,9 +277,12 @@ class ChainCheck:
             self._found.unsigned_checkpoints += 1
             return
         self._bundle.carried.append(Carried(self._entry, event.seq, line.leaf_index, note.text, note.refused))
-        size = None if note.refused else parse_size(([*note.text.split("\n"), ""])[1])
-        if size is not None:
-            self._found.seen.append((event.seq, size))
+        if note.refused:
+            return
+        try:
+            self._found.seen.append((event.seq, Checkpoint.parse(Note.decode(note.text.encode()).text).size))
+        except EvidenceError:  # bundle_seen.py says what is wrong with it
+            return
 
     def _take_punch(self, event: Event, body: PunchBody, line: Shown, opening: int | None) -> None:
         after = AFTER_REVOCATION in line.flags

@@ -17,7 +17,6 @@ from evidence.checkpoint import Checkpoint, parse_hash
 from evidence.errors import CheckpointUnproved, ConsistencyFailed, EvidenceError, InvalidProof, LedgerOrder, SplitView
 from evidence.key_history import read_checkpoint
 from evidence.merkle import verify_consistency
-from evidence.note import Note
 
 SEEN = "checkpoints/seen"
 _LINE = re.compile(r"(0|[1-9][0-9]{0,15})((?: [A-Za-z0-9+/]{43}=){0,64})")
@@ -56,7 +55,7 @@ def check_seen(files: dict[str, bytes], bundle: Bundle) -> None:
         except EvidenceError as error:
             bundle.report.add(error, SEEN)
             return
-    proved: set[str] = set()  # notes
+    proved: dict[str, Checkpoint] = {}  # by note: a terminal carries the same one in many events
     for one in bundle.carried:
         try:
             _check(one, proofs, bundle, proved)
@@ -65,10 +64,8 @@ def check_seen(files: dict[str, bytes], bundle: Bundle) -> None:
             bundle.report.add(error, file, chain=one.chain, seq=one.seq)
 
 
-def _check(one: Carried, proofs: Proofs, bundle: Bundle, proved: set[str]) -> None:
-    seen = Checkpoint.parse(Note.decode(one.text.encode()).text)
-    if one.text not in proved:
-        seen = read_checkpoint(one.text.encode(), bundle.trust.origin, bundle.log_keys)
+def _check(one: Carried, proofs: Proofs, bundle: Bundle, proved: dict[str, Checkpoint]) -> None:
+    seen = proved.get(one.text) or read_checkpoint(one.text.encode(), bundle.trust.origin, bundle.log_keys)
     if seen.size > one.leaf_index and one.refused:
         raise SplitView(
             f"the ledger signed {seen.size} entries without this event, which is entry {one.leaf_index} here"
@@ -80,7 +77,7 @@ def _check(one: Carried, proofs: Proofs, bundle: Bundle, proved: set[str]) -> No
         )
     if one.text not in proved:
         _prove(seen, proofs, bundle)
-        proved.add(one.text)
+        proved[one.text] = seen
 
 
 def _prove(seen: Checkpoint, proofs: Proofs, bundle: Bundle) -> None:

@@ -52,6 +52,11 @@ VerifierKeyText = Annotated[str, AfterValidator(_verifier)]
 Origin = Annotated[str, Field(pattern=r"^[^\s+]{1,200}$")]
 
 
+def public_keys(texts: str | list[str]) -> list[PublicKey]:
+    """Read one key or several, as a trust file names them. Raises InvalidKey."""
+    return [PublicKey.parse(text) for text in ([texts] if isinstance(texts, str) else texts)]
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -100,9 +105,7 @@ class BundleTrust(_Strict):
 
     def receipt_keys(self) -> tuple[CountingKey, ...]:
         """The keys that may have signed seals and receipts, and up to where."""
-        texts = self.collector.receipt
-        named = [PublicKey.parse(text) for text in ([texts] if isinstance(texts, str) else texts)]
-        return keys_over_time("receipt", named, self._handovers())
+        return keys_over_time("receipt", public_keys(self.collector.receipt), self._handovers())
 
     def command_keys(self) -> tuple[CountingKey, ...]:
         """The keys that may have signed commands; none where the reader knows none."""

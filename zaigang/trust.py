@@ -17,7 +17,7 @@ from evidence.events import Name
 from evidence.handover import parse_handover
 from evidence.key_history import CountingKey, keys_over_time
 from evidence.keys import PublicKey
-from evidence.trust import HandoverObject, KeyText
+from evidence.trust import HandoverObject, KeyText, public_keys
 
 FOR_BUNDLES = frozenset({"origin", "checkpoint_keys", "witnesses", "tsa", "checkpoints"})  # evidence/trust.py
 MAX_TRUST_BYTES = 16 * 1024 * 1024  # ten thousand terminals with ten keys each fit
@@ -54,8 +54,7 @@ class Trust(BaseModel):
             raise TrustError(
                 'the trust file names no collector key; add {"collector": {"receipt": "ed25519:…"}} to check a receipt'
             )
-        texts = self.collector.receipt
-        named = [PublicKey.parse(text) for text in ([texts] if isinstance(texts, str) else texts)]
+        named = public_keys(self.collector.receipt)
         try:
             return keys_over_time("receipt", named, [parse_handover(canonical(one)) for one in self.handovers])
         except EvidenceError as error:
