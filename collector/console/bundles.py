@@ -107,8 +107,8 @@ class BundlesPage:
         except Unauthorised:
             ui.navigate.to("/login")
             return
-        state = self._state()
-        if state != self._seen:
+        state = await run.io_bound(self._state)  # it asks the database whether somebody was erased
+        if state is not None and state != self._seen:
             ended = state[0] != self._seen[0]
             self._seen = state
             self._job.refresh()

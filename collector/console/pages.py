@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from fastapi import FastAPI, Request
@@ -42,6 +42,9 @@ class Visitor:
     caller: Caller
     cookie: str
     texts: Texts
+
+
+_Draw = Callable[[Request, Visitor], Awaitable[None] | None]
 
 
 def attach(
@@ -90,8 +93,8 @@ def _add_ledger(app: FastAPI, services: Services, sessions: Sessions, health: Ca
     app.include_router(statement_files(sessions, services))
 
     @_page("/statements", sessions)
-    def statements(request: Request, visitor: Visitor) -> None:
-        draw_statements(services, request.query_params, visitor.texts, visitor.caller.name, corner)
+    async def statements(request: Request, visitor: Visitor) -> None:
+        await draw_statements(services, request.query_params, visitor.texts, visitor.caller.name, corner)
 
     @_page("/statements/{place}", sessions)
     def statement(request: Request, visitor: Visitor) -> None:
@@ -102,18 +105,20 @@ def _add_ledger(app: FastAPI, services: Services, sessions: Sessions, health: Ca
         draw_dead_letters(services, request.query_params, visitor.texts, visitor.caller.name)
 
 
-def _page(path: str, sessions: Sessions) -> Callable[[Callable[[Request, Visitor], None]], None]:
+def _page(path: str, sessions: Sessions) -> Callable[[_Draw], None]:
     """Put a page at an address, for whoever has a session; everybody else is sent to sign in."""
 
-    def add(draw: Callable[[Request, Visitor], None]) -> None:
+    def add(draw: _Draw) -> None:
         @ui.page(path, title="在岗 Zaigang", favicon=_ICON)
-        def shown(request: Request) -> Response | None:
+        async def shown(request: Request) -> Response | None:
             try:
                 caller = sessions.holder(request.cookies.get(COOKIE))
             except Unauthorised:
                 return RedirectResponse("/login")
             ui.add_css(STYLE)
-            draw(request, Visitor(caller, request.cookies[COOKIE], language_of(request)))
+            drawn = draw(request, Visitor(caller, request.cookies[COOKIE], language_of(request)))
+            if drawn is not None:
+                await drawn
             return None
 
     return add

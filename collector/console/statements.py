@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from urllib.parse import urlencode
+
+from nicegui import run
 
 from collector.console.elements import box, empty, link, page, pill, title
 from collector.console.ledger_corner import LedgerCorner
@@ -74,14 +77,16 @@ def asked_of(parameters: Mapping[str, str], zone: str) -> Asked:
     return Asked(kind or "", given["about"], given["from"], given["to"], before, filters, tuple(wrong))
 
 
-def draw_statements(
+async def draw_statements(
     services: Services, parameters: Mapping[str, str], texts: Texts, who: str, corner: LedgerCorner
 ) -> None:
-    """Draw the list."""
+    """Draw the list. Looked for away from the event loop: the pages of everybody else go on meanwhile."""
     zone = house_zone(services)
     asked = asked_of(parameters, zone)
     names = key_names(services)
-    found = services.statements.search(asked.filters, asked.before, SHOWN)
+    found = await run.io_bound(services.statements.search, asked.filters, asked.before, SHOWN)
+    if found is None:  # the collector stops
+        return
     with page(texts, who, "statements"):
         title(texts("statements"), texts("statements_intro"))
         with box("zg-detail"):
@@ -128,23 +133,12 @@ def _filter(asked: Asked, zone: str, texts: Texts) -> None:
             box("zg-device-site", texts("filter.zone", zone=zone), "span")
 
 
-def _labelled(text: str, classes: str = "") -> _Label:
-    return _Label(text, classes)
-
-
-class _Label:
-    """A label round its field, so that a click on the words goes there."""
-
-    def __init__(self, text: str, classes: str) -> None:
-        self._text, self._classes = text, classes
-
-    def __enter__(self) -> None:
-        self._box = box(self._classes, tag="label")
-        self._box.__enter__()
-        box(text=self._text, tag="span")
-
-    def __exit__(self, *error: object) -> None:
-        self._box.__exit__(*error)
+@contextmanager
+def _labelled(text: str, classes: str = "") -> Iterator[None]:
+    """Put a label round a field, so that a click on the words goes there."""
+    with box(classes, tag="label"):
+        box(text=text, tag="span")
+        yield
 
 
 def _input(name: str, value: str, kind: str) -> None:
