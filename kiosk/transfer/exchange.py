@@ -30,9 +30,12 @@ from kiosk.journal import Journal
 from kiosk.owed import Owed
 from kiosk.terminal_key import TerminalKey
 from kiosk.tpm import Tpm
+from kiosk.transfer.answering import Answering
+from kiosk.transfer.copies_here import CopiesHere
 from kiosk.transfer.peers import Peers
 from kiosk.transfer.receiving import Comparing, Receiving
 from kiosk.transfer.sending import Sending
+from kiosk.transfer.staying_away import StayingAway
 from kiosk.transfer.store import Store
 from kiosk.transfer.transfer_key import TransferKey
 from kiosk.verify.errors import GalleryTampered, VerifyError
@@ -130,6 +133,18 @@ class Exchange:
             now=now,
             switched_on=switched_on,
         )
+        away = StayingAway(store, journal, around.owed.sign)
+        answering = Answering(store, key, device=device, site=site, now=now)
+        self._copies = CopiesHere(
+            store,
+            around.gallery,
+            around.owed,
+            away,
+            answering,
+            now=now,
+            no_clips=around.no_clips,
+            switched_on=switched_on,
+        )
         self._receiving = Receiving(
             store,
             journal,
@@ -137,11 +152,13 @@ class Exchange:
             around.owed,
             key,
             transfer_key,
+            away,
+            answering,
+            self._copies,
             device=device,
             site=site,
             now=now,
             face=around.face,
-            no_clips=around.no_clips,
             switched_on=switched_on,
         )
         self._lock = threading.Condition()
@@ -294,7 +311,7 @@ class Exchange:
         copies = [one for one in people.values() if one.received is not None]
         self._received = len(copies)
         try:
-            self._receiving.reconcile(copies, self._send, unreadable=unreadable)
+            self._copies.reconcile(copies, self._send, unreadable=unreadable)
         finally:  # what cannot be erased or signed here keeps no word to erase from going out
             self._sending.plan(people)
 
@@ -307,7 +324,7 @@ class Exchange:
         if card == self._shown and self._card_s is not None and now_s - self._card_s < every_s:
             return
         self._send(card)
-        for answer in self._receiving.farewells():
+        for answer in self._copies.farewells():
             self._send(answer)
         self._shown, self._card_s = card, now_s
 

@@ -21,26 +21,25 @@ from evidence.envelope import Envelope
 from evidence.errors import EvidenceError, TransferMismatch
 from evidence.events import ConsentBody, Kind, TransferReceivedBody, TransferRefusedBody, parse_body
 from evidence.keys import SigningKey
-from evidence.transfer import Transfer, TransferAnswer, named_in, read_transfer, sign_answer
+from evidence.transfer import Transfer, named_in, read_transfer
 from evidence.transfer import key_id as transfer_key_id
 from kiosk.clock import parse_time
-from kiosk.erasure import CopyGone, copy_erased_statement
-from kiosk.errors import JournalError, KioskError, TransferRefused
+from kiosk.erasure import copy_erased_statement
+from kiosk.errors import TransferRefused
 from kiosk.journal import Journal
 from kiosk.owed import Owed
-from kiosk.transfer.ending import NoClips, end_copy
+from kiosk.transfer.answering import Answering
+from kiosk.transfer.copies_here import CopiesHere
 from kiosk.transfer.lease import ERASE_WAITS, LEASE, later
 from kiosk.transfer.sealing import Contents, Given, unseal
 from kiosk.transfer.staying_away import StayingAway
-from kiosk.transfer.store import Answered, Peer, Store
+from kiosk.transfer.store import Peer, Store
 from kiosk.transfer.transfer_key import TransferKey
-from kiosk.verify.errors import GalleryError, GalleryTampered
+from kiosk.verify.errors import GalleryTampered
 from kiosk.verify.gallery import Gallery, GalleryWorker
 from kiosk.verify.gallery_record import Agreement, Received, Statement
 
 REFUSALS_AN_HOUR = 30  # of what nobody known has signed: whoever floods a terminal does not fill its journal
-_LEFT = "withdrawn: the copy was erased or replaced on this terminal"
-_SENT_AWAY = "not_confirmed: nobody here exchanges faces with that terminal any more"
 _HOUR_NS = 3_600_000_000_000
 
 log = structlog.get_logger(__name__)
@@ -79,22 +78,22 @@ class Receiving:
         owed: Owed,
         key: SigningKey,
         transfer_key: TransferKey,
+        away: StayingAway,
+        answering: Answering,
+        copies: CopiesHere,
         *,
         device: str,
         site: str,
         now: Callable[[], str],
         face: Callable[[], Comparing | None],
-        no_clips: NoClips,
         switched_on: bool,
     ) -> None:
-        """`no_clips(worker)` removes a worker's clips, and keeps none while the context lasts."""
         self.counts: Counter[str] = Counter()  # held, gone, refused, stranger
         self._switched_on = switched_on
         self._store, self._journal, self._gallery, self._owed = store, journal, gallery, owed
         self._key, self._transfer_key = key, transfer_key
         self._device, self._site, self._now, self._face = device, site, now, face
-        self._no_clips = no_clips
-        self._away = StayingAway(store, journal, owed.sign)
+        self._away, self._answering, self._copies = away, answering, copies
         self._strangers: deque[int] = deque(maxlen=REFUSALS_AN_HOUR)  # when, ns since 1970
 
     def take(self, data: bytes) -> bytes | None:
@@ -121,67 +120,6 @@ class Receiving:
             return self._refuse(came, error)
         self.counts[state] += 1
         return self._answer(came, state, "ok: done", taken=True)
-
-    def reconcile(
-        self, copies: Sequence[GalleryWorker], tell: Callable[[bytes], None], *, unreadable: bool = False
-    ) -> None:
-        """End what is over: leases, copies of terminals that are no peers. `copies`: what lies here of others.
-
-        `unreadable`: a record is among those here that cannot be read, and may be a copy; nothing is called gone then.
-        `tell` is given answers for senders whose copies went without their wish, erased or replaced here. Raises as
-        `take`, after everything that could be done.
-        """
-        now = self._now()
-        here = set()
-        trouble: GalleryError | KioskError | None = None
-        for held in copies:
-            assert held.received is not None
-            reason = self._why_over(held.received, now)
-            if reason is not None:
-                try:
-                    self._drop(held, reason)
-                    continue
-                except (GalleryError, KioskError) as error:  # the others must not wait for it
-                    log.error("copy_not_ended", code=error.code, why=str(error))
-                    trouble = error
-            here.add(held.received.copy_id)
-        self._store.prune(now)
-        self._owed.sign()  # nobody is told of an erasure before it is signed
-        if not unreadable:
-            self._away.settle(here)
-            for one in self._store.answered("held"):
-                if one.copy_id not in here:
-                    tell(self._tell(one, _LEFT if self._away.wished(one.copy_id) else _SENT_AWAY))
-        if trouble is not None:
-            raise trouble
-
-    def _why_over(self, received: Received, now: str) -> CopyGone | None:
-        peer = self._store.peer(received.sender)
-        if not self._switched_on or peer is None or peer.state != "confirmed":
-            return "peer_removed"
-        return "expired" if received.until <= now else None
-
-    def farewells(self) -> list[bytes]:
-        """Answers by which senders learn that a copy is gone without their wish; sent again with every connection."""
-        return [one.envelope for one in self._store.answered("left")]
-
-    def _tell(self, one: Answered, reason: str) -> bytes:
-        peer = self._store.peer(one.device)
-        answer = TransferAnswer(
-            site=self._site,
-            sender=one.device,
-            recipient=self._device,
-            recipient_key=self._key.public.id,
-            message=one.message,
-            copy_id=one.copy_id,
-            state="gone",
-            reason=reason,
-            last=peer.taken if peer is not None else 0,
-            issued=self._now(),
-        )
-        data = sign_answer(answer, self._key)
-        self._store.keep_answer(Answered(one.message, one.device, one.copy_id, "left", data, one.expires), None)
-        return data
 
     def _believed(self, data: bytes) -> _Came | None:
         """Return what a known terminal has signed for this one; None where it says nothing to us any more.
@@ -350,22 +288,12 @@ class Receiving:
             if held is None or held.received is None or held.received.copy_id != transfer.copy_id:
                 continue
             if held.received.sender == transfer.sender:
-                self._drop(held, transfer.reason)
+                self._copies.drop(held, transfer.reason)
             break
         else:
             if unreadable is not None:  # it may be this one; it is erased by hand, and the word to erase comes again
                 raise unreadable
         self._owed.sign()  # the answer says gone: not before that is signed
-
-    def _drop(self, held: GalleryWorker, reason: CopyGone) -> None:
-        """Erase a copy first, then sign that, now or as soon as the journal takes it. Raises a GalleryError."""
-        assert held.received is not None
-        if end_copy(self._gallery, self._owed, self._no_clips, held, reason):
-            self._away.ended(held.received.copy_id)
-        try:
-            self._owed.sign()
-        except JournalError as error:
-            log.warning("erasure_not_signed_yet", code=error.code, why=str(error))
 
     def _refuse(self, came: _Came, error: TransferRefused) -> bytes:
         reason = f"{error.code}: {error}"[:400]
@@ -392,20 +320,13 @@ class Receiving:
 
     def _answer(self, came: _Came, state: Literal["held", "gone", "refused"], reason: str, *, taken: bool) -> bytes:
         transfer = came.transfer
-        answer = TransferAnswer(
-            site=self._site,
-            sender=transfer.sender,
-            recipient=self._device,
-            recipient_key=self._key.public.id,
-            message=came.message,
-            copy_id=transfer.copy_id,
-            state=state,
-            reason=reason,
+        return self._answering.answer(
+            came.message,
+            transfer.sender,
+            transfer.copy_id,
+            state,
+            reason,
+            expires=transfer.expires,
             last=max(came.peer.taken, transfer.counter if taken else 0),
-            issued=self._now(),
+            taken=transfer.counter if taken else None,
         )
-        data = sign_answer(answer, self._key)
-        number = transfer.counter if taken else None
-        answered = Answered(came.message, transfer.sender, transfer.copy_id, state, data, transfer.expires)
-        self._store.keep_answer(answered, number)
-        return data
