@@ -23,7 +23,7 @@ SLANT = 0.36  # tan 20 degrees: what a hand's tilt and perspective make of uprig
 NEAR = 1.25  # face widths (heights) from the face to a side: a tablet has 0.8; further out is a room
 INSIDE = 0.06  # of the face's width that a side may lie inside the mesh's box, which a cap's print exceeds
 SIDE_SEEN = 0.75  # share of a side's length, of what is inside the picture, that must show as an edge
-SIDE_SOUGHT = 0.5  # the same before the side was bent to fit
+SIDE_SOUGHT = 0.5  # the same before a side is bent to fit, which costs a tenth of a look more where all are bent
 BELOW_CHIN = 0.45  # face heights: as far must an upright side go on; shoulders hide a room's lines higher than that
 CUT_BELOW_CHIN = 0.28  # face heights that must be in sight below it where no lower edge is
 CORNER = 0.12  # of an edge's length at each end, where it must meet the upright sides
@@ -96,7 +96,7 @@ def framed(image_bgr: NDArray[np.uint8], face: Landmarks) -> bool:
     lefts, rights = ([one.fitted(y0, foot) for one in sides] for sides in beside(chin))
     if any(_closed(left, right, tops, bottoms, (y0, y1), size) for left in lefts for right in rights):
         return True
-    bottoms = [edge for edge in bottoms if edge.at <= chin and edge.seen(x0, x1) >= SIDE_SEEN]
+    bottoms = [edge for edge in bottoms if edge.at <= chin]
     if not tops or not bottoms:
         return False
     lefts, rights = beside(y1)

@@ -92,6 +92,22 @@ def test_a_picture_that_hangs_behind_a_neck_is_no_frame(name: str, below_chin: f
 
 
 @pytest.mark.parametrize("name", PORTRAITS)
+def test_a_collar_before_a_door_is_no_frame(name: str) -> None:
+    """Two upright lines, a lintel and a line across the neck, which meets no corner."""
+    image = person(name).render(Pose())
+    x0, y0, x1, y1 = (part * size for part, size in zip(seen(image).box, (640, 480) * 2, strict=True))
+    left, right, top, neck = round(x0 - 60), round(x1 + 60), round(y0 - 60), round(y1 + 0.1 * (y1 - y0))
+    for x in (left, right):
+        cv2.line(image, (x, top), (x, 479), (30, 30, 30), 5)
+    cv2.line(image, (left, top), (right, top), (30, 30, 30), 5)
+    cv2.line(image, (round(x0), neck), (round(x1), neck), (240, 240, 240), 4)
+    foot = round(y1 + 0.2 * (y1 - y0))  # shoulders hide the door below
+    image[foot:, :] = cv2.GaussianBlur(image[foot:, :], (0, 0), 12)
+    image = grainy(image)
+    assert not framed(image, seen(image))
+
+
+@pytest.mark.parametrize("name", PORTRAITS)
 def test_the_edge_of_a_print_is_a_frame(name: str) -> None:
     image = grainy(FlatPrint(PORTRAITS[name](), still_detector()).render(Pose(scale=0.9)))
     assert framed(image, seen(image))
