@@ -21,6 +21,7 @@ from tests.evidence.bundles import (
     Site,
     a_day,
     a_revoked_day,
+    a_watched_day,
     bundle,
     changed_chain,
     punch_body,
@@ -66,6 +67,16 @@ def test_a_bundle_about_one_worker_holds_without_the_others_events(site: Site) -
 
 def test_the_same_parts_give_the_same_bytes(site: Site) -> None:
     assert bundle(site.parts()) == bundle(a_day().parts())
+
+
+def test_what_a_terminal_saw_is_a_bound_for_what_follows_and_what_it_refused_is_none() -> None:
+    site, parts = a_watched_day(refused=a_watched_day()[0].checkpoint(11))
+    report = verify_bundle(bundle(parts), site.trust())
+    assert report.ok
+    (chain,) = (found for (device, _), found in report.chains.items() if device == "gate-1")
+    assert [size for _, size in chain.seen] == [5, 9, 9]  # two coverages, and the one that it held on to
+    at_gate_1 = [one for one in report.punches if one.device == "gate-1"]
+    assert at_gate_1[-1].not_before == 5
 
 
 def test_a_bundle_without_pinned_devices_holds_and_says_so(site: Site) -> None:
