@@ -34,7 +34,7 @@ from tests.collector.terminal import Terminal
 from tests.support.mosquitto import Mosquitto
 from tests.support.postgresql import Postgresql
 
-TERMINALS = 16
+TERMINALS = 32
 EVENTS, SMOKE_EVENTS = 8_000, 320  # of all terminals, with each number of collectors
 ROUNDS, SMOKE_ROUNDS = 4, 2
 WARM_UP = 20  # events of each terminal before the clock runs

@@ -13,6 +13,7 @@ from collector.auth.sessions import Sessions
 from collector.devices.server_tls import server_tls
 from collector.healthz import Health, health_of
 from collector.identity import load_or_create_keys
+from collector.ingest.checking import Checker
 from collector.ingest.gaps import Gaps
 from collector.ingest.intake import Intake
 from collector.ingest.message import Message
@@ -41,7 +42,9 @@ class Collector:
         scribe.require_same_keys(self.database)
         self.services = build_services(settings, self.database, self.keys, scribe)
         self.services.erasures.settle()
-        intake = Intake(self.database, self.keys.receipt, self.keys.seal, limits_of(settings), scribe=scribe)
+        self.checker = Checker(apart=settings.check_apart)
+        limits, checker = limits_of(settings), self.checker
+        intake = Intake(self.database, self.keys.receipt, self.keys.seal, limits, scribe=scribe, checker=checker)
         self.subscriber = Subscriber(settings, self._deliver)
         self.checkpointer = Rounds("checkpoints", settings.checkpoint_every_s, self.services.checkpoints.sign)
         self.attesting = attesting(settings, self.database)
@@ -74,6 +77,7 @@ class Collector:
     def stop(self) -> None:
         """Stop in the order that loses nothing: what was not committed was not acknowledged."""
         self.pump.stop()
+        self.checker.close()
         self.subscriber.stop()
         for rounds in self.rounds:
             rounds.stop()

@@ -40,8 +40,8 @@ acl_file {folder}/rights.acl
 # The broker may forget: a terminal keeps every event until the collector's signed receipt. These bound its memory.
 message_size_limit {message_bytes}
 max_inflight_messages 20
-max_queued_messages 1000
-max_queued_bytes 16777216
+max_queued_messages 50000
+max_queued_bytes 67108864
 persistent_client_expiration 1d
 """
 

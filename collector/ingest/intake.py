@@ -14,9 +14,10 @@ from sqlmodel import Session
 
 from collector.database import Database
 from collector.ingest.batch import Batch
+from collector.ingest.checking import Checker
 from collector.ingest.dead_letters import Bounds, DeadLetterBox
 from collector.ingest.message import Answer, Message
-from collector.ingest.opening import Opener
+from collector.ingest.opening import Opened, Opener
 from collector.statements.current_keys import require_current
 from collector.statements.scribe import Scribe
 from collector.timestamps import utc_now
@@ -35,7 +36,7 @@ class Limits:
 
 
 class Intake:
-    """Admission to the ledger. Not thread-safe: one thread calls it."""
+    """Admission to the ledger. One thread calls it; another one may call `open` meanwhile."""
 
     def __init__(
         self,
@@ -45,6 +46,7 @@ class Intake:
         limits: Limits | None = None,
         now: Callable[[], str] = utc_now,
         scribe: Scribe | None = None,
+        checker: Checker | None = None,
     ) -> None:
         self._database = database
         self._receipt_key = receipt_key
@@ -54,18 +56,28 @@ class Intake:
         self._scribe = scribe
         # With a scribe a batch may have to state something, for which every key must be the one that signs now.
         self._own = {"receipt": receipt_key.public} if scribe is None else scribe.keys
-        self._opener = Opener()
+        self._opener = Opener(checker)
+
+    def open(self, messages: Sequence[Message]) -> list[Opened]:
+        """Read events and check signatures, as far as that needs no database. Raises nothing."""
+        return self._opener.open(messages)
 
     def admit(self, messages: Sequence[Message]) -> list[Answer]:
         """Take the messages in one transaction; return the receipts that are due.
 
         Raises SQLAlchemyError, or KeyHandedOver; then nothing was taken.
         """
-        return self.admit_counted(messages)[0]
+        return self.admit_opened(self.open(messages))
+
+    def admit_opened(self, opened: Sequence[Opened]) -> list[Answer]:
+        """As `admit`, of messages that are open already."""
+        return self._admit(opened)[0]
 
     def admit_counted(self, messages: Sequence[Message]) -> tuple[list[Answer], Counter[str], Counter[str]]:
         """As `admit`, with how many events had which outcome, and the codes of what was refused."""
-        opened = self._opener.open(messages)
+        return self._admit(self.open(messages))
+
+    def _admit(self, opened: Sequence[Opened]) -> tuple[list[Answer], Counter[str], Counter[str]]:
         with self._database.write() as session:
             require_current(session, self._own)
             batch = self._batch(session)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """A payload, where it was published and when it arrived."""
 
     topic: str
@@ -18,8 +17,7 @@ class Message:
     qos: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A signed receipt, ready to publish."""
 
     topic: str

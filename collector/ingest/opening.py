@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from collector.devices.keys import parse_key
 from collector.devices.models import DeviceKey
+from collector.ingest.checking import Checker, Claim
 from collector.ingest.message import Message
 from evidence.envelope import EVENT_TYPE, Envelope
 from evidence.errors import InvalidKey
@@ -22,7 +23,7 @@ _EVENT = f"/{Leaf.EVENT}"
 KEYS_KEPT = 4096  # as many terminals as one collector is asked to hold
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Opened:
     """A message of an event as far as it could be read."""
 
@@ -34,15 +35,23 @@ class Opened:
 
 
 class Opener:
-    """Opens messages; knows the registered keys that it has met, and believes of them nothing but their bytes."""
+    """Opens messages; knows the registered keys that it has met, and believes of them nothing but their bytes.
 
-    def __init__(self) -> None:
+    One thread may open while another one lets it meet keys.
+    """
+
+    def __init__(self, checker: Checker | None = None) -> None:
         self._keys: dict[str, PublicKey] = {}  # by id, in the order in which they were met
+        self._checker = checker or Checker()
 
     def open(self, messages: Iterable[Message]) -> list[Opened]:
         """Read every event and check its signature where the key that it names has been met. Raises nothing."""
-        read = [self._read(message) if message.topic.endswith(_EVENT) else Opened(message) for message in messages]
-        return [self._check(one) for one in read]
+        opened = [self._read(message) if message.topic.endswith(_EVENT) else Opened(message) for message in messages]
+        claims = {place: claim for place, one in enumerate(opened) if (claim := self._claim(one)) is not None}
+        for (place, claim), stands in zip(claims.items(), self._checker.check(list(claims.values())), strict=True):
+            if stands:  # else the transaction checks it with the key that counts, and says why it is refused
+                opened[place].stands_under = claim.key
+        return opened
 
     def meet(self, keys: Iterable[DeviceKey]) -> None:
         """Remember registered keys; one that cannot be read is left to the transaction that asks for it."""
@@ -60,14 +69,11 @@ class Opener:
         except Exception as error:  # whatever it is, it is this message's own: the batch buries it with the reason
             return Opened(message, error=error)
 
-    def _check(self, opened: Opened) -> Opened:
-        if opened.envelope is None:
-            return opened
-        key = self._keys.get(opened.envelope.signatures[0].keyid)
-        if key is None:
-            return opened
-        try:
-            opened.envelope.verify(key, EVENT_TYPE)
-        except Exception:  # the transaction checks it again with the key that counts, and says why it is refused
-            return opened
-        return Opened(opened.message, opened.envelope, opened.event, None, key)
+    def _claim(self, opened: Opened) -> Claim | None:
+        """Return what the event's one signature says, if it is one of a key that was met."""
+        envelope = opened.envelope
+        if envelope is None or envelope.payload_type != EVENT_TYPE or len(envelope.signatures) != 1:
+            return None
+        (signature,) = envelope.signatures
+        key = self._keys.get(signature.keyid)
+        return None if key is None else Claim(key, signature.sig, envelope.signed_bytes)

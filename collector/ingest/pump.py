@@ -1,4 +1,5 @@
-"""The thread between broker and ledger: collects messages into batches, admits them, then acknowledges and answers.
+"""Between broker and ledger: one thread collects messages into batches and opens them, while another one admits the
+batch before, then acknowledges and answers.
 
 A database that fails stops the acknowledgements, not the thread: the batch is tried again until it is in. A message
 that breaks its transaction every time is set aside alone, so that it blocks nothing. What is done besides batches is
@@ -21,6 +22,7 @@ from collector.database import is_passing
 from collector.errors import KeyHandedOver
 from collector.ingest.intake import Intake
 from collector.ingest.message import Answer, Message
+from collector.ingest.opening import Opened
 
 log = structlog.get_logger()
 
@@ -33,8 +35,8 @@ RETRY_S = 1.0  # a locked or full database is asked again at this pace
 class Outlet(Protocol):
     """Where acknowledgements and receipts go."""
 
-    def acknowledge(self, message: Message) -> None:
-        """Tell the broker that the message is safe here."""
+    def acknowledge(self, messages: Sequence[Message]) -> None:
+        """Tell the broker that the messages are safe here."""
         ...
 
     def publish(self, answer: Answer) -> None:
@@ -46,16 +48,16 @@ class Outlet(Protocol):
 class PumpState:
     """How the intake is doing."""
 
-    alive: bool
+    alive: bool  # both threads
     failing: str | None  # why the last batch is not in yet
     waiting: int  # messages in the queue
-    stalled_s: float  # since the thread last came round, in seconds
+    stalled_s: float  # since the slower thread last came round, in seconds
     admitted: int  # messages handled since the start
     undone: tuple[str, ...] = ()  # chores that failed the last time: what waits in staging, sources of the outbox
 
 
 class Pump:
-    """Runs an intake on its own thread."""
+    """Runs an intake on two threads of its own."""
 
     def __init__(
         self,
@@ -74,19 +76,22 @@ class Pump:
         self._batch_messages = batch_messages
         self._batch_wait_s = batch_wait_s
         self._stop = threading.Event()
+        self._opened: queue.Queue[list[Opened]] = queue.Queue(maxsize=1)  # more would only wait here, not at the broker
+        self._opening = threading.Thread(target=self._open, name="opening", daemon=True)
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
         self._failing: str | None = None
         self._undone: dict[str, str] = {}  # by chore, why; replaced, never changed: other threads read it
-        self._came_round = time.monotonic()
+        self._came_round = self._opening_came_round = time.monotonic()
         self._handled = 0
         self._shedding = False
 
     @property
     def state(self) -> PumpState:
         """How it is doing now."""
-        stalled_s = time.monotonic() - self._came_round
+        stalled_s = time.monotonic() - min(self._came_round, self._opening_came_round)
         waiting, undone = self.messages.qsize(), tuple(self._undone)
-        return PumpState(self._thread.is_alive(), self._failing, waiting, stalled_s, self._handled, undone)
+        alive = self._thread.is_alive() and self._opening.is_alive()
+        return PumpState(alive, self._failing, waiting, stalled_s, self._handled, undone)
 
     def offer(self, message: Message) -> None:
         """Queue a message. What nobody waits to hear of (QoS 0) is let go while the queue is far behind.
@@ -102,23 +107,51 @@ class Pump:
         self.messages.put(message)
 
     def start(self) -> None:
-        """Start the thread."""
+        """Start the threads."""
+        self._opening.start()
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish the batch at hand and end the thread; what is not committed was not acknowledged."""
+        """Finish the batch at hand and end the threads; what is not committed was not acknowledged."""
         self._stop.set()
         self._thread.join(10)
+        self._opening.join(10)
+
+    def _open(self) -> None:
+        """Collect and open batch after batch. What could not even be opened stays with the broker."""
+        while not self._stop.is_set():
+            self._opening_came_round = time.monotonic()
+            try:
+                if batch := self._collect():
+                    self._hand_on(self._intake.open(batch))
+            except Exception as error:  # opening raises nothing; were it to, the thread must live on and say so
+                self._failing = f"{type(error).__name__}: {error}"
+                log.exception("a batch could not be opened")
+                self._stop.wait(RETRY_S)
+
+    def _hand_on(self, opened: list[Opened]) -> None:
+        while not self._stop.is_set():
+            self._opening_came_round = time.monotonic()  # it waits for the other thread, which says how it is
+            try:
+                self._opened.put(opened, timeout=READY_EVERY_S)
+                return
+            except queue.Full:
+                continue
+
+    def _next(self) -> list[Opened]:
+        try:
+            return self._opened.get(timeout=READY_EVERY_S)
+        except queue.Empty:
+            return []
 
     def _run(self) -> None:
         due_at = 0.0
         while not self._stop.is_set():
             self._came_round = time.monotonic()
-            batch = self._collect()
             try:
-                if batch:
+                if batch := self._next():
                     self._handle(batch)
-                self._failing = None
+                    self._failing = None
             except Exception as error:
                 # Nothing was acknowledged: the broker or the terminal sends it again. The thread must live on.
                 self._failing = f"{type(error).__name__}: {error}"
@@ -155,10 +188,10 @@ class Pump:
                 break
         return batch
 
-    def _handle(self, batch: Sequence[Message]) -> None:
+    def _handle(self, batch: Sequence[Opened]) -> None:
         while not self._stop.is_set():
             try:
-                answers = self._intake.admit(batch)
+                answers = self._intake.admit_opened(batch)
             except KeyHandedOver as error:
                 self._wait_with(error, "nothing is admitted until this collector is restarted")
                 continue
@@ -183,21 +216,20 @@ class Pump:
         log.error(what, error=self._failing)
         self._stop.wait(RETRY_S)
 
-    def _split(self, batch: Sequence[Message], error: Exception) -> None:
+    def _split(self, batch: Sequence[Opened], error: Exception) -> None:
         """One message breaks the transaction: try each alone and bury the one that does it again."""
         log.error("a batch broke", error=str(error), messages=len(batch))
         if len(batch) > 1:
-            for message in batch:
-                self._handle([message])
+            for one in batch:
+                self._handle([one])
             return
-        self._intake.bury(batch[0], error)
+        self._intake.bury(batch[0].message, error)
         self._finish(batch, [])
 
-    def _finish(self, batch: Sequence[Message], answers: Sequence[Answer]) -> None:
+    def _finish(self, batch: Sequence[Opened], answers: Sequence[Answer]) -> None:
         self._failing = None
         self._handled += len(batch)
-        for message in batch:
-            self._outlet.acknowledge(message)
+        self._outlet.acknowledge([one.message for one in batch])
         self._send(answers)
 
     def _send(self, answers: Sequence[Answer]) -> None:

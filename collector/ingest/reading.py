@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlmodel import Session, col, select
 
@@ -33,8 +34,7 @@ class Registered:
     keys: list[DeviceKey]  # grows where the transaction admits a rotation
 
 
-@dataclass(frozen=True, slots=True)
-class Addressed:
+class Addressed(NamedTuple):
     """A message of a registered device."""
 
     opened: Opened
@@ -47,8 +47,7 @@ class Addressed:
         return self.opened.message
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(NamedTuple):
     """An event that its signature does not speak for yet."""
 
     message: Message
@@ -58,8 +57,7 @@ class Decoded:
     stands_under: PublicKey | None = None  # its one signature was checked with this key
 
 
-@dataclass(frozen=True, slots=True)
-class Offered:
+class Offered(NamedTuple):
     """A decoded event whose signature stands."""
 
     event: Event

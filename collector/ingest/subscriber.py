@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +21,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from collector.errors import SettingsError
+from collector.ingest.buffered_client import BufferedClient
 from collector.ingest.message import Answer, Message
 from collector.settings import Settings
 from collector.timestamps import utc_now
@@ -79,10 +80,10 @@ class Subscriber:
         self._client.disconnect()
         self._thread.join(10)
 
-    def acknowledge(self, message: Message) -> None:
-        """Send the PUBACK. A packet id of an earlier connection may mean another message by now: that one is left."""
-        if message.qos and message.connection == self._connection:
-            self._client.ack(message.mid, message.qos)
+    def acknowledge(self, messages: Sequence[Message]) -> None:
+        """Send the PUBACKs. A packet id of an earlier connection may mean another message by now: that one is left."""
+        due = [one.mid for one in messages if one.qos and one.connection == self._connection]
+        self._client.acknowledge(due)
 
     def publish(self, answer: Answer) -> None:
         """Send a receipt; paho keeps it while the connection is away."""
@@ -114,6 +115,9 @@ class Subscriber:
         if reason.is_failure:
             self._connected, self._reason = False, str(reason)
             log.error("the broker refuses the connection", reason=str(reason))
+            return
+        if self._stopping.is_set():  # told to stop while it was connecting, when there was nothing to hang up yet
+            client.disconnect()
             return
         wanted = [(self._filter(leaf), qos) for leaf, qos in _QOS.items()]
         if self._settings.mqtt_version == "5":
@@ -164,9 +168,9 @@ def _topic(message: paho.MQTTMessage) -> str:
         return "(a topic that is not UTF-8)"
 
 
-def _client(settings: Settings) -> paho.Client:
+def _client(settings: Settings) -> BufferedClient:
     newest = settings.mqtt_version == "5"
-    client = paho.Client(
+    client = BufferedClient(
         CallbackAPIVersion.VERSION2,
         client_id=settings.mqtt_client,
         protocol=MQTTProtocolVersion.MQTTv5 if newest else MQTTProtocolVersion.MQTTv311,

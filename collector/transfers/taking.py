@@ -6,8 +6,6 @@ read nor readable here; whether the recipient takes it is the recipient's alone 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from sqlmodel import Session, col, delete, func, select
 
 from collector.devices.models import Device, DeviceKey
@@ -124,7 +122,7 @@ class Passing:
 
 def without_content(message: Message, digest: str) -> Message:
     """The message as a dead letter keeps it: what is sealed about a worker must not outlive his erasure there."""
-    return replace(message, payload=f"a message for another terminal, SHA-256 {digest}".encode())
+    return message._replace(payload=f"a message for another terminal, SHA-256 {digest}".encode())
 
 
 def counting_now(keys: list[DeviceKey]) -> PublicKey:

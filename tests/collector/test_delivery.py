@@ -6,12 +6,12 @@ import json
 import random
 import sqlite3
 import threading
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from paho.mqtt.enums import MQTTErrorCode
 from sqlalchemy.exc import OperationalError
 
 from collector.app import Collector
@@ -20,6 +20,7 @@ from collector.devices.service import NewDevice
 from collector.ingest.batch import Batch
 from collector.ingest.message import Message
 from collector.ingest.pump import QUEUE_LIMIT
+from collector.ingest.subscriber import Subscriber
 from collector.settings import load_settings
 from collector.sites.service import NewSite
 from evidence.topics import Leaf
@@ -170,8 +171,24 @@ def test_a_flood_of_reports_is_let_go_but_no_event_is(running: Collector, mosqui
     for _ in range(QUEUE_LIMIT + 500):
         running.pump.offer(report)
     assert running.pump.state.waiting == QUEUE_LIMIT
-    running.pump.offer(replace(report, topic="zaigang/v1/east/gate-1/event", qos=1))
+    running.pump.offer(report._replace(topic="zaigang/v1/east/gate-1/event", qos=1))
     assert running.pump.state.waiting == QUEUE_LIMIT + 1
+
+
+def test_a_collector_that_is_stopped_while_it_connects_hangs_up(
+    mosquitto: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load_settings(data=tmp_path / "c", broker=f"mqtt://127.0.0.1:{mosquitto.port}")
+    subscriber = Subscriber(settings, lambda _message: None)
+    reconnect = subscriber._client.reconnect
+
+    def told_to_stop_meanwhile() -> MQTTErrorCode:
+        subscriber._stopping.set()  # and paho finds nothing yet to hang up
+        return reconnect()
+
+    monkeypatch.setattr(subscriber._client, "reconnect", told_to_stop_meanwhile)
+    subscriber.start()
+    eventually(lambda: not subscriber.state.alive)
 
 
 def test_a_broker_that_speaks_only_mqtt_3_1_1_is_enough(mosquitto: Mosquitto, tmp_path: Path) -> None:

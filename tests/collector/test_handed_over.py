@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -99,8 +100,8 @@ class Sent:
     def __init__(self) -> None:
         self.calls: list[str] = []
 
-    def acknowledge(self, message: Message) -> None:
-        self.calls.append("acknowledge")
+    def acknowledge(self, messages: Sequence[Message]) -> None:
+        self.calls += ["acknowledge" for _ in messages]
 
     def publish(self, answer: Answer) -> None:
         self.calls.append("receipt")

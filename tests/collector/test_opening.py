@@ -7,6 +7,7 @@ import pytest
 from collector.ingest.message import Message
 from collector.ingest.opening import KEYS_KEPT, Opener
 from collector.timestamps import utc_now
+from evidence.envelope import EVENT_TYPE, RECEIPT_TYPE, Envelope, sign
 from evidence.keys import Ed25519Key
 from tests.collector.conftest import Bench
 from tests.collector.terminal import Terminal
@@ -72,3 +73,14 @@ def test_no_more_keys_are_remembered_than_a_collector_has_terminals(bench: Bench
     assert len(opener._keys) == KEYS_KEPT and "4" not in opener._keys
     opener.meet([DeviceKey(device="x", key="ed25519:damaged", key_id="damaged", added_at="")])
     assert "damaged" not in opener._keys
+
+
+def test_what_was_signed_as_something_else_is_not_taken_for_an_event(bench: Bench, terminal: Terminal) -> None:
+    bench.offer(terminal, terminal.enrol())
+    payload = Envelope.decode(terminal.punch()).payload
+    misused = sign(RECEIPT_TYPE, payload, terminal.key).encode()
+    twice = sign(EVENT_TYPE, payload, terminal.key, Ed25519Key.generate()).encode()
+    for data in (misused, twice):
+        assert not opened_by(bench, terminal, data)
+        assert bench.offer(terminal, data) == []
+    assert sorted(bench.dead()) == ["signature_count", "wrong_payload_type"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from threading import Event
 
 import pytest
 
@@ -10,6 +12,7 @@ from collector.errors import LedgerDamaged
 from collector.healthz import health_of
 from collector.ingest.batch import Batch
 from collector.ingest.message import Answer, Message
+from collector.ingest.opening import Opened
 from collector.ingest.pump import STAGING, Pump
 from collector.ingest.subscriber import BrokerState
 from collector.timestamps import utc_now
@@ -25,8 +28,8 @@ class Witness:
     bench: Bench
     seen: list[tuple[str, int]] = field(default_factory=list)
 
-    def acknowledge(self, message: Message) -> None:
-        self.seen.append(("acknowledge", self.bench.services.ledger.size()))
+    def acknowledge(self, messages: Sequence[Message]) -> None:
+        self.seen += [("acknowledge", self.bench.services.ledger.size()) for _ in messages]
 
     def publish(self, answer: Answer) -> None:
         self.seen.append(("receipt", self.bench.services.ledger.size()))
@@ -115,3 +118,52 @@ def test_while_a_source_fails_what_an_approval_frees_is_admitted(bench: Bench, t
     bench.services.devices.approve(terminal.device, None, "me")
     eventually(lambda: witness.seen == [("receipt", 2)])
     pump.stop()
+
+
+def test_a_batch_that_cannot_be_opened_ends_no_thread_and_is_not_acknowledged(
+    bench: Bench, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_: object) -> None:
+        raise MemoryError("no more")
+
+    witness = Witness(bench)
+    pump = Pump(bench.intake, witness)
+    with monkeypatch.context() as broken:
+        broken.setattr(bench.intake, "open", fails)
+        pump.offer(Message(terminal.event_topic, terminal.enrol(), utc_now(), qos=1))
+        pump.start()
+        eventually(lambda: pump.state.failing == "MemoryError: no more")
+        assert pump.state.alive
+    pump.offer(Message(terminal.event_topic, terminal.again().enrol(), utc_now(), qos=1))
+    eventually(lambda: witness.seen == [("acknowledge", 1), ("receipt", 1)])
+    assert pump.state.failing is None
+    pump.stop()
+
+
+def test_while_a_batch_is_written_the_next_is_opened_and_their_order_stays(
+    bench: Bench, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    went_on, opened = Event(), []
+    plain_open, plain_admit = bench.intake.open, bench.intake.admit_opened
+
+    def open_noting(messages: Sequence[Message]) -> list[Opened]:
+        opened.append(len(messages))
+        return plain_open(messages)
+
+    def admit_when_told(batch: Sequence[Opened]) -> list[Answer]:
+        assert went_on.wait(10)
+        return plain_admit(batch)
+
+    monkeypatch.setattr(bench.intake, "open", open_noting)
+    monkeypatch.setattr(bench.intake, "admit_opened", admit_when_told)
+    witness = Witness(bench)
+    pump = Pump(bench.intake, witness, batch_messages=2)
+    for envelope in (terminal.enrol(), *(terminal.punch() for _ in range(7))):
+        pump.offer(Message(terminal.event_topic, envelope, utc_now(), qos=1))
+    pump.start()
+    eventually(lambda: opened == [2, 2, 2])  # one is being written, one waits for that, one was opened meanwhile
+    assert witness.seen == []
+    went_on.set()
+    eventually(lambda: [size for what, size in witness.seen if what == "receipt"] == [2, 4, 6, 8])
+    pump.stop()
+    assert bench.dead() == []
