@@ -20,6 +20,7 @@ from benchmarks.resident import resident_mib
 
 ROOT = Path(__file__).resolve().parents[1]
 PUNCHES, SMOKE_PUNCHES, LONG_PUNCHES = 40, 4, 2_000
+TOLD_EVERY = 50  # punches
 WANTED = 1.05  # of the resident set after the warm-up
 
 
@@ -55,6 +56,8 @@ def measure(punches: int) -> dict[str, float]:
             verified += result.verdict is Verdict.VERIFIED
             if number + 1 == warm:
                 warm_mib = resident_mib()
+            if (number + 1) % TOLD_EVERY == 0:
+                print(f"{number + 1} of {punches} punches: {resident_mib():.1f} MiB", file=sys.stderr, flush=True)
         end_mib = resident_mib()
     return {"punches": punches, "warm": warm, "verified": verified, "warm_mib": warm_mib, "end_mib": end_mib}
 

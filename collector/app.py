@@ -13,10 +13,11 @@ from collector.auth.sessions import Sessions
 from collector.devices.server_tls import server_tls
 from collector.healthz import Health, health_of
 from collector.identity import load_or_create_keys
-from collector.ingest.checking import Checker
 from collector.ingest.gaps import Gaps
 from collector.ingest.intake import Intake
 from collector.ingest.message import Message
+from collector.ingest.opening import Opener, Opens
+from collector.ingest.opening_apart import OpenerApart
 from collector.ingest.pump import Pump
 from collector.ingest.subscriber import Subscriber
 from collector.ledger.attesting import attesting
@@ -42,9 +43,8 @@ class Collector:
         scribe.require_same_keys(self.database)
         self.services = build_services(settings, self.database, self.keys, scribe)
         self.services.erasures.settle()
-        self.checker = Checker(apart=settings.check_apart)
-        limits, checker = limits_of(settings), self.checker
-        intake = Intake(self.database, self.keys.receipt, self.keys.seal, limits, scribe=scribe, checker=checker)
+        limits, self.opener = limits_of(settings), _opener(settings)
+        intake = Intake(self.database, self.keys.receipt, self.keys.seal, limits, scribe=scribe, opener=self.opener)
         self.subscriber = Subscriber(settings, self._deliver)
         self.checkpointer = Rounds("checkpoints", settings.checkpoint_every_s, self.services.checkpoints.sign)
         self.attesting = attesting(settings, self.database)
@@ -77,7 +77,7 @@ class Collector:
     def stop(self) -> None:
         """Stop in the order that loses nothing: what was not committed was not acknowledged."""
         self.pump.stop()
-        self.checker.close()
+        self.opener.close()
         self.subscriber.stop()
         for rounds in self.rounds:
             rounds.stop()
@@ -105,6 +105,10 @@ class Collector:
 
     def _deliver(self, message: Message) -> None:
         self.pump.offer(message)
+
+
+def _opener(settings: Settings) -> Opens:
+    return OpenerApart() if settings.open_apart else Opener()
 
 
 def settle_memory() -> None:

@@ -82,9 +82,9 @@ class Settings(BaseSettings):
     # worker's price for sharing one.
     batch_messages: int = Field(512, ge=1, le=4096, description="Messages in one transaction at most.")
     batch_wait_ms: int = Field(20, ge=0, le=1000, description="Milliseconds to wait for a batch to fill.")
-    check_apart: bool = Field(
+    open_apart: bool = Field(
         default=True,
-        description="Check the signatures of large batches in a process of its own, started by the first of them.",
+        description="Read and check large batches in a process of its own, started by the first of them.",
     )
     staged_per_device: int = Field(
         2000, ge=1, description="Events of one device that may wait for a gap; twenty windows of a terminal."

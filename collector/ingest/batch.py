@@ -245,7 +245,13 @@ class Batch:
         # Not when it came: what lay in staging meanwhile is an entry behind the one from which the revocation counts.
         after = offered.registered.device.revoked_at is not None
         self._ledger.append(
-            event, offered.hash, offered.data, offered.key_id, offered.received_at, after_revocation=after
+            event,
+            offered.hash,
+            offered.data,
+            offered.key_id,
+            offered.received_at,
+            after_revocation=after,
+            foreseen=offered.foreseen,
         )
         tip.move_to(head)
         if offered.rotated_to is not None:
@@ -333,7 +339,7 @@ class Batch:
         try:
             envelope = Envelope.decode(staged.envelope)
             event = parse_event(envelope.payload)
-            return self._reader.verify(Decoded(message, registered, envelope, event))
+            return self._reader.verify(Decoded(Opened(message, event, envelope.hash), event, registered))
         except SQLAlchemyError:
             raise
         except Exception as error:

@@ -14,10 +14,9 @@ from sqlmodel import Session
 
 from collector.database import Database
 from collector.ingest.batch import Batch
-from collector.ingest.checking import Checker
 from collector.ingest.dead_letters import Bounds, DeadLetterBox
 from collector.ingest.message import Answer, Message
-from collector.ingest.opening import Opened, Opener
+from collector.ingest.opening import Opened, Opener, Opens
 from collector.statements.current_keys import require_current
 from collector.statements.scribe import Scribe
 from collector.timestamps import utc_now
@@ -46,7 +45,7 @@ class Intake:
         limits: Limits | None = None,
         now: Callable[[], str] = utc_now,
         scribe: Scribe | None = None,
-        checker: Checker | None = None,
+        opener: Opens | None = None,
     ) -> None:
         self._database = database
         self._receipt_key = receipt_key
@@ -56,7 +55,7 @@ class Intake:
         self._scribe = scribe
         # With a scribe a batch may have to state something, for which every key must be the one that signs now.
         self._own = {"receipt": receipt_key.public} if scribe is None else scribe.keys
-        self._opener = Opener(checker)
+        self._opener = opener or Opener()
 
     def open(self, messages: Sequence[Message]) -> list[Opened]:
         """Read events and check signatures, as far as that needs no database. Raises nothing."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlmodel import Session, col, select
 
@@ -50,11 +50,14 @@ class Addressed(NamedTuple):
 class Decoded(NamedTuple):
     """An event that its signature does not speak for yet."""
 
-    message: Message
-    registered: Registered
-    envelope: Envelope
+    opened: Opened
     event: Event
-    stands_under: PublicKey | None = None  # its one signature was checked with this key
+    registered: Registered
+
+    @property
+    def message(self) -> Message:
+        """The message."""
+        return self.opened.message
 
 
 class Offered(NamedTuple):
@@ -68,6 +71,7 @@ class Offered(NamedTuple):
     registered: Registered
     message: Message
     rotated_to: PublicKey | None = None  # the event hands its chain over to this key
+    foreseen: dict[str, Any] | None = None  # its row, where somebody had the time
 
 
 class Reader:
@@ -93,31 +97,32 @@ class Reader:
         opened, topic = addressed.opened, addressed.topic
         if opened.error is not None:
             raise opened.error
-        envelope, event = opened.envelope, opened.event
-        assert envelope is not None and event is not None
+        event = opened.event
+        assert event is not None
         if (topic.site, topic.device) != (event.site, event.device):
             raise WrongTopic(f"published under {topic.site}/{topic.device}, the event says {event.site}/{event.device}")
-        return Decoded(opened.message, addressed.registered, envelope, event, opened.stands_under)
+        return Decoded(opened, event, addressed.registered)
 
     def verify(self, decoded: Decoded) -> Offered:
         """Check the signature with the key that counts at the event's place, or will once what waits is admitted.
 
         Raises evidence's SignatureError or InvalidBody, or KeyMismatch for a rotation to a key that was used before.
         """
-        event, message = decoded.event, decoded.message
+        opened, event, message = decoded.opened, decoded.event, decoded.message
         key, after = self._signed_by(decoded)
         rotated_to = after if after != key else None
         if rotated_to is not None:
             self._note(event, rotated_to, decoded.registered)
         return Offered(
             event,
-            decoded.envelope.hash,
+            opened.hash,
             key.id,
             message.payload,
             message.received_at,
             decoded.registered,
             message,
             rotated_to,
+            opened.foreseen,
         )
 
     def require_counting(self, offered: Offered) -> None:
@@ -130,18 +135,18 @@ class Reader:
 
     def _signed_by(self, decoded: Decoded) -> tuple[PublicKey, PublicKey]:
         """Return the key that signed, and the one that counts after. A registered key goes before one to come."""
-        event, envelope = decoded.event, decoded.envelope
+        event, opened = decoded.event, decoded.opened
         try:
             key = key_for(decoded.registered.keys, event.chain, event.seq)
-            if decoded.stands_under == key and event.kind != Kind.DEVICE_KEY_ROTATED:
+            if opened.stands_under == key and event.kind != Kind.DEVICE_KEY_ROTATED:
                 return key, key
-            return key, verify_event(envelope, event, key)
+            return key, verify_event(opened.envelope(), event, key)
         except (UnknownKey, InvalidBody):  # InvalidBody: a second rotation, which names a key to come as the one before
             self._read_staged(event.device, event.chain)
             to_come = self._to_come_at(event)
             if to_come is None:
                 raise
-            return to_come, verify_event(envelope, event, to_come)
+            return to_come, verify_event(opened.envelope(), event, to_come)
 
     def _note(self, event: Event, key: PublicKey, registered: Registered) -> None:
         if any(held.key_id == key.id and held.first_seq == event.seq + 1 for held in registered.keys):

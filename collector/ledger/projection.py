@@ -65,6 +65,22 @@ def project(event: Event, leaf_index: int, *, after_revocation: bool) -> Project
     return None if projected is None else Projected(projected.table, _kept(projected.row))
 
 
+def foresee(event: Event) -> dict[str, Any] | None:
+    """Derive a punch's row before it has a place; None for what is no punch, and for what `project` would refuse."""
+    if event.kind not in (Kind.PUNCH_RECORDED, Kind.PUNCH_REFUSED) or event.device == COLLECTOR:
+        return None
+    try:
+        projected = project(event, 0, after_revocation=False)
+    except Exception:  # `project` says it where the event is admitted
+        return None
+    return None if projected is None else projected.row
+
+
+def placed(foreseen: dict[str, Any], leaf_index: int) -> tuple[type[SQLModel], dict[str, Any]]:
+    """Give a row that was foreseen its place. Not for what came after a revocation: its verdict counts otherwise."""
+    return Punch, foreseen | {"leaf_index": leaf_index}
+
+
 def _kept(row: dict[str, Any]) -> dict[str, Any]:
     """PostgreSQL keeps no NUL in a text; the envelope has it as it was signed."""
     return {

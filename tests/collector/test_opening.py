@@ -67,12 +67,11 @@ def test_a_changed_signature_under_a_key_that_was_met_is_named(bench: Bench, ter
 def test_no_more_keys_are_remembered_than_a_collector_has_terminals(bench: Bench) -> None:
     from collector.devices.models import DeviceKey
 
-    opener = Opener()
-    key = Ed25519Key.generate().public.text()
-    opener.meet(DeviceKey(device="x", key=key, key_id=f"{n}", added_at="") for n in range(KEYS_KEPT + 5))
-    assert len(opener._keys) == KEYS_KEPT and "4" not in opener._keys
+    opener, keys = Opener(), [Ed25519Key.generate().public for _ in range(KEYS_KEPT + 5)]
+    opener.meet(DeviceKey(device="x", key=key.text(), key_id=key.id, added_at="") for key in keys)
+    assert list(opener.keys.values()) == keys[5:]
     opener.meet([DeviceKey(device="x", key="ed25519:damaged", key_id="damaged", added_at="")])
-    assert "damaged" not in opener._keys
+    assert "damaged" not in opener.keys
 
 
 def test_what_was_signed_as_something_else_is_not_taken_for_an_event(bench: Bench, terminal: Terminal) -> None:
