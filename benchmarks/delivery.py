@@ -1,6 +1,6 @@
 """From the terminal's signature to the collector's receipt, over a real Mosquitto and a real PostgreSQL.
 
-Sixteen terminals send what they have signed beforehand; the collectors are the program `zaigang collector run`. The
+Thirty-two terminals send what they have signed beforehand; the collectors are the program `zaigang collector run`. The
 limit is bare Ed25519 verification of the same events by `cryptography` on one core, in turns with them.
 """
 
@@ -35,7 +35,7 @@ from tests.support.mosquitto import Mosquitto
 from tests.support.postgresql import Postgresql
 
 TERMINALS = 32
-EVENTS, SMOKE_EVENTS = 8_000, 320  # of all terminals, with each number of collectors
+EVENTS, SMOKE_EVENTS = 32_000, 320  # of all terminals, with each number of collectors
 ROUNDS, SMOKE_ROUNDS = 4, 2
 WARM_UP = 20  # events of each terminal before the clock runs
 WANTED = ">= 0.5"

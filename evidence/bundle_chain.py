@@ -252,7 +252,8 @@ class ChainCheck:
         self._bundle.report.after_revocation += after
 
     def _look_inside(self, event: Event, line: Shown, key: PublicKey) -> None:
-        self._found.late += line.late is not None
+        late = line.late
+        self._found.late += late is not None
         if event.device == COLLECTOR:  # its bodies decide about holes only (bundle_holes.py)
             return
         for note in notes_in(event):
@@ -270,7 +271,7 @@ class ChainCheck:
         if isinstance(body, PresenceIntervalBody):
             self._found.presence.append(body)
         if isinstance(body, PunchBody):
-            self._take_punch(event, body, line, opening)
+            self._take_punch(event, body, line, late, opening)
 
     def _carry(self, event: Event, line: Shown, note: CarriedNote) -> None:
         if not self._bundle.is_signed(note.text):  # a terminal can invent a note, and that says nothing of the ledger
@@ -284,7 +285,7 @@ class ChainCheck:
         except EvidenceError:  # bundle_seen.py says what is wrong with it
             return
 
-    def _take_punch(self, event: Event, body: PunchBody, line: Shown, opening: int | None) -> None:
+    def _take_punch(self, event: Event, body: PunchBody, line: Shown, late: str | None, opening: int | None) -> None:
         after = AFTER_REVOCATION in line.flags
         counts = Verdict.REVIEW if after and body.verdict is Verdict.VERIFIED else body.verdict
         self._bundle.report.punches.append(
@@ -300,7 +301,7 @@ class ChainCheck:
                 verdict=counts,
                 signed_verdict=body.verdict,
                 received_at=line.received_at,
-                late=line.late,
+                late=late,
                 clock_synced=event.clock.synced,
                 not_before=self._found.seen[-1][1] if self._found.seen else None,
             )

@@ -25,9 +25,11 @@ from evidence.errors import InvalidIndex
 AFTER_REVOCATION = "after_revocation"
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,15}")
 _HEX = re.compile(r"[0-9a-f]{64}")
-_SALT = re.compile(r"[0-9a-f]{32}")
-_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
-_FLAGS = re.compile(r"-|(?:after_revocation|late:[a-z][a-z_]{0,39})(?:,late:[a-z][a-z_]{0,39})?")
+_SALT = r"[0-9a-f]{32}"
+_TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z"
+_FLAGS = r"-|(?:after_revocation|late:[a-z][a-z_]{0,39})(?:,late:[a-z][a-z_]{0,39})?"
+# Nearly every line is of this kind, so it is read at once; the hashes follow.
+_SHOWN = re.compile(rf"({_NUMBER.pattern}) ({_NUMBER.pattern}) ({_SALT}) ({_TIME}) ({_FLAGS})((?: [^ ]+)*)")
 MAX_PROOF = 64  # a tree of 2^63 leaves: nobody has a larger one
 
 
@@ -136,9 +138,9 @@ def write_index(lines: Sequence[Line]) -> bytes:
 
 def read_line(text: str) -> Line:
     """Read one line. Raises InvalidIndex."""
-    word, *fields = text.split(" ")
+    word, _, rest = text.partition(" ")
     try:
-        return _READERS[word](fields)
+        return _shown(rest) if word == "event" else _READERS[word](rest.split(" "))
     except (KeyError, ValueError, IndexError, binascii.Error) as error:
         raise InvalidIndex(f"the line cannot be read: {text[:60]!r}") from error
 
@@ -160,12 +162,15 @@ def read_index(data: bytes) -> list[Line]:
     return lines
 
 
-def _shown(fields: list[str]) -> Shown:
-    seq, leaf_index, salt, received_at, flags, *proof = fields
-    if not (_SALT.fullmatch(salt) and _TIME.fullmatch(received_at) and _FLAGS.fullmatch(flags)):
+def _shown(text: str) -> Shown:
+    found = _SHOWN.fullmatch(text)
+    if found is None:
+        raise ValueError
+    seq, leaf_index, salt, received_at, flags, proof = found.groups()
+    if (place := int(seq)) > MAX_SAFE_INTEGER or (leaf := int(leaf_index)) > MAX_SAFE_INTEGER:
         raise ValueError
     marks = () if flags == "-" else tuple(flags.split(","))
-    return Shown(_number(seq), _number(leaf_index), bytes.fromhex(salt), received_at, marks, _proof(proof))
+    return Shown(place, leaf, bytes.fromhex(salt), received_at, marks, _proof(proof.split(" ")[1:]))
 
 
 def _outside(fields: list[str]) -> Outside:
@@ -189,7 +194,6 @@ def _missing(fields: list[str]) -> Missing:
 
 
 _READERS: dict[str, Callable[[list[str]], Line]] = {
-    "event": _shown,
     "outside": _outside,
     "withheld": _withheld,
     "erased": _erased,

@@ -17,12 +17,10 @@ from evidence.errors import DuplicateKey, EncodingError, NotCanonical, NotJson
 MAX_SAFE_INTEGER = 2**53 - 1  # RFC 8785 section 3.2.2.3: beyond it IEEE doubles lose integers
 MAX_DEPTH = 32  # an event nests five deep; a bound keeps a hostile payload from exhausting the stack
 
-_NUMBERS = (  # one pattern each, so that each has a literal beginning to be sought by
-    re.compile(rb'":-?[0-9]+[.eE]'),
-    re.compile(rb'":-?[0-9]{16}'),
-    re.compile(rb",-?[0-9]"),
-    re.compile(rb"\[-?[0-9]"),
-)
+# Patterns of their own, so that each has a literal beginning to be sought by.
+_UNLIKE_INTEGER = re.compile(rb'":[-0-9](?:[0-9]*[.eE]|[0-9]{15})')  # also a few long negative ones that are alike
+_LISTED = re.compile(rb"\[-?[0-9]")
+_LISTED_LATER = re.compile(rb",-?[0-9]")
 _compact = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
@@ -73,7 +71,7 @@ def _is_plain(data: bytes) -> bool:
     """
     if not data.isascii() or data[:1] != b"{" or data.count(b"{") + data.count(b"[") > MAX_DEPTH:
         return False
-    return not any(one.search(data) for one in _NUMBERS)
+    return not (_UNLIKE_INTEGER.search(data) or _LISTED.search(data) or _LISTED_LATER.search(data))
 
 
 def _parse_slowly(data: bytes) -> Any:
