@@ -1,6 +1,6 @@
 """Fifty thousand events that wait on terminals which come back: how fast the collector takes them, and in what memory.
 
-Thirty-two terminals, a real Mosquitto and a real PostgreSQL, one collector process; a quarter at a time, in turns with the
+Thirty-two terminals, a real Mosquitto and PostgreSQL, one collector process; a quarter at a time, in turns with the
 limit, bare Ed25519 verification of the same events by `cryptography` on one core.
 """
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+import httpx
 from structlog.testing import capture_logs
 
 from benchmarks.fleet import Sender, deliver, verify_receipts
@@ -28,15 +29,18 @@ from collector.ledger.service import Ledger
 from collector.services import build_services, open_database
 from collector.settings import Settings, load_settings
 from collector.sites.service import NewSite, Sites
+from collector.web import PREFIX
 from evidence.envelope import Envelope
 from tests.collector.process import CollectorProcess
 from tests.collector.terminal import Terminal
 from tests.support.mosquitto import Mosquitto
 from tests.support.postgresql import Postgresql
+from tests.support.waiting import eventually
 
 TERMINALS = 32
 EVENTS, SMOKE_EVENTS = 32_000, 320  # of all terminals, with each number of collectors
 ROUNDS, SMOKE_ROUNDS = 4, 2
+SUBSCRIBING_S = 0.5  # what is published before, nobody hears, and these terminals do not send again
 WARM_UP = 20  # events of each terminal before the clock runs
 WANTED = ">= 0.5"
 
@@ -82,6 +86,8 @@ class Site:
                 one = CollectorProcess(self.settings.data, self.mosquitto.port, environment=environment)
                 stack.callback(one.stop)  # before it starts: one that starts too slowly must not stay behind
                 running.append(one.start())
+            eventually(lambda: any(_takes_events(one) for one in running), 60)
+            time.sleep(SUBSCRIBING_S)
             yield running
 
     def require_whole(self, events: int) -> None:
@@ -176,6 +182,10 @@ def _measure(site: Site, number: int, each: int, rounds: int) -> Spent:
     for one in senders:
         one.close()
     return spent
+
+
+def _takes_events(collector: CollectorProcess) -> bool:
+    return bool(httpx.get(f"{collector.url}{PREFIX}/healthz", timeout=10).json()["takes_events"])
 
 
 def _cpu_s(collector: CollectorProcess) -> float:

@@ -20,6 +20,7 @@ from collector.ingest.opening import Opener, Opens
 from collector.ingest.opening_apart import OpenerApart
 from collector.ingest.pump import Pump
 from collector.ingest.subscriber import Subscriber
+from collector.ingest.turns import EVERY_S, Turns
 from collector.ledger.attesting import attesting
 from collector.ledger.showing import Showing
 from collector.rounds import Rounds
@@ -45,7 +46,8 @@ class Collector:
         self.services.erasures.settle()
         limits, self.opener = limits_of(settings), _opener(settings)
         intake = Intake(self.database, self.keys.receipt, self.keys.seal, limits, scribe=scribe, opener=self.opener)
-        self.subscriber = Subscriber(settings, self._deliver)
+        lock = None if settings.mqtt_share is None else self.database.turn_lock()
+        self.subscriber = Subscriber(settings, self._deliver, takes_events=lock is None)
         self.checkpointer = Rounds("checkpoints", settings.checkpoint_every_s, self.services.checkpoints.sign)
         self.attesting = attesting(settings, self.database)
         self.rounds = [self.checkpointer, *self.attesting]
@@ -67,15 +69,23 @@ class Collector:
             },
         )
 
+        self.turns = None if lock is None else Turns(lock, self.subscriber, lambda: self.pump.state)
+        self.asking = None if self.turns is None else Rounds("turns", EVERY_S, self.turns.round)
+
     def start(self) -> None:
         """Start the intake, then the subscription that feeds it."""
         self.pump.start()
         for rounds in self.rounds:
             rounds.start()
         self.subscriber.start()
+        if self.asking is not None:
+            self.asking.start()
 
     def stop(self) -> None:
         """Stop in the order that loses nothing: what was not committed was not acknowledged."""
+        if self.asking is not None and self.turns is not None:
+            self.asking.stop()
+            self.turns.end()  # another one goes on at once
         self.pump.stop()
         self.opener.close()
         self.subscriber.stop()
@@ -88,7 +98,9 @@ class Collector:
         """Say how it is."""
         unattested = [rounds.name for rounds in self.attesting if rounds.failing is not None]
         pump, broker, unsigned = self.pump.state, self.subscriber.state, self.checkpointer.failing
-        return health_of(pump, broker, self.database, unsigned, unattested, self.keys.public())
+        mine = self.turns is None or self.turns.mine
+        keys = self.keys.public()
+        return health_of(pump, broker, self.database, unsigned, unattested, keys, takes_events=mine)
 
     def web(self, verifiers: Mapping[str, bytes] | None = None) -> FastAPI:
         """Build the HTTP application, with the console where the settings want it.

@@ -11,13 +11,25 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import itemgetter
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Dialect, Engine, Table, insert
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, OperationalError, TimeoutError  # noqa: A004  it is SQLAlchemy's own
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlmodel import Session
+
+
+class TurnLock(Protocol):
+    """A lock that all collectors of a database know, and that its holder's death opens."""
+
+    def take(self) -> bool | None:
+        """Take it, or see that it is still held; False: another has it, None: nobody can tell just now."""
+        ...
+
+    def release(self) -> None:
+        """Let go of it."""
+        ...
 
 
 class Database:
@@ -44,6 +56,10 @@ class Database:
         """Yield a session that sees one consistent state and cannot write."""
         with Session(self.reader, expire_on_commit=False) as session:
             yield session
+
+    def turn_lock(self) -> TurnLock | None:
+        """Return the lock by which collectors agree who takes events in; None where there is only one."""
+        return None
 
     def scrub(self) -> None:
         """Let nothing that was erased stay behind in logs and free pages, as far as the database can."""

@@ -34,6 +34,10 @@ class Health(BaseModel):
     database: PartHealth
     broker: PartHealth
     checkpoints: PartHealth = PartHealth(state="ok")
+    takes_events: Annotated[
+        bool,
+        Field(description="False: another collector of this database takes the events in, and this one stands by."),
+    ] = True
     keys: Annotated[
         PartHealth, Field(description="Failed once a key of this process was handed over: it must be restarted.")
     ] = PartHealth(state="ok")
@@ -49,6 +53,8 @@ def health_of(
     unsigned: str | None = None,
     unattested: Sequence[str] = (),
     own: Mapping[str, PublicKey] | None = None,
+    *,
+    takes_events: bool = True,
 ) -> Health:
     """Judge the parts.
 
@@ -57,7 +63,7 @@ def health_of(
     parts = {"intake": _intake(intake), "broker": _broker(broker), "database": _database(database)}
     parts |= {"checkpoints": _checkpoints(unsigned), "keys": _keys(database, own or {})}
     whole: Literal["ok", "failed"] = "ok" if all(part.state == "ok" for part in parts.values()) else "failed"
-    return Health(status=whole, **parts, attestations=_attestations(unattested))
+    return Health(status=whole, **parts, attestations=_attestations(unattested), takes_events=takes_events)
 
 
 def _intake(state: PumpState) -> PartHealth:

@@ -21,6 +21,7 @@ from collector.database import Database
 from collector.errors import SettingsError
 
 WRITE_LOCK = int.from_bytes(hashlib.sha256(b"zaigang write lock").digest()[:8], "big", signed=True)
+TURN_LOCK = int.from_bytes(hashlib.sha256(b"zaigang turn").digest()[:8], "big", signed=True)
 POOL = 5  # connections each engine keeps; the API's threads read with at most POOL + OVERFLOW at once
 OVERFLOW = 10
 
@@ -31,6 +32,11 @@ _SESSION = (
     # A process that is stopped or cut off in mid-transaction must not keep the others waiting.
     "SET idle_in_transaction_session_timeout = '60s'",
     "SET timezone = 'UTC'",
+)
+_NOTICED = (  # on the server's side: it would wait two hours for a machine that vanished
+    "SET tcp_keepalives_idle = 10",
+    "SET tcp_keepalives_interval = 5",
+    "SET tcp_keepalives_count = 3",
 )
 _TCP: dict[str, Any] = {  # a machine that vanished is noticed, and its lock let go, within half a minute
     "connect_timeout": 10,
@@ -66,6 +72,10 @@ class PostgresqlDatabase(Database):
             self.close()
             raise
 
+    def turn_lock(self) -> AdvisoryTurn:
+        """Return the lock by which collectors agree who takes events in."""
+        return AdvisoryTurn(self._conninfo)
+
     def scrub(self) -> None:
         """Have dead row versions removed. Archived WAL and base backups keep them until they are deleted."""
         with psycopg.connect(self._conninfo, autocommit=True) as connection:
@@ -86,6 +96,38 @@ class PostgresqlDatabase(Database):
             raise SettingsError(
                 f"the database is encoded in {shown['server_encoding']}; create it with ENCODING 'UTF8'"
             )
+
+
+class AdvisoryTurn:
+    """An advisory lock on a connection of its own, which the server ends with the process, and with the machine."""
+
+    def __init__(self, conninfo: str) -> None:
+        self._conninfo = conninfo
+        self._connection: psycopg.Connection[Any] | None = None
+        self._held = False
+
+    def take(self) -> bool | None:
+        """Take it, or see that it is still held; False: another has it, None: the server does not answer."""
+        try:
+            if self._connection is None:
+                self._connection = psycopg.connect(self._conninfo, autocommit=True, **_TCP)
+                for statement in _NOTICED:
+                    self._connection.execute(statement)
+            if self._held:  # as long as the connection lives
+                self._connection.execute("SELECT 1")
+            else:
+                row = self._connection.execute("SELECT pg_try_advisory_lock(%s)", (TURN_LOCK,)).fetchone()
+                self._held = row is not None and bool(row[0])
+        except psycopg.Error:
+            self.release()
+            return None
+        return self._held
+
+    def release(self) -> None:
+        """Let go of it."""
+        connection, self._connection, self._held = self._connection, None, False
+        if connection is not None:
+            connection.close()
 
 
 def _column_types(connection: psycopg.Connection[Any], statement: str) -> list[int]:

@@ -49,7 +49,8 @@ class BrokerState:
 class Subscriber:
     """One connection to the broker."""
 
-    def __init__(self, settings: Settings, deliver: Callable[[Message], None]) -> None:
+    def __init__(self, settings: Settings, deliver: Callable[[Message], None], *, takes_events: bool = True) -> None:
+        """`takes_events`: from the start; else `take_events` says when."""
         self._settings = settings
         self._deliver = deliver
         self._client = _client(settings)
@@ -64,6 +65,7 @@ class Subscriber:
         self._connected = False
         self._reason = "not connected yet"
         self._received = 0
+        self._takes_events = takes_events
 
     @property
     def state(self) -> BrokerState:
@@ -88,6 +90,16 @@ class Subscriber:
     def publish(self, answer: Answer) -> None:
         """Send a receipt; paho keeps it while the connection is away."""
         self._client.publish(answer.topic, answer.payload, qos=1, retain=answer.retain)
+
+    def take_events(self, *, wanted: bool) -> None:
+        """Subscribe to events, or leave off; what has come is still handed on and acknowledged."""
+        if wanted == self._takes_events:
+            return
+        self._takes_events = wanted
+        if wanted:
+            self._subscribe([Leaf.EVENT])
+        else:
+            self._client.unsubscribe(self._filter(Leaf.EVENT))
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -119,11 +131,14 @@ class Subscriber:
         if self._stopping.is_set():  # told to stop while it was connecting, when there was nothing to hang up yet
             client.disconnect()
             return
-        wanted = [(self._filter(leaf), qos) for leaf, qos in _QOS.items()]
+        self._subscribe([leaf for leaf in _QOS if leaf is not Leaf.EVENT or self._takes_events])
+
+    def _subscribe(self, leaves: Sequence[Leaf]) -> None:
+        wanted = [(self._filter(leaf), _QOS[leaf]) for leaf in leaves]
         if self._settings.mqtt_version == "5":
-            client.subscribe([(name, SubscribeOptions(qos=qos)) for name, qos in wanted])
+            self._client.subscribe([(name, SubscribeOptions(qos=qos)) for name, qos in wanted])
         else:
-            client.subscribe(wanted)
+            self._client.subscribe(wanted)
 
     def _filter(self, leaf: Leaf) -> str:
         """Share what one collector needs to hear; no shared subscription gets what is retained, so a status is not."""

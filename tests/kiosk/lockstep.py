@@ -34,6 +34,7 @@ from zaigang.synthetic.portraits import astronaut
 
 IDLE_FRAME_S = 0.1  # between pictures that nobody asks for; NewestFrame calls a camera dead after 3 s
 SLOW_FRAME_S = 2.0
+AGAIN_S = 0.02
 PATIENCE_S = 60.0
 SEED = 7  # of the prompts: every attempt asks for the same
 
@@ -65,7 +66,8 @@ def strict_profiles(patch: pytest.MonkeyPatch, **changes: Any) -> None:
 class Stage:
     """A living person before a camera that waits to be asked. `scene.open_camera` and `scene.stand`, as in the demo."""
 
-    def __init__(self) -> None:
+    def __init__(self, fps: float = 25.0) -> None:
+        self.fps = fps
         with LandmarkDetector(landmark_bundle(), mode="image") as detector:
             self.person = LivingPerson(astronaut(), detector)
         self.clock = VirtualClock(time.monotonic_ns() // 1000)
@@ -94,7 +96,7 @@ class Stage:
 class _LockstepCamera:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
-        self._camera = StageCamera(stage.clock)
+        self._camera = StageCamera(stage.clock, fps=stage.fps)
 
     @property
     def name(self) -> str:
@@ -102,9 +104,9 @@ class _LockstepCamera:
 
     def read(self, timeout_s: float) -> Frame:
         stage = self._stage
-        asked = stage.wanted.wait(IDLE_FRAME_S)
-        if not asked and stage.attempt_runs:
-            asked = stage.wanted.wait(SLOW_FRAME_S)  # a busy machine is still looking at the last one
+        asked, until = stage.wanted.wait(IDLE_FRAME_S), time.monotonic() + SLOW_FRAME_S
+        while not asked and stage.attempt_runs and time.monotonic() < until:
+            asked = stage.wanted.wait(AGAIN_S)  # a busy machine is still looking at the last one
         stage.wanted.clear()
         if asked or stage.attempt_runs:
             stage.rested.clear()

@@ -1,0 +1,84 @@
+"""Which of several collectors takes the events in: one at a time, the others stand by and take over.
+
+A broker deals what is published out to all that share a subscription, message by message. Of two collectors each would
+get every other event of a terminal, write it to staging until the one before is in, and read and verify it again. So
+each asks for the turn, which is a lock in the database, and only who has it subscribes to events. Nothing is wrong when
+two believe to have it, or nobody does for a moment: the ledger's own lock orders the writes, and a terminal sends again
+whatever has no receipt.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from collector.database import TurnLock
+from collector.ingest.pump import PumpState
+from collector.ingest.subscriber import BrokerState
+
+log = structlog.get_logger()
+
+EVERY_S = 0.25  # how soon a collector that died is replaced
+GIVE_UP_S = 5.0  # a database that restarts is back by then, and all would fail alike
+
+
+class Events(Protocol):
+    """What can subscribe to events and leave off."""
+
+    @property
+    def state(self) -> BrokerState:
+        """How the connection is doing."""
+        ...
+
+    def take_events(self, *, wanted: bool) -> None:
+        """Subscribe to events, or leave off."""
+        ...
+
+
+class Turns:
+    """Asks for the turn and gives it away; `round` is called every EVERY_S."""
+
+    def __init__(
+        self,
+        lock: TurnLock,
+        events: Events,
+        pump: Callable[[], PumpState],
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._lock = lock
+        self._events = events
+        self._pump = pump
+        self._now = now
+        self._fails_since: float | None = None
+        self.mine = False
+
+    def round(self) -> None:
+        """Ask, or give away what this collector can do nothing with."""
+        if not self._able():
+            self._lock.release()
+            self._set(mine=False)
+        elif (taken := self._lock.take()) is not None:
+            self._set(mine=taken)
+
+    def end(self) -> None:
+        """Let another one go on at once."""
+        self._lock.release()
+        self._set(mine=False)
+
+    def _able(self) -> bool:
+        state = self._pump()
+        if state.alive and state.failing is None:
+            self._fails_since = None
+        elif self._fails_since is None:
+            self._fails_since = self._now()
+        failed = self._fails_since is not None and self._now() - self._fails_since >= GIVE_UP_S
+        return self._events.state.connected and not failed
+
+    def _set(self, *, mine: bool) -> None:
+        if mine != self.mine:
+            log.info("this collector takes events in" if mine else "another collector takes events in, or none can")
+        self.mine = mine
+        self._events.take_events(wanted=mine)

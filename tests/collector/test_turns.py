@@ -1,0 +1,232 @@
+"""Of several collectors one takes events in: it has the turn, keeps it while it can use it, and another takes over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from collector.app import Collector
+from collector.ingest.pump import PumpState
+from collector.ingest.subscriber import BrokerState
+from collector.ingest.turns import GIVE_UP_S, Turns
+from collector.postgresql import AdvisoryTurn, PostgresqlDatabase
+from collector.settings import load_settings
+from tests.collector.conftest import Bench
+from tests.collector.process import CollectorProcess
+from tests.collector.terminal import Terminal
+from tests.collector.wire import Wire, connected
+from tests.support.mosquitto import Mosquitto
+from tests.support.waiting import eventually
+
+on_postgresql = pytest.mark.parametrize("bench", ["postgresql"], indirect=True)
+
+
+@dataclass
+class Around:
+    """Stands for lock, broker and pump."""
+
+    answer: bool | None = True
+    released: int = 0
+    connected: bool = True
+    failing: str | None = None
+    asked: list[bool] = field(default_factory=list)
+    now_s: float = 0.0
+
+    def take(self) -> bool | None:
+        return self.answer
+
+    def release(self) -> None:
+        self.released += 1
+
+    @property
+    def state(self) -> BrokerState:
+        return BrokerState(alive=True, connected=self.connected, reason="", received=0)
+
+    def take_events(self, *, wanted: bool) -> None:
+        self.asked.append(wanted)
+
+    def pump(self) -> PumpState:
+        return PumpState(alive=True, failing=self.failing, waiting=0, stalled_s=0.0, admitted=0)
+
+    def turns(self) -> Turns:
+        return Turns(self, self, self.pump, lambda: self.now_s)
+
+
+def test_who_has_the_turn_subscribes_and_who_has_it_not_does_not() -> None:
+    around = Around()
+    turns = around.turns()
+    turns.round()
+    around.answer = False
+    turns.round()
+    assert (around.asked, turns.mine, around.released) == ([True, False], False, 0)
+
+
+def test_while_nobody_can_tell_everybody_goes_on_as_before() -> None:
+    around = Around()
+    turns = around.turns()
+    turns.round()
+    around.answer = None
+    turns.round()
+    assert (around.asked, turns.mine) == ([True], True)
+
+
+def test_without_a_broker_the_turn_is_given_away_at_once() -> None:
+    around = Around()
+    turns = around.turns()
+    turns.round()
+    around.connected = False
+    turns.round()
+    assert (around.asked, turns.mine, around.released) == ([True, False], False, 1)
+
+
+def test_an_intake_that_goes_on_failing_gives_the_turn_away_and_one_that_recovers_keeps_it() -> None:
+    around = Around()
+    turns = around.turns()
+    around.failing = "the database restarts"
+    turns.round()
+    around.now_s = GIVE_UP_S - 0.1
+    turns.round()
+    around.failing = None
+    turns.round()
+    assert (around.asked, around.released) == ([True] * 3, 0)
+    around.failing = "a key was handed over"
+    turns.round()
+    around.now_s += GIVE_UP_S
+    turns.round()
+    turns.round()
+    assert (around.asked[3:], around.released) == ([True, False, False], 2)
+
+
+@on_postgresql
+def test_one_lock_has_one_holder_and_its_death_opens_it(bench: Bench) -> None:
+    assert isinstance(bench.database, PostgresqlDatabase)
+    one, two = bench.database.turn_lock(), bench.database.turn_lock()
+    assert (one.take(), two.take(), one.take(), two.take()) == (True, False, True, False)
+    one.release()
+    assert (two.take(), one.take()) == (True, False)
+    _end_connection(two)
+    assert two.take() is None  # it learns that it has it no more
+    assert (one.take(), two.take()) == (True, False)
+    one.release()
+    two.release()
+
+
+@on_postgresql
+def test_a_server_that_is_away_says_nothing(bench: Bench) -> None:
+    lock = AdvisoryTurn("postgresql://nobody@127.0.0.1:9/none")
+    assert lock.take() is None
+    lock.release()
+
+
+def _end_connection(lock: AdvisoryTurn) -> None:
+    held = lock._connection
+    assert held is not None
+    with psycopg.connect(lock._conninfo, autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(%s)", (held.info.backend_pid,))
+
+
+@dataclass
+class Site:
+    bench: Bench
+    mosquitto: Mosquitto
+    wire: Wire
+
+    def environment(self, number: int) -> dict[str, str]:
+        assert self.bench.settings.database is not None
+        return {
+            "ZAIGANG_COLLECTOR_DATABASE": self.bench.settings.database.get_secret_value(),
+            "ZAIGANG_COLLECTOR_MQTT_SHARE": "zaigang",
+            "ZAIGANG_COLLECTOR_MQTT_CLIENT_ID": f"collector-{number}",
+            "ZAIGANG_COLLECTOR_CONSOLE": "false",
+        }
+
+    def settles(self, envelopes: list[bytes]) -> None:
+        """Send and send again, as a terminal does, until a receipt covers all."""
+
+        def covered() -> bool:
+            self.wire.send(*envelopes)
+            try:
+                self.wire.receipt_upto(len(envelopes) - 1, self.bench.keys.receipt.public, 2)
+            except Exception:
+                return False
+            return True
+
+        eventually(covered, 60)
+
+
+@pytest.fixture
+def site(bench: Bench, mosquitto: Mosquitto) -> Iterator[Site]:
+    terminal = Terminal()
+    bench.register(terminal)
+    with connected(terminal, mosquitto.port) as wire:
+        yield Site(bench, mosquitto, wire)
+
+
+@on_postgresql
+def test_of_two_that_run_one_takes_events_in_and_the_other_takes_over(site: Site) -> None:
+    sent = [site.wire.terminal.enrol()]
+    first, second = (
+        CollectorProcess(site.bench.settings.data, site.mosquitto.port, environment=site.environment(number))
+        for number in range(2)
+    )
+    first.start()
+    site.settles(sent)
+    second.start()
+    sent += [site.wire.terminal.punch() for _ in range(20)]
+    site.settles(sent)
+    assert site.bench.seqs(site.wire.terminal) == 21
+    first.kill()
+    sent += [site.wire.terminal.punch() for _ in range(20)]
+    site.settles(sent)
+    assert second.stop() == 0
+    assert site.bench.seqs(site.wire.terminal) == 41
+
+
+@on_postgresql
+def test_what_comes_in_order_waits_in_no_staging_with_two_collectors(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from collector.ingest.staging import Staging
+
+    staged: list[object] = []
+    monkeypatch.setattr(Staging, "add", lambda _self, event: staged.append(event))
+    collectors = []
+    for number in range(2):
+        changes = {
+            name.removeprefix("ZAIGANG_COLLECTOR_").lower(): value for name, value in site.environment(number).items()
+        }
+        broker = f"mqtt://127.0.0.1:{site.mosquitto.port}"
+        collectors.append(
+            Collector(load_settings(data=site.bench.settings.data, broker=broker, **changes | {"console": False}))
+        )
+    for one in collectors:
+        one.start()
+    eventually(lambda: sum(one.turns is not None and one.turns.mine for one in collectors) == 1)
+    eventually(lambda: all(one.health().status == "ok" for one in collectors))
+    terminal = site.wire.terminal
+    site.settles([terminal.enrol(), *(terminal.punch() for _ in range(60))])
+    (mine,) = [one for one in collectors if one.turns is not None and one.turns.mine]
+    other = next(one for one in collectors if one is not mine)
+    assert (staged, other.pump.state.admitted) == ([], 0)
+    assert (mine.health().takes_events, other.health().takes_events) == (True, False)
+    mine.stop()  # gives the turn away: nobody waits for a lock to time out
+    eventually(lambda: other.turns is not None and other.turns.mine, 5)
+    site.wire.send(terminal.punch())
+    assert site.wire.receipt_upto(61, site.bench.keys.receipt.public).upto == 61
+    other.stop()
+
+
+def test_one_collector_on_sqlite_takes_events_in_though_a_share_is_named(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    broker = f"mqtt://127.0.0.1:{mosquitto.port}"
+    collector = Collector(load_settings(data=tmp_path / "c", broker=broker, mqtt_share="zaigang"))
+    assert collector.turns is None
+    collector.start()
+    with connected(Terminal(), mosquitto.port) as wire:
+        eventually(lambda: collector.health().status == "ok")
+        wire.send(wire.terminal.enrol())
+        eventually(lambda: collector.pump.state.admitted == 1)
+    collector.stop()
