@@ -13,6 +13,7 @@ import pytest
 from evidence.authorisation import verify_authorisation
 from evidence.clearance import verify_clearance
 from evidence.keys import Ed25519Key, PublicKey
+from evidence.note import VerifierKey
 from tests.collector.conftest import Bench
 from tests.collector.process import command
 from tests.collector.terminal import Terminal
@@ -21,6 +22,10 @@ from tests.collector.terminal import Terminal
 def test_from_nothing_to_a_signed_authorisation(tmp_path: Path) -> None:
     data = tmp_path / "data"
     keys = json.loads(command("keys", "--json", data=data).stdout)
+    assert list(keys) == ["receipt", "command", "checkpoint", "statement", "ledger"]
+    ledger = VerifierKey.parse(keys["ledger"])
+    assert ledger.key == PublicKey.parse(keys["checkpoint"])
+    assert keys["ledger"] in command("keys", data=data).stdout
     command("site", "add", "east", "--title", "东门", "--tz", "Asia/Shanghai", data=data)
     key = Ed25519Key.generate().public.text()
     added = command("device", "add", "gate-1", "--site", "east", "--key", key, "--json", data=data)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import stat
+import tomllib
 
 import pytest
 
@@ -41,6 +43,18 @@ def test_nobody_else_reads_keys_and_passwords(site: Site) -> None:
     }.items():
         assert stat.S_IMODE(site.root.path(inside).stat().st_mode) == mode, inside
     assert stat.S_IMODE(site.secrets.stat().st_mode) == 0o700
+
+
+def test_the_terminal_pins_what_the_collector_signs_with(site: Site) -> None:
+    told = json.loads(
+        site.root.run(
+            *("runuser", "-u", "zaigang-collector", "--", "/opt/zaigang/collector/current/venv/bin/zaigang"),
+            *("collector", "keys", "--config", "/etc/zaigang/collector.toml", "--json"),
+        )
+    )
+    settings = tomllib.loads(site.root.path("/etc/zaigang/kiosk.toml").read_text())
+    assert settings["collector_keys"] == [told["receipt"], told["command"]]
+    assert settings["ledger_key"] == told["ledger"]
 
 
 def test_the_services_users_have_no_shell(site: Site) -> None:

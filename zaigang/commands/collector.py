@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from collector.identity import load_or_create_keys
 from collector.ledger.anchors import load_roots
 from collector.ledger.fsck import check_ledger
 from collector.ledger.keepsake import read_keepsake
@@ -76,15 +75,15 @@ def run_command(
 
 @app.command()
 def keys(config: ConfigOption = None, data: DataOption = None, as_json: JsonOption = False) -> None:
-    """Print the collector's public keys, which terminals pin."""
-    with plain_errors():
-        held = load_or_create_keys(load_settings(config, data=data).keys_path)
-    public = held.public()
+    """Print the collector's public keys and its ledger's: terminals pin receipt, command and ledger."""
+    with opened(config, data) as held:
+        public, ledger = held.keys.public(), held.services.checkpoints.signer.public.text()
     if as_json:
-        print_json({name: key.text() for name, key in public.items()})
+        print_json({name: key.text() for name, key in public.items()} | {"ledger": ledger})
         return
     for name, key in public.items():  # a line each, so that a narrow window does not cut the key to copy
         sys.stdout.write(f"{name:10} {key.text()}\n{'':10} fingerprint {key.fingerprint}\n")
+    sys.stdout.write(f"{'ledger':10} {ledger}\n")
 
 
 @app.command()
