@@ -20,6 +20,7 @@ from evidence.canonical import canonical
 from evidence.events import Check, Fact, Method, Outcome, Verdict
 
 ENCLOSURE_CHECK = "enclosure"
+BROKEN = "error: "  # begins the reason of a check that an exception ended
 FACE_CHECKS = ("face_quality", "challenge", "planarity", "continuity", "screen_signs", "face_match")
 FACE_SIGNS = ("flash",)  # optional: a terminal may have no screen that it owns; failed, it sends a punch to review
 
@@ -91,10 +92,16 @@ def complete(checks: Sequence[Check], demand: Demand, seals: Sequence[str] = ())
     )
 
 
+def broke(check: Check) -> bool:
+    """Say whether a check could not run because something in the terminal went wrong, not for want of a sensor."""
+    return check.outcome is Outcome.NOT_RUN and check.reason.startswith(BROKEN)
+
+
 def judge(checks: Sequence[Check], policy: Policy, method: Method) -> Verdict:
     """Return the verdict on `checks` for `method`. Raises ValueError where the policy does not offer the method.
 
-    A name reported twice counts with its worst outcome.
+    A name reported twice counts with its worst outcome. A check that broke is reviewed even where nobody demands it:
+    what the terminal does not know of itself, nobody should take for nothing.
     """
     demand = policy.demand(method)
     if demand is None:
@@ -105,7 +112,7 @@ def judge(checks: Sequence[Check], policy: Policy, method: Method) -> Verdict:
     required = [outcomes.get(name, {Outcome.NOT_RUN}) for name in demand.required]
     if any(Outcome.FAILED in found for found in required):
         return Verdict.REFUSED
-    if any(Outcome.FAILED in found for found in outcomes.values()):
+    if any(Outcome.FAILED in found for found in outcomes.values()) or any(map(broke, checks)):
         return Verdict.REVIEW
     # A seal caps and never refuses: who stands before an opened terminal did not open it.
     required += [outcomes.get(name, {Outcome.NOT_RUN}) for name in policy.seals]

@@ -56,6 +56,23 @@ def test_a_check_that_nobody_demanded_still_counts_when_it_fails() -> None:
     assert judge(checks, site(), Method.FACE) is Verdict.REVIEW
 
 
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=list(PROFILES))
+def test_a_check_that_broke_is_never_verified_under_any_profile_and_one_without_its_sensor_may_be(
+    profile: Policy,
+) -> None:
+    for method in profile.methods():
+        demand = profile.demand(method)
+        assert demand is not None
+        passed = [check(name, Outcome.PASSED) for name in demand.required]
+        for name in (*demand.optional, "nobody_demands_it"):
+            broken = Check(name=name, outcome=Outcome.NOT_RUN, reason="error: RuntimeError: gone")
+            absent = Check(name=name, outcome=Outcome.NOT_RUN, reason="no_scanner: there is no Bluetooth")
+            assert judge([*passed, broken], profile, method) is Verdict.REVIEW
+            as_ever = judge(passed, profile, method)
+            assert judge([*passed, absent], profile, method) is as_ever
+            assert (as_ever is Verdict.VERIFIED) == (method not in profile.review_methods)
+
+
 def test_a_method_that_policy_sends_to_review_is_never_verified() -> None:
     checks = [check("a", Outcome.PASSED), check("b", Outcome.PASSED)]
     assert judge(checks, site(review=(Method.FACE,)), Method.FACE) is Verdict.REVIEW

@@ -57,12 +57,14 @@ def command(
     for heading in ("what", "ours", "limit", "unit", "ratio", "wanted", "note"):
         table.add_column(heading, justify="right" if heading in ("ours", "limit", "ratio") else "left", overflow="fold")
     for row in rows:
-        table.add_row(
-            row.name, f"{row.ours:,.2f}", f"{row.limit:,.2f}", row.unit, f"{row.ratio:.2f}", row.wanted, row.note
-        )
+        ratio = f"{row.ratio:.2f}" if row.met is None else f"[{'green' if row.met else 'red'}]{row.ratio:.2f}[/]"
+        table.add_row(row.name, f"{row.ours:,.2f}", f"{row.limit:,.2f}", row.unit, ratio, row.wanted, row.note)
     console.print(table)
+    for row in rows:
+        if row.met is False:
+            console.print(f"[red]not met here:[/] {row.name}: {row.ratio:.3f}, wanted {row.wanted}")
     if json_file is not None:
-        figures = [{**asdict(row), "ratio": row.ratio} for row in rows]
+        figures = [{**asdict(row), "ratio": row.ratio, "met": row.met} for row in rows]
         json_file.write_text(json.dumps({**_circumstances(root), "rows": figures}, indent=1) + "\n")
 
 
@@ -75,5 +77,6 @@ def _circumstances(root: Path) -> dict[str, object]:
         "commit": asked.stdout.strip() or None,
         "machine": platform.machine(),
         "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 1),  # at the end, our own included
         "python": platform.python_version(),
     }
