@@ -98,9 +98,9 @@ class Collector:
         """Say how it is."""
         unattested = [rounds.name for rounds in self.attesting if rounds.failing is not None]
         pump, broker, unsigned = self.pump.state, self.subscriber.state, self.checkpointer.failing
-        mine = self.turns is None or self.turns.mine
-        keys = self.keys.public()
-        return health_of(pump, broker, self.database, unsigned, unattested, keys, takes_events=mine)
+        mine, trouble = (True, None) if self.turns is None else (self.turns.mine, self.turns.trouble)
+        own = self.keys.public()
+        return health_of(pump, broker, self.database, unsigned, unattested, own, takes_events=mine, no_turn=trouble)
 
     def web(self, verifiers: Mapping[str, bytes] | None = None) -> FastAPI:
         """Build the HTTP application, with the console where the settings want it.

@@ -23,8 +23,8 @@ from sqlmodel import Session
 class TurnLock(Protocol):
     """A lock that all collectors of a database know, and that its holder's death opens."""
 
-    def take(self) -> bool | None:
-        """Take it, or see that it is still held; False: another has it, None: nobody can tell just now."""
+    def take(self) -> bool:
+        """Take it, or see that it is still held; False: another has it. Raises TurnUnknown."""
         ...
 
     def release(self) -> None:

@@ -176,6 +176,13 @@ class KeyHandedOver(CollectorError):
     status = 503
 
 
+class TurnUnknown(CollectorError):
+    """Nobody can tell just now which collector has the turn to take events in."""
+
+    code = "turn_unknown"
+    status = 503
+
+
 class WitnessRefused(CollectorError):
     """A witness did not cosign a checkpoint; the message says which one and why."""
 

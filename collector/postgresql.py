@@ -18,7 +18,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlmodel import create_engine
 
 from collector.database import Database
-from collector.errors import SettingsError
+from collector.errors import SettingsError, TurnUnknown
 
 WRITE_LOCK = int.from_bytes(hashlib.sha256(b"zaigang write lock").digest()[:8], "big", signed=True)
 TURN_LOCK = int.from_bytes(hashlib.sha256(b"zaigang turn").digest()[:8], "big", signed=True)
@@ -43,6 +43,7 @@ _TCP: dict[str, Any] = {  # a machine that vanished is noticed, and its lock let
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,  # ms; keep-alives alone do not count while something sent is not acknowledged
     "application_name": "zaigang-collector",
 }
 
@@ -106,8 +107,8 @@ class AdvisoryTurn:
         self._connection: psycopg.Connection[Any] | None = None
         self._held = False
 
-    def take(self) -> bool | None:
-        """Take it, or see that it is still held; False: another has it, None: the server does not answer."""
+    def take(self) -> bool:
+        """Take it, or see that it is still held; False: another has it. Raises TurnUnknown."""
         try:
             if self._connection is None:
                 self._connection = psycopg.connect(self._conninfo, autocommit=True, **_TCP)
@@ -118,9 +119,9 @@ class AdvisoryTurn:
             else:
                 row = self._connection.execute("SELECT pg_try_advisory_lock(%s)", (TURN_LOCK,)).fetchone()
                 self._held = row is not None and bool(row[0])
-        except psycopg.Error:
+        except psycopg.Error as error:
             self.release()
-            return None
+            raise TurnUnknown(f"the database cannot be asked whose turn it is: {error}".strip()) from error
         return self._held
 
     def release(self) -> None:

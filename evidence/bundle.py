@@ -7,10 +7,8 @@ Files, in this order: `manifest.json` and `seal.json` (bundle_manifest.py); then
 
 from __future__ import annotations
 
-import gc
 import hashlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from evidence.bundle_chain import Bundle, ChainCheck
 from evidence.bundle_checkpoints import check_checkpoints, check_kept, stamped_note
@@ -33,6 +31,7 @@ from evidence.errors import (
     WrongOrigin,
 )
 from evidence.trust import BundleTrust
+from evidence.walks import without_walks
 
 POLICIES, TIMESTAMPS, DERIVED = "policies/", "timestamps/", "not-authoritative/"
 READMES = ("README.en.txt", "README.zh.txt")
@@ -52,20 +51,8 @@ def verify_bundle(
     `progress` is told after every chain how many of how many bytes of envelopes are done. Raises nothing of evidence's
     errors: each is in the report.
     """
-    with _without_walks():
+    with without_walks():
         return _verify(data, trust, check_token, progress)
-
-
-@contextmanager
-def _without_walks() -> Iterator[None]:
-    """Spare Python's cycle collector the many objects of a bundle, which make no cycles: a twentieth of the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _verify(data: bytes, trust: BundleTrust, check_token: CheckToken | None, progress: Progress | None) -> Report:

@@ -2,8 +2,8 @@
 
 paho asks the socket for every packet's first byte, for each byte of its length and for the rest, and goes back to
 `select` between two packets; each acknowledgement is a write of its own. Every call lets go of the interpreter and
-fights for it again with the intake's threads. What is used here and begins with an underscore is paho's own;
-tests/collector/test_buffered_client.py says when that changes.
+fights for it again with the intake's threads. Used of paho's insides are `_sock_recv`, `_packet_queue` and the pair of
+sockets that wakes the loop; tests/collector/test_buffered_client.py says when they change.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ class BufferedClient(paho.Client):
         """Take what `paho.mqtt.client.Client` takes."""
         super().__init__(*args, **kwargs)
         self._ahead = memoryview(b"")
+        self._may_read = True
         # Without this, whoever publishes writes to the socket beside the loop, and may do so in the middle of a packet.
         self.on_socket_register_write = lambda *_: None
         self._sockpairR, self._sockpairW = socket.socketpair()  # wakes the loop; paho makes it in `loop_start` alone
@@ -39,7 +40,8 @@ class BufferedClient(paho.Client):
         return super().reconnect()
 
     def loop_read(self, max_packets: int = 1) -> MQTTErrorCode:
-        """Read what has come, to the last whole packet."""
+        """Read what one call of the system brings, and leave the rest to the next round: others have to write, too."""
+        self._may_read = True
         while True:
             done = super().loop_read(max_packets)
             if done != MQTTErrorCode.MQTT_ERR_SUCCESS or not self._ahead:
@@ -53,6 +55,8 @@ class BufferedClient(paho.Client):
 
     def _sock_recv(self, bufsize: int) -> bytes:
         if not self._ahead:
-            self._ahead = memoryview(super()._sock_recv(max(bufsize, READ_BYTES)))
+            if not self._may_read:
+                raise BlockingIOError
+            self._ahead, self._may_read = memoryview(super()._sock_recv(max(bufsize, READ_BYTES))), False
         taken, self._ahead = self._ahead[:bufsize], self._ahead[bufsize:]
         return bytes(taken)

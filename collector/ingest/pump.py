@@ -76,22 +76,23 @@ class Pump:
         self._batch_messages = batch_messages
         self._batch_wait_s = batch_wait_s
         self._stop = threading.Event()
-        self._opened: queue.Queue[list[Opened]] = queue.Queue(maxsize=1)  # more would only wait here, not at the broker
-        self._opening = threading.Thread(target=self._open, name="opening", daemon=True)
-        self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
-        self._failing: str | None = None
+        self._handover: queue.Queue[list[Opened]] = queue.Queue(maxsize=1)  # more would only wait here
+        self._opening = threading.Thread(target=self._run_opening, name="opening", daemon=True)
+        self._writing = threading.Thread(target=self._run_writing, name="intake", daemon=True)
+        self._failing: str | None = None  # why the batch at hand is not written
+        self._unopened: str | None = None  # why the one behind it is not opened
         self._undone: dict[str, str] = {}  # by chore, why; replaced, never changed: other threads read it
-        self._came_round = self._opening_came_round = time.monotonic()
+        self._wrote_at = self._opened_at = time.monotonic()  # when each thread last came round
         self._handled = 0
         self._shedding = False
 
     @property
     def state(self) -> PumpState:
         """How it is doing now."""
-        stalled_s = time.monotonic() - min(self._came_round, self._opening_came_round)
+        stalled_s = time.monotonic() - min(self._wrote_at, self._opened_at)
         waiting, undone = self.messages.qsize(), tuple(self._undone)
-        alive = self._thread.is_alive() and self._opening.is_alive()
-        return PumpState(alive, self._failing, waiting, stalled_s, self._handled, undone)
+        alive = self._writing.is_alive() and self._opening.is_alive()
+        return PumpState(alive, self._failing or self._unopened, waiting, stalled_s, self._handled, undone)
 
     def offer(self, message: Message) -> None:
         """Queue a message. What nobody waits to hear of (QoS 0) is let go while the queue is far behind.
@@ -109,51 +110,55 @@ class Pump:
     def start(self) -> None:
         """Start the threads."""
         self._opening.start()
-        self._thread.start()
+        self._writing.start()
 
     def stop(self) -> None:
         """Finish the batch at hand and end the threads; what is not committed was not acknowledged."""
         self._stop.set()
-        self._thread.join(10)
+        self._writing.join(10)
         self._opening.join(10)
 
-    def _open(self) -> None:
-        """Collect and open batch after batch. What could not even be opened stays with the broker."""
+    def _run_opening(self) -> None:
+        """Collect and open batch after batch; one that could not be opened is tried again."""
+        batch: list[Message] = []
         while not self._stop.is_set():
-            self._opening_came_round = time.monotonic()
+            self._opened_at = time.monotonic()
             try:
-                if batch := self._collect():
-                    self._hand_on(self._intake.open(batch))
+                batch = batch or self._collect()
+                if batch:
+                    self._hand_over(self._intake.open(batch))
+                batch, self._unopened = [], None
             except Exception as error:  # opening raises nothing; were it to, the thread must live on and say so
-                self._failing = f"{type(error).__name__}: {error}"
+                self._unopened = f"{type(error).__name__}: {error}"
                 log.exception("a batch could not be opened")
                 self._stop.wait(RETRY_S)
 
-    def _hand_on(self, opened: list[Opened]) -> None:
+    def _hand_over(self, opened: list[Opened]) -> None:
         while not self._stop.is_set():
-            self._opening_came_round = time.monotonic()  # it waits for the other thread, which says how it is
+            self._opened_at = time.monotonic()  # it waits for the other thread, which says how it is
             try:
-                self._opened.put(opened, timeout=READY_EVERY_S)
+                self._handover.put(opened, timeout=READY_EVERY_S)
                 return
             except queue.Full:
                 continue
 
-    def _next(self) -> list[Opened]:
+    def _take_over(self) -> list[Opened]:
         try:
-            return self._opened.get(timeout=READY_EVERY_S)
+            return self._handover.get(timeout=READY_EVERY_S)
         except queue.Empty:
             return []
 
-    def _run(self) -> None:
+    def _run_writing(self) -> None:
         due_at = 0.0
+        batch: list[Opened] = []
         while not self._stop.is_set():
-            self._came_round = time.monotonic()
+            self._wrote_at = time.monotonic()
             try:
-                if batch := self._next():
+                batch = batch or self._take_over()
+                if batch:
                     self._handle(batch)
-                    self._failing = None
-            except Exception as error:
-                # Nothing was acknowledged: the broker or the terminal sends it again. The thread must live on.
+                batch, self._failing = [], None
+            except Exception as error:  # kept and tried again: what is let go unacknowledged fills the broker's window
                 self._failing = f"{type(error).__name__}: {error}"
                 log.exception("the intake failed")
                 self._stop.wait(RETRY_S)
@@ -212,7 +217,7 @@ class Pump:
     def _wait_with(self, error: Exception, what: str) -> None:
         """Locked, disk full, I/O, restarted, a key handed over: no message's fault. Nothing is acknowledged."""
         self._failing = str(error)
-        self._came_round = time.monotonic()
+        self._wrote_at = time.monotonic()
         log.error(what, error=self._failing)
         self._stop.wait(RETRY_S)
 

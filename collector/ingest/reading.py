@@ -96,7 +96,7 @@ class Reader:
         """Take the event as it was read, believing nothing yet. Raises WrongTopic or evidence's EncodingError."""
         opened, topic = addressed.opened, addressed.topic
         if opened.error is not None:
-            raise opened.error
+            raise opened.error.with_traceback(None)  # a batch is tried again: each time would hang another one on it
         event = opened.event
         assert event is not None
         if (topic.site, topic.device) != (event.site, event.device):

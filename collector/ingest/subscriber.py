@@ -33,6 +33,8 @@ SESSION_EXPIRY_S = 30  # longer, and a broker may keep for a dead replica what t
 RECEIVE_MAXIMUM = 2048  # unacknowledged messages the broker may send ahead: four batches
 KEEPALIVE_S = 30
 RECONNECT_MAX_S = 20
+REFUSED_AGAIN_S = 10.0  # a refused subscription
+_REFUSED = "subscription refused"
 _QOS = {Leaf.EVENT: 1, Leaf.HEALTH: 0, Leaf.STATUS: 1, Leaf.TRANSFER: 1}
 
 
@@ -50,7 +52,10 @@ class Subscriber:
     """One connection to the broker."""
 
     def __init__(self, settings: Settings, deliver: Callable[[Message], None], *, takes_events: bool = True) -> None:
-        """`takes_events`: from the start; else `take_events` says when."""
+        """`takes_events`: from the start; else `take_events` says when.
+
+        Then the broker keeps no session, or it would deal events to one that left off or died.
+        """
         self._settings = settings
         self._deliver = deliver
         self._client = _client(settings)
@@ -66,6 +71,8 @@ class Subscriber:
         self._reason = "not connected yet"
         self._received = 0
         self._takes_events = takes_events
+        self._keeps_session = takes_events
+        self._subscribing = threading.Lock()  # what is sent is in the order of what was decided
 
     @property
     def state(self) -> BrokerState:
@@ -93,19 +100,21 @@ class Subscriber:
 
     def take_events(self, *, wanted: bool) -> None:
         """Subscribe to events, or leave off; what has come is still handed on and acknowledged."""
-        if wanted == self._takes_events:
-            return
-        self._takes_events = wanted
-        if wanted:
-            self._subscribe([Leaf.EVENT])
-        else:
-            self._client.unsubscribe(self._filter(Leaf.EVENT))
+        with self._subscribing:
+            if wanted == self._takes_events:
+                return
+            self._takes_events = wanted
+            if wanted:
+                self._subscribe([Leaf.EVENT])
+            else:
+                self._client.unsubscribe(self._filter(Leaf.EVENT))
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
                 self._connect()
                 self._client.loop_forever(retry_first_connection=True)
+                self._stopping.wait(REFUSED_AGAIN_S)  # it comes back where it was told to hang up: a refusal
             except Exception as error:
                 self._connected, self._reason = False, f"{type(error).__name__}: {error}"
                 log.exception("the network loop ended; it is started again")
@@ -117,7 +126,11 @@ class Subscriber:
         port = url.port or (8883 if url.scheme == "mqtts" else 1883)
         if self._settings.mqtt_version == "5":
             self._client.connect_async(
-                url.hostname, port, KEEPALIVE_S, clean_start=False, properties=_connect_properties()
+                url.hostname,
+                port,
+                KEEPALIVE_S,
+                clean_start=not self._keeps_session,
+                properties=_connect_properties(SESSION_EXPIRY_S if self._keeps_session else 0),
             )
         else:
             self._client.connect_async(url.hostname, port, KEEPALIVE_S)
@@ -131,7 +144,8 @@ class Subscriber:
         if self._stopping.is_set():  # told to stop while it was connecting, when there was nothing to hang up yet
             client.disconnect()
             return
-        self._subscribe([leaf for leaf in _QOS if leaf is not Leaf.EVENT or self._takes_events])
+        with self._subscribing:
+            self._subscribe([leaf for leaf in _QOS if leaf is not Leaf.EVENT or self._takes_events])
 
     def _subscribe(self, leaves: Sequence[Leaf]) -> None:
         wanted = [(self._filter(leaf), _QOS[leaf]) for leaf in leaves]
@@ -151,11 +165,16 @@ class Subscriber:
     def _on_subscribe(self, _client: paho.Client, _data: Any, _mid: int, reasons: Any, _properties: Any) -> None:
         refused = [str(reason) for reason in reasons if reason.is_failure]
         self._connected = not refused
-        self._reason = f"subscription refused: {', '.join(refused)}" if refused else ""
+        self._reason = f"{_REFUSED}: {', '.join(refused)}" if refused else ""
         log.info("subscribed" if not refused else "subscription refused", broker=self._settings.broker)
+        if refused:  # nobody asks again on this connection
+            self._client.disconnect()
 
     def _on_disconnect(self, _client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
-        self._connected, self._reason = False, str(reason)
+        self._connection += 1  # an acknowledgement that comes due before the next one must not be its first packet
+        if not self._reason.startswith(_REFUSED):
+            self._reason = str(reason)
+        self._connected = False
         log.warning("the broker is away", reason=str(reason))
 
     def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
@@ -213,8 +232,8 @@ def _use_tls(client: paho.Client, settings: Settings) -> None:
     client.tls_set_context(context)
 
 
-def _connect_properties() -> Properties:
+def _connect_properties(session_expiry_s: int) -> Properties:
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-    properties.SessionExpiryInterval = SESSION_EXPIRY_S
+    properties.SessionExpiryInterval = session_expiry_s
     properties.ReceiveMaximum = RECEIVE_MAXIMUM
     return properties

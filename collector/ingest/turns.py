@@ -9,6 +9,7 @@ whatever has no receipt.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -16,13 +17,16 @@ from typing import Protocol
 import structlog
 
 from collector.database import TurnLock
+from collector.errors import TurnUnknown
 from collector.ingest.pump import PumpState
 from collector.ingest.subscriber import BrokerState
 
 log = structlog.get_logger()
 
 EVERY_S = 0.25  # how soon a collector that died is replaced
-GIVE_UP_S = 5.0  # a database that restarts is back by then, and all would fail alike
+GIVE_UP_S = 5.0  # of failing; a database that restarts is back by then, and all would fail alike
+STALLED_S = 15.0  # of hanging; longer than the patience with a process for opening
+TOLD_AFTER_S = 10.0  # that nobody can tell whose turn it is
 
 
 class Events(Protocol):
@@ -53,23 +57,47 @@ class Turns:
         self._pump = pump
         self._now = now
         self._fails_since: float | None = None
+        self._unknown_since: float | None = None
+        self._unknown = ""
+        self._ended = threading.Event()
         self.mine = False
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nobody could say for a while whose turn it is."""
+        since = self._unknown_since
+        return None if since is None or self._now() - since < TOLD_AFTER_S else self._unknown
 
     def round(self) -> None:
         """Ask, or give away what this collector can do nothing with."""
         if not self._able():
             self._lock.release()
             self._set(mine=False)
-        elif (taken := self._lock.take()) is not None:
+            return
+        try:
+            taken = self._lock.take()
+        except TurnUnknown as error:  # everybody goes on as before
+            if self._unknown != str(error):
+                log.error("whose turn it is cannot be told", error=str(error))
+            self._unknown = str(error)
+            self._unknown_since = self._unknown_since or self._now()
+            return
+        self._unknown, self._unknown_since = "", None
+        if self._ended.is_set():  # while it asked
+            self._lock.release()
+        else:
             self._set(mine=taken)
 
     def end(self) -> None:
         """Let another one go on at once."""
+        self._ended.set()
         self._lock.release()
         self._set(mine=False)
 
     def _able(self) -> bool:
         state = self._pump()
+        if state.stalled_s >= STALLED_S or self._ended.is_set():
+            return False
         if state.alive and state.failing is None:
             self._fails_since = None
         elif self._fails_since is None:
@@ -79,6 +107,6 @@ class Turns:
 
     def _set(self, *, mine: bool) -> None:
         if mine != self.mine:
-            log.info("this collector takes events in" if mine else "another collector takes events in, or none can")
+            log.info("this collector takes events in" if mine else "this collector takes events in no more")
         self.mine = mine
         self._events.take_events(wanted=mine)

@@ -115,3 +115,23 @@ def test_acknowledgements_of_many_go_out_in_one_write_and_make_room(
     hearing.client.publish("elsewhere", b"an answer", 1)
     eventually(lambda: len(writes) == 2)
     assert writes[1][0] == "loop"
+
+
+def test_a_flood_is_read_in_pieces_so_that_others_can_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = BufferedClient(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv311)
+    heard, calls = [], []
+    client.on_message = lambda _client, _data, message: heard.append(message.payload)
+    packet = b"\x30\x08\x00\x01tflood"  # MQTT 3.1.1, section 3.3: PUBLISH at QoS 0
+    stream = packet * (2 * READ_BYTES // len(packet))
+
+    def endless(_client: paho.Client, size: int) -> bytes:
+        start = len(calls) * size % len(packet)  # pieces end in the middle of a packet
+        calls.append(size)
+        return stream[start : start + size]
+
+    monkeypatch.setattr(paho.Client, "_sock_recv", endless)
+    monkeypatch.setattr(client, "_sock", object())
+    for rounds in (1, 2, 3):
+        client.loop_read()
+        assert len(calls) == rounds
+    assert set(heard) == {b"flood"} and len(heard) == 3 * READ_BYTES // len(packet)

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
 from sqlalchemy.exc import OperationalError
 
 from collector.app import Collector
@@ -189,6 +191,35 @@ def test_a_collector_that_is_stopped_while_it_connects_hangs_up(
     monkeypatch.setattr(subscriber._client, "reconnect", told_to_stop_meanwhile)
     subscriber.start()
     eventually(lambda: not subscriber.state.alive)
+
+
+def test_what_came_over_a_connection_that_broke_is_not_acknowledged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscriber = Subscriber(load_settings(data=tmp_path), lambda _message: None)
+    acknowledged: list[list[int]] = []
+    monkeypatch.setattr(subscriber._client, "acknowledge", acknowledged.append)
+    subscriber._connection = 7
+    message = Message("t", b"", "", mid=5, connection=7, qos=1)
+    subscriber.acknowledge([message])
+    subscriber._on_disconnect(subscriber._client, None, None, "gone", None)
+    subscriber.acknowledge([message])  # else it would be the next connection's first packet
+    assert acknowledged == [[5], []]
+
+
+def test_a_refused_subscription_is_tried_again_on_a_new_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscriber = Subscriber(load_settings(data=tmp_path), lambda _message: None)
+    hung_up: list[bool] = []
+    monkeypatch.setattr(subscriber._client, "disconnect", lambda: hung_up.append(True))
+    granted, refused = (ReasonCode(PacketTypes.SUBACK, identifier=one) for one in (1, 0x87))
+    subscriber._on_subscribe(subscriber._client, None, 1, [granted], None)
+    assert subscriber.state.connected and hung_up == []
+    subscriber._on_subscribe(subscriber._client, None, 1, [granted, refused], None)
+    subscriber._on_disconnect(subscriber._client, None, None, "Normal disconnection", None)
+    assert hung_up == [True]
+    assert not subscriber.state.connected and subscriber.state.reason.startswith("subscription refused")
 
 
 def test_a_broker_that_speaks_only_mqtt_3_1_1_is_enough(mosquitto: Mosquitto, tmp_path: Path) -> None:

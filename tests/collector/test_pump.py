@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from sqlite3 import OperationalError as Full
 from threading import Event
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from collector.errors import LedgerDamaged
 from collector.healthz import health_of
@@ -49,10 +52,6 @@ def test_acknowledgement_and_receipt_come_after_the_commit(bench: Bench, termina
 def test_while_the_commit_fails_nothing_is_acknowledged(
     bench: Bench, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sqlite3 import OperationalError as Full
-
-    from sqlalchemy.exc import OperationalError
-
     def fails(_: Batch) -> None:
         raise OperationalError("INSERT", None, Full("database or disk is full"))
 
@@ -120,7 +119,7 @@ def test_while_a_source_fails_what_an_approval_frees_is_admitted(bench: Bench, t
     pump.stop()
 
 
-def test_a_batch_that_cannot_be_opened_ends_no_thread_and_is_not_acknowledged(
+def test_a_batch_that_cannot_be_opened_is_tried_again(
     bench: Bench, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(_: object) -> None:
@@ -133,11 +132,48 @@ def test_a_batch_that_cannot_be_opened_ends_no_thread_and_is_not_acknowledged(
         pump.offer(Message(terminal.event_topic, terminal.enrol(), utc_now(), qos=1))
         pump.start()
         eventually(lambda: pump.state.failing == "MemoryError: no more")
-        assert pump.state.alive
-    pump.offer(Message(terminal.event_topic, terminal.again().enrol(), utc_now(), qos=1))
+        assert pump.state.alive and witness.seen == []
     eventually(lambda: witness.seen == [("acknowledge", 1), ("receipt", 1)])
-    assert pump.state.failing is None
+    eventually(lambda: pump.state.failing is None)
     pump.stop()
+
+
+def test_a_batch_whose_burial_fails_is_kept(bench: Bench, terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let go of unacknowledged, it would fill the room that the broker has for this collector."""
+
+    def fails(*_: object) -> None:
+        raise RuntimeError("it breaks its transaction")
+
+    witness = Witness(bench)
+    pump = Pump(bench.intake, witness)
+    with monkeypatch.context() as broken:
+        broken.setattr(bench.intake, "admit_opened", fails)
+        broken.setattr(bench.intake, "bury", fails)
+        pump.offer(Message(terminal.event_topic, terminal.enrol(), utc_now(), qos=1))
+        pump.start()
+        eventually(lambda: pump.state.failing is not None)
+        assert witness.seen == []
+    eventually(lambda: witness.seen == [("acknowledge", 1), ("receipt", 1)])
+    eventually(lambda: pump.state.failing is None)
+    pump.stop()
+
+
+def test_a_batch_that_is_tried_again_holds_on_to_none_of_the_tries(
+    bench: Bench, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = bench.intake.open([Message(terminal.event_topic, b"no envelope", utc_now())])
+
+    def fails(_: Batch) -> None:
+        raise OperationalError("INSERT", None, Full("database or disk is full"))
+
+    monkeypatch.setattr(Batch, "write", fails)
+    depths = []
+    for _ in range(3):
+        with pytest.raises(OperationalError):
+            bench.intake.admit_opened(opened)
+        assert opened[0].error is not None
+        depths.append(len(list(traceback.walk_tb(opened[0].error.__traceback__))))
+    assert depths[0] == depths[-1]
 
 
 def test_while_a_batch_is_written_the_next_is_opened_and_their_order_stays(

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
 
 from collector.app import Collector
+from collector.errors import TurnUnknown
+from collector.ingest.message import Message
 from collector.ingest.pump import PumpState
-from collector.ingest.subscriber import BrokerState
-from collector.ingest.turns import GIVE_UP_S, Turns
+from collector.ingest.subscriber import BrokerState, Subscriber
+from collector.ingest.turns import GIVE_UP_S, STALLED_S, TOLD_AFTER_S, Turns
 from collector.postgresql import AdvisoryTurn, PostgresqlDatabase
 from collector.settings import load_settings
+from collector.web import PREFIX
 from tests.collector.conftest import Bench
 from tests.collector.process import CollectorProcess
 from tests.collector.terminal import Terminal
@@ -29,14 +35,17 @@ on_postgresql = pytest.mark.parametrize("bench", ["postgresql"], indirect=True)
 class Around:
     """Stands for lock, broker and pump."""
 
-    answer: bool | None = True
+    answer: bool | None = True  # None: it cannot be told
+    stalled_s: float = 0.0
     released: int = 0
     connected: bool = True
     failing: str | None = None
     asked: list[bool] = field(default_factory=list)
     now_s: float = 0.0
 
-    def take(self) -> bool | None:
+    def take(self) -> bool:
+        if self.answer is None:
+            raise TurnUnknown("too many connections")
         return self.answer
 
     def release(self) -> None:
@@ -50,7 +59,7 @@ class Around:
         self.asked.append(wanted)
 
     def pump(self) -> PumpState:
-        return PumpState(alive=True, failing=self.failing, waiting=0, stalled_s=0.0, admitted=0)
+        return PumpState(alive=True, failing=self.failing, waiting=0, stalled_s=self.stalled_s, admitted=0)
 
     def turns(self) -> Turns:
         return Turns(self, self, self.pump, lambda: self.now_s)
@@ -71,7 +80,37 @@ def test_while_nobody_can_tell_everybody_goes_on_as_before() -> None:
     turns.round()
     around.answer = None
     turns.round()
-    assert (around.asked, turns.mine) == ([True], True)
+    assert (around.asked, turns.mine, turns.trouble) == ([True], True, None)
+    around.now_s = TOLD_AFTER_S
+    assert turns.trouble == "too many connections"
+    around.answer = True
+    turns.round()
+    assert (around.asked, turns.trouble) == ([True, True], None)
+
+
+def test_an_intake_that_hangs_gives_the_turn_away() -> None:
+    around = Around()
+    turns = around.turns()
+    turns.round()
+    around.stalled_s = STALLED_S
+    turns.round()
+    assert (around.asked, turns.mine, around.released) == ([True, False], False, 1)
+
+
+def test_who_has_ended_takes_nothing_whatever_a_slow_lock_says() -> None:
+    around = Around()
+    turns = around.turns()
+    taken = around.take
+
+    def slow() -> bool:
+        turns.end()
+        return taken()
+
+    around.take = slow  # type: ignore[method-assign]
+    turns.round()
+    turns.round()
+    assert (around.asked, turns.mine) == ([False, False], False)
+    assert around.released == 3
 
 
 def test_without_a_broker_the_turn_is_given_away_at_once() -> None:
@@ -109,7 +148,8 @@ def test_one_lock_has_one_holder_and_its_death_opens_it(bench: Bench) -> None:
     one.release()
     assert (two.take(), one.take()) == (True, False)
     _end_connection(two)
-    assert two.take() is None  # it learns that it has it no more
+    with pytest.raises(TurnUnknown):  # it learns that it has it no more
+        two.take()
     assert (one.take(), two.take()) == (True, False)
     one.release()
     two.release()
@@ -118,7 +158,8 @@ def test_one_lock_has_one_holder_and_its_death_opens_it(bench: Bench) -> None:
 @on_postgresql
 def test_a_server_that_is_away_says_nothing(bench: Bench) -> None:
     lock = AdvisoryTurn("postgresql://nobody@127.0.0.1:9/none")
-    assert lock.take() is None
+    with pytest.raises(TurnUnknown, match="cannot be asked"):
+        lock.take()
     lock.release()
 
 
@@ -157,6 +198,17 @@ class Site:
 
         eventually(covered, 60)
 
+    def takes_all(self, sent: list[bytes]) -> None:
+        """Send twenty punches once: had anybody else drawn one of them, no receipt would cover the last."""
+        new = [self.wire.terminal.punch() for _ in range(20)]
+        sent += new
+        self.wire.send(*new)
+        self.wire.receipt_upto(len(sent) - 1, self.bench.keys.receipt.public, 10)
+
+
+def takes_events(collector: CollectorProcess) -> bool:
+    return bool(httpx.get(f"{collector.url}{PREFIX}/healthz", timeout=10).json()["takes_events"])
+
 
 @pytest.fixture
 def site(bench: Bench, mosquitto: Mosquitto) -> Iterator[Site]:
@@ -180,10 +232,13 @@ def test_of_two_that_run_one_takes_events_in_and_the_other_takes_over(site: Site
     site.settles(sent)
     assert site.bench.seqs(site.wire.terminal) == 21
     first.kill()
-    sent += [site.wire.terminal.punch() for _ in range(20)]
-    site.settles(sent)
-    assert second.stop() == 0
-    assert site.bench.seqs(site.wire.terminal) == 41
+    eventually(lambda: takes_events(second), 10)
+    site.takes_all(sent)  # the dead one's session draws nothing
+    first.start()
+    site.takes_all(sent)  # and neither does one that came back and stands by
+    assert not takes_events(first)
+    assert (first.stop(), second.stop()) == (0, 0)
+    assert site.bench.seqs(site.wire.terminal) == 61
 
 
 @on_postgresql
@@ -218,6 +273,32 @@ def test_what_comes_in_order_waits_in_no_staging_with_two_collectors(
     site.wire.send(terminal.punch())
     assert site.wire.receipt_upto(61, site.bench.keys.receipt.public).upto == 61
     other.stop()
+
+
+def test_who_left_off_while_it_was_away_draws_nothing_when_it_is_back(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    broker = f"mqtt://127.0.0.1:{mosquitto.port}"
+    heard: dict[str, list[Message]] = {"gave up": [], "holds": []}
+    subscribers = {}
+    for name, messages in heard.items():
+        settings = load_settings(data=tmp_path, broker=broker, mqtt_share="zaigang", mqtt_client_id=name)
+        subscribers[name] = Subscriber(settings, messages.append, takes_events=False)
+        subscribers[name].start()
+    eventually(lambda: all(one.state.connected for one in subscribers.values()))
+    gone = subscribers["gave up"]
+    gone.take_events(wanted=True)
+    time.sleep(0.3)
+    gone._takes_events = False  # its word did not reach the broker
+    connection = gone._connection
+    gone._client.socket().shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr]
+    eventually(lambda: gone._connection > connection + 1 and gone.state.connected, 20)
+    subscribers["holds"].take_events(wanted=True)
+    time.sleep(0.3)
+    with connected(Terminal(), mosquitto.port) as wire:
+        wire.send(*(wire.terminal.enrol() if not n else wire.terminal.punch() for n in range(20)))
+        eventually(lambda: len(heard["holds"]) == 20)
+    assert heard["gave up"] == []
+    for one in subscribers.values():
+        one.stop()
 
 
 def test_one_collector_on_sqlite_takes_events_in_though_a_share_is_named(tmp_path: Path, mosquitto: Mosquitto) -> None:
