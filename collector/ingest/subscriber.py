@@ -129,7 +129,7 @@ class Subscriber:
                 url.hostname,
                 port,
                 KEEPALIVE_S,
-                clean_start=not self._keeps_session,
+                clean_start=False,
                 properties=_connect_properties(SESSION_EXPIRY_S if self._keeps_session else 0),
             )
         else:
