@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from signal import SIGQUIT
 
 import pytest
@@ -28,6 +28,7 @@ KILLS = 20 if LONG else 2
 RESTARTS = 10 if LONG else 2
 TERMINALS = 4
 EVENTS = 25  # of each terminal between two kills
+RESEND_S = 3.0
 SEED = 11
 
 
@@ -39,6 +40,7 @@ class Site:
     mosquitto: Mosquitto
     wires: list[Wire]
     sent: dict[str, list[bytes]]
+    covered: dict[str, int] = field(default_factory=dict)  # the last seq of each terminal that a receipt covers
 
     def collector(self, number: int) -> CollectorProcess:
         assert self.bench.settings.database is not None
@@ -58,25 +60,27 @@ class Site:
                 self.sent[one.device].append(one.enrol() if one.head is None else one.punch())
                 wire.client.publish(one.event_topic, self.sent[one.device][-1], qos=1)
 
-    def send_again(self) -> None:
-        """What a terminal does that has no receipt: everything from the front."""
-        for wire in self.wires:
-            for envelope in self.sent[wire.terminal.device]:
-                wire.client.publish(wire.terminal.event_topic, envelope, qos=1)
-
     def settle(self) -> None:
-        """Send again until every terminal has a receipt for all it signed."""
-        missing = {wire.terminal.device for wire in self.wires}
+        """Send what has no receipt, again and again as terminals do, until every terminal has one for all it signed."""
         deadline = time.monotonic() + 240
-        while missing:
-            assert time.monotonic() < deadline, f"no receipt for {missing}"
-            self.send_again()
-            for wire in [one for one in self.wires if one.terminal.device in missing]:
-                try:
-                    wire.receipt_upto(len(self.sent[wire.terminal.device]) - 1, self.bench.keys.receipt.public, 5)
-                    missing.discard(wire.terminal.device)
-                except Exception:
-                    continue
+        while missing := self._uncovered():
+            assert time.monotonic() < deadline, f"no receipt for {[wire.terminal.device for wire in missing]}"
+            for wire in missing:
+                device = wire.terminal.device
+                for envelope in self.sent[device][self.covered.get(device, -1) + 1 :]:
+                    wire.client.publish(wire.terminal.event_topic, envelope, qos=1)
+            again = time.monotonic() + RESEND_S
+            while time.monotonic() < again and self._uncovered():
+                time.sleep(0.05)
+
+    def _uncovered(self) -> list[Wire]:
+        for device, upto in _promises(self).items():
+            self.covered[device] = max(self.covered.get(device, -1), upto)
+        return [
+            wire
+            for wire in self.wires
+            if self.covered.get(wire.terminal.device, -1) < len(self.sent[wire.terminal.device]) - 1
+        ]
 
     def require_whole(self) -> None:
         with self.bench.database.read() as session:
