@@ -18,6 +18,7 @@ SAMPLES = 20  # of one beacon, in its median
 GOOD_DB_HZ, FAIR_DB_HZ = 35, 25  # an open sky gives 35 to 50; below 25 a receiver hardly uses a satellite
 LEAST_DB_HZ, MOST_DB_HZ = 10, 50
 LONGEST_NAME = 16  # characters on a chip
+SYSTEM_LETTERS = {"GP": "G", "GL": "R", "GA": "E", "GB": "C", "GQ": "J"}  # as RINEX has them: a bar is 21 px wide
 
 Tone = Literal["good", "fair", "poor"]
 
@@ -95,7 +96,14 @@ def beacon_bars(heard: Iterable[Heard]) -> tuple[Bar, ...]:
 def satellite_bars(sky: Iterable[Satellite]) -> tuple[Bar, ...]:
     """Bars of the satellites that are tracked, strongest first."""
     return tuple(
-        Bar("satellite", one.id, one.id, str(one.snr), _percent(one.snr), _tone(one.snr, GOOD_DB_HZ, FAIR_DB_HZ))
+        Bar(
+            "satellite",
+            SYSTEM_LETTERS.get(one.id[:2], "?") + one.id[2:],
+            one.id,
+            str(one.snr),
+            _percent(one.snr),
+            _tone(one.snr, GOOD_DB_HZ, FAIR_DB_HZ),
+        )
         for one in sky
         if one.snr is not None
     )

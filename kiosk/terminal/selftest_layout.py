@@ -19,6 +19,7 @@ LEAST_PX, SEEN_LINE_PX, DO_LINE_PX, PADDING_PX = 28, 17, 18, 6
 SEEN_COLUMNS, DO_COLUMNS = 40, 36  # narrow characters of 13 and 14 px bold that surely fit 290 px
 MOST_SEEN_LINES, MOST_DO_LINES = 5, 3
 # The strip of bars below a line: 468 px wide.
+STRIP_GAP_PX = 4
 SATELLITES_A_LINE, SATELLITES_PX = 20, 36  # 23 px each with its gap
 BEACONS_A_LINE, BEACON_LINES, BEACON_LINE_PX = 3, 2, 20  # 155 px each
 COUNT_TAKES = {"satellite": 3, "beacon": 1}  # places, for how many do not fit
@@ -28,7 +29,8 @@ def height_px(line: Line, language: Language) -> int:
     """How high the line is drawn; a text that needs more is cut off with dots."""
     seen = min(MOST_SEEN_LINES, _lines(line.seen[language], SEEN_COLUMNS))
     do = min(MOST_DO_LINES, _lines(line.do[language], DO_COLUMNS))
-    return max(LEAST_PX, seen * SEEN_LINE_PX + do * DO_LINE_PX + PADDING_PX) + strip_px(line)
+    below = strip_px(line) + STRIP_GAP_PX if line.bars else 0
+    return max(LEAST_PX, seen * SEEN_LINE_PX + do * DO_LINE_PX + PADDING_PX) + below
 
 
 def strip(line: Line) -> tuple[tuple[Bar, ...], int]:

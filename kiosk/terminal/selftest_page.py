@@ -158,7 +158,7 @@ html, body { margin: 0; height: 100%; overflow: hidden; background: #eef2f6; col
 .leaf { display: flex; flex-direction: column; gap: 2px; }
 .pager { height: 40px; flex: none; border: 0; border-radius: 6px; background: #1d3553; color: #fff; font-size: 17px;
   font-weight: 700; font-family: inherit; }
-.row { display: flex; gap: 8px; background: #fff; border-left: 8px solid #c3cdd9; border-radius: 6px;
+.row { display: flex; gap: 2px 8px; background: #fff; border-left: 8px solid #c3cdd9; border-radius: 6px;
   padding: 0 8px; flex: none; flex-wrap: wrap; align-content: center; align-items: center; overflow: hidden; }
 .row-ok { border-color: #0a6b3d; } .row-doubt { border-color: #d08a00; } .row-failed { border-color: #a81e1e; }
 .what { flex: none; width: 164px; display: flex; gap: 6px; align-items: baseline; justify-content: space-between; }
@@ -170,13 +170,13 @@ html, body { margin: 0; height: 100%; overflow: hidden; background: #eef2f6; col
 .do { font-size: 14px; font-weight: 700; color: #8a5200; overflow: hidden; display: -webkit-box; -webkit-line-clamp: 3;
   -webkit-box-orient: vertical; overflow-wrap: anywhere; } .row-failed .do { color: #a81e1e; }
 .strip { flex: 0 0 100%; display: flex; flex-wrap: wrap; gap: 2px; align-content: flex-start; overflow: hidden; }
-.bar { display: flex; border-radius: 3px; font-size: 11px; line-height: 11px; white-space: nowrap; color: #0f1b2a; }
+.bar { display: flex; border-radius: 3px; font-size: 11px; line-height: 17px; white-space: nowrap; color: #0f1b2a; }
 .good { --tone: #0a6b3d; } .fair { --tone: #b87a00; } .poor { --tone: #a81e1e; }
 .satellite { flex: none; width: 21px; height: 34px; flex-direction: column; align-items: center; position: relative;
-  font-size: 8px; letter-spacing: -0.3px; }
-.satellite .well { width: 17px; height: 22px; display: flex; align-items: flex-end; background: #e3e9f0; }
+  font-size: 9px; line-height: 13px; }
+.satellite .well { flex: none; width: 17px; height: 21px; display: flex; align-items: flex-end; background: #e3e9f0; }
 .satellite .fill { width: 100%; background: var(--tone); opacity: 0.45; }
-.satellite .bar-value { position: absolute; top: 6px; font-size: 11px; font-weight: 700; letter-spacing: 0; }
+.satellite .bar-value { position: absolute; top: 2px; font-size: 11px; line-height: 17px; font-weight: 700; }
 .beacon { flex: none; width: 153px; height: 18px; padding: 0 4px; gap: 4px; align-items: center;
   justify-content: space-between; background: #e3e9f0; border-left: 4px solid var(--tone); }
 .beacon .bar-name { overflow: hidden; }

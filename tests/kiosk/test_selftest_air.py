@@ -74,7 +74,13 @@ def test_satellites_are_said_with_their_place_strongest_first_and_the_silent_one
         Satellite("GP05", 22, None, None),
         Satellite("GP04", None, 12, 359),
     )
-    assert [one.name for one in satellite_bars(tracker.sky(2))] == ["GP06", "GP03", "GL70", "GP05"]
+    bars = satellite_bars(tracker.sky(2))
+    assert [(one.name, one.whole) for one in bars] == [
+        ("G06", "GP06"),
+        ("G03", "GP03"),
+        ("R70", "GL70"),
+        ("G05", "GP05"),
+    ]
     assert tracker.sky(10_000_000) == ()  # an old word says nothing of now
 
 

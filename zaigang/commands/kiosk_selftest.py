@@ -109,5 +109,5 @@ def _print_lines(lines: Sequence[Line], language: Literal["zh", "en"]) -> None:
 
 def _bars(line: Line) -> list[str]:
     if line.bars and line.bars[0].kind == "satellite":
-        return ["  ".join(f"{one.name}:{one.value}" for one in line.bars)]
+        return ["  ".join(f"{one.whole}:{one.value}" for one in line.bars)]
     return [f"{'★' if one.marked else '·'} {one.whole} {one.value} dBm" for one in line.bars]
