@@ -42,7 +42,7 @@ SILENT_AFTER_US = 10_000_000  # the slowest common beacons send every 2 s, and e
 STALE_AFTER_US = 90_000_000  # nothing from anybody: the scanner is broken, not the world silent; it is started anew
 # Nobody at all for this long: the scanner may hang, and what it does not hear is not called absent any more. Half of
 # SILENT_AFTER_US, so that at a hang of the scanner silence of everybody is seen before that of an anchor that sends at
-# least every 5 s; and with the 5 s between two health messages operators know within 10 s.
+# least every 5 s; and with the 4 s between two health messages operators know within 10 s.
 QUIET_AFTER_US = 5_000_000
 NOT_MEASURED = frozenset({127, 0, -127})  # HCI's, a driver's and bleak's way to say that there is no RSSI
 WEAKEST_DBM, STRONGEST_DBM = -126, 20  # the range of HCI; anything else is garbage
