@@ -20,6 +20,8 @@ from kiosk.selftest import CHECK_OF_PART, KEY_FILES, SCREEN, _plain, failed_to_s
 from kiosk.selftest_texts import _ANY, FLAGS, PARTS, Words, do_about, part_name, what_is
 from kiosk.sensors import errors as sensor_errors
 from kiosk.sensors import gps, gps_signs, serial_gps
+from kiosk.terminal.selftest_layout import DO_COLUMNS, MOST_DO_LINES, _lines
+from kiosk.terminal.texts import LANGUAGES
 
 ROOT = Path(kiosk.__file__).parent
 # Which part speaks with what a file says; None: not what a part says.
@@ -151,6 +153,7 @@ def test_every_code_has_words_and_advice(part: str, code: str) -> None:
     if (part, code) not in WANTS_NOTHING:
         assert _in_both(do), f"no advice for {part}: {code}"
         assert do != _ANY, f"no advice for {part}: {code}"
+        assert all(_lines(do[one], DO_COLUMNS) <= MOST_DO_LINES for one in LANGUAGES), f"the screen cuts {do}"
     if code not in SEEN_ONLY and part not in ("transfer", "terminal", "journal"):
         assert _in_both(what_is(part, code)) and what_is(part, code).en != code, f"nobody says what {code} is"
 
