@@ -187,6 +187,7 @@ class Kiosk:
                 self.gallery,
                 FaceSettings(
                     match_distance=settings.match_distance,
+                    identify_at_most=settings.identify_at_most,
                     flash=settings.flash == "on",
                     flash_excused=settings.flash_excused,
                 ),

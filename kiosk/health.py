@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -31,10 +31,13 @@ class HasState(Protocol):
 
 def state_of(part: HasState | None) -> Part:
     """Ask `part` how it is; None: it is not there. A part that raises has failed: the others are told all the same."""
-    if part is None:
-        return Part(state="absent")
+    return Part(state="absent") if part is None else asked(lambda: part.state)
+
+
+def asked(ask: Callable[[], Part]) -> Part:
+    """As `state_of`, for a part whose state is the answer to `ask`."""
     try:
-        return Part.model_validate(part.state)  # an answer that is none would break whoever lists the parts
+        return Part.model_validate(ask())  # an answer that is none would break whoever lists the parts
     except Exception as error:
         return Part(state="failed", reason=f"error: {type(error).__name__}: {error}"[:400])
 

@@ -10,7 +10,7 @@ from kiosk.badge_reading import BadgeReading
 from kiosk.clock import Clock
 from kiosk.enclosure import Enclosure
 from kiosk.gallery_key import GalleryKey, keys_part
-from kiosk.health import clock_part, state_of, troubles
+from kiosk.health import asked, clock_part, state_of, troubles
 from kiosk.hearing import Hearing
 from kiosk.journal import Journal
 from kiosk.ledger_watch import LedgerWatch
@@ -48,11 +48,11 @@ class PartStates:
         """Each part's state, now."""
         return {
             **self._local(),
-            "network": self._network(),
-            "ledger": self.ledger.part,
-            "clock": clock_part(self.clock.stamp()),
-            "keys": keys_part(self.gallery_key, self.key),
-            "transfer": self.transfer(),
+            "network": asked(self._network),
+            "ledger": asked(lambda: self.ledger.part),
+            "clock": asked(lambda: clock_part(self.clock.stamp())),
+            "keys": asked(lambda: keys_part(self.gallery_key, self.key)),
+            "transfer": asked(self.transfer),
         }
 
     def troubles(self, *, faces: bool) -> tuple[str, ...]:
@@ -66,16 +66,19 @@ class PartStates:
 
     def _local(self) -> dict[str, Part]:
         return {
-            "journal": self.journal.state,
+            "journal": state_of(self.journal),
             "camera": state_of(self.eyes),
-            "scene": self.scene.part if self.scene is not None else Part(state="absent"),
+            "scene": asked(self._scene),
             "face": self.face,
             "gps": state_of(self.gps),
             "beacons": state_of(self.hearing),
-            "presence": self.hearing.presence_state,
-            "enclosure": self._enclosure(),
-            "badge_reader": self.badges.state,
+            "presence": asked(lambda: self.hearing.presence_state),
+            "enclosure": asked(self._enclosure),
+            "badge_reader": state_of(self.badges),
         }
+
+    def _scene(self) -> Part:
+        return self.scene.part if self.scene is not None else Part(state="absent")
 
     def _network(self) -> Part:
         state, ended = self.uplink.state, self.certificate.trouble

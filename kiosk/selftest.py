@@ -8,34 +8,34 @@ from __future__ import annotations
 
 import socket
 import stat
-import statistics
 import threading
 import time
-from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
+
+import structlog
 
 from evidence.status import Part
 from kiosk.health import free_bytes
-from kiosk.selftest_texts import FACE_SEEN, KEYS_DO, Words, do_about, part_name
-from kiosk.sensors.beacons import Advertisement, decode_all
-from kiosk.sensors.errors import SensorError
+from kiosk.selftest_air import Bar, Ear, Heard, beacon_bars, satellite_bars
+from kiosk.selftest_texts import FACE_SEEN, FLAGS, KEYS_DO, Words, do_about, part_name, what_is
+from kiosk.sensors.gps_sky import Satellite
 from kiosk.terminal.picture import privacy_jpeg
 from kiosk.terminal.texts import reason
-from kiosk.verify.errors import VerifyError
 
 if TYPE_CHECKING:
     from kiosk.app import Kiosk
     from kiosk.verify.quality import Quality
 
+log = structlog.get_logger(__name__)
+
 State = Literal["ok", "doubt", "failed", "absent"]
-MOST_BEACONS = 64  # a crowd of phones must not fill the memory
-SHOWN_BEACONS = 4
-SAMPLES = 20
 SLOW_FPS = 8.0  # below it a blink falls between two frames
 DARK, BRIGHT = 40.0, 215.0  # mean grey level of the whole picture, of 255: an installer looks for a lamp or a curtain
 LOW_DISK_BYTES = 256 << 20
+KEY_FILES, SCREEN = "key_files", "screen"  # lines of the self-test's own; "keys" is how the terminal keeps its keys
 CHECK_OF_PART = {"camera": "face_match", "face": "face_match", "gps": "gps", "beacons": "beacon"}
 _WORST_FIRST = ("failed", "doubt", "ok", "absent")  # what needs a hand stands on the first page of the screen
 _STATES: dict[str, State] = {
@@ -49,12 +49,13 @@ _STATES: dict[str, State] = {
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One part: how it is, what was seen, what to do (empty where nothing is)."""
+    """One part: how it is, what was seen, what to do (empty where nothing is), and what the screen draws beside it."""
 
     part: str
     state: State
     seen: Words
     do: Words
+    bars: tuple[Bar, ...] = ()
 
     @property
     def name(self) -> Words:
@@ -68,12 +69,12 @@ class Selftest:
     def __init__(self, kiosk: Kiosk) -> None:
         self._kiosk = kiosk
         self._lock = threading.Lock()  # one look at a face at a time: the detector wants times that rise
-        self._beacons: OrderedDict[str, deque[int]] = OrderedDict()
+        self._ear = Ear(kiosk.settings.anchors)
         self._quality: Quality | None = None
         self._looked_us = -1
         self.screen_url: str | None = None  # where this test is shown itself
         if kiosk.hearing.sensor is not None:
-            kiosk.hearing.sensor.listen(self._hear)
+            kiosk.hearing.sensor.listen(self._ear.sighted)
 
     def settled(self) -> bool:
         """True when nothing is still warming up."""
@@ -89,15 +90,24 @@ class Selftest:
             "network": self._network,
             "clock": self._clock,
         }
-        parts = self._kiosk.parts()
         lines = []
-        for name, part in parts.items():
-            try:
-                lines.append(details.get(name, lambda one, name=name: _plain(name, one))(part))
-            except (SensorError, VerifyError, OSError) as error:
-                lines.append(_plain(name, Part(state="failed", reason=f"error: {error}"[:400])))
-        lines = [*(self._demanded(line) for line in lines), self._keys(), self._screen()]
+        for name, part in self._kiosk.parts().items():
+            detail = details.get(name, partial(_plain, name))
+            lines.append(_guarded(name, partial(self._line, detail, part)))
+        lines += [_guarded(KEY_FILES, self._key_files), _guarded(SCREEN, self._screen)]
         return sorted(lines, key=lambda line: _WORST_FIRST.index(line.state))
+
+    def _line(self, detail: Callable[[Part], Line], part: Part) -> Line:
+        return self._demanded(detail(part))
+
+    def beacons(self) -> list[Heard]:
+        """Every beacon that was heard since the start, strongest first, with its whole id."""
+        return self._ear.heard()
+
+    def sky(self) -> tuple[Satellite, ...]:
+        """Every satellite in view, strongest first; none where there is no receiver."""
+        gps = self._kiosk._gps
+        return () if gps is None else gps.sky()
 
     def picture(self) -> bytes | None:
         """The live picture, clear around the face that is looked at only, as on the worker's screen."""
@@ -143,37 +153,31 @@ class Selftest:
         if gps is None or part.state == "failed":
             return _plain("gps", part)
         reading, sky = gps.reading(), gps.sky()
-        strengths = " ".join(f"{name}:{dbhz}" for name, dbhz in sky.items()) or "-"
+        bars = satellite_bars(sky)
         fence = {"inside": ("在工地内", "inside the fence"), "outside": ("在工地外", "outside the fence")}
-        where_zh, where_en = fence.get(reading.verdict, (reading.verdict, reading.verdict))
-        flags = " ".join(reading.flags)
-        words = Words(
-            f"{len(sky)} 颗卫星，{reading.fixes} 次定位，{where_zh} {flags} [{strengths}]",
-            f"{len(sky)} satellites, {reading.fixes} fixes, {where_en} {flags} [{strengths}]",
-        )
-        state: State = "failed" if reading.verdict == "outside" else _STATES[part.state]
-        return Line("gps", state, words, do_about("gps", "" if state == "ok" else reading.verdict))
+        said = what_is("gps", reading.verdict)
+        where = Words(*fence[reading.verdict]) if reading.verdict in fence else said
+        signs = [FLAGS.get(flag, Words(flag, flag)) for flag in reading.flags]
+        zh = [f"收到 {len(bars)} 颗卫星，可见 {len(sky)} 颗", f"{reading.fixes} 次定位", where.zh]
+        en = [f"{len(bars)} of {len(sky)} satellites heard", f"{reading.fixes} fixes", where.en]
+        words = Words("，".join([*zh, *(one.zh for one in signs)]), ", ".join([*en, *(one.en for one in signs)]))
+        judged: dict[str, State] = {"outside": "failed", "still": "doubt"}
+        state = judged.get(reading.verdict, _STATES[part.state])
+        code = reading.verdict if reading.verdict in judged else _code(part)
+        return Line("gps", state, words, do_about("gps", code), bars)
 
     def _heard(self, part: Part) -> Line:
         if self._kiosk.hearing.sensor is None or part.state in ("failed", "absent"):
             return _plain("beacons", part)
-        anchors = {one.lower() for one in self._kiosk.settings.anchors}
-        with self._lock:
-            found = [(id_, round(statistics.median(rssi))) for id_, rssi in self._beacons.items()]
-        found.sort(key=lambda pair: (pair[0].lower() not in anchors, -pair[1]))
-        told = "  ".join(
-            f"{'★' if id_.lower() in anchors else '·'}{_short(id_)} {rssi} dBm" for id_, rssi in found[:SHOWN_BEACONS]
-        )
-        here = sum(id_.lower() in anchors for id_, _ in found)
-        words = Words(
-            f"{here} 个锚点，共 {len(found)} 个信标  {told}", f"anchors: {here}, beacons: {len(found)}  {told}"
-        )
-        if not anchors:
-            return Line("beacons", "doubt", words, do_about("beacons", "no_anchors"))
+        found = self.beacons()
+        here, bars = sum(one.anchor is not None for one in found), beacon_bars(found)
+        words = Words(f"{here} 个锚点，共 {len(found)} 个信标", f"anchors: {here}, beacons: {len(found)}")
+        if not self._kiosk.settings.anchors:
+            return Line("beacons", "doubt", words, do_about("beacons", "no_anchors"), bars)
         in_range = bool(self._kiosk.hearing.sensor.reading().heard)
         if not in_range:
-            return Line("beacons", "failed", words, do_about("beacons", "not_heard"))
-        return Line("beacons", _STATES[part.state], words, do_about("beacons", _code(part)))
+            return Line("beacons", "failed", words, do_about("beacons", "not_heard"), bars)
+        return Line("beacons", _STATES[part.state], words, do_about("beacons", _code(part)), bars)
 
     def _journal(self, part: Part) -> Line:
         free = free_bytes(self._kiosk.settings.data_dir)
@@ -197,11 +201,11 @@ class Selftest:
         pinned, brokers = len(settings.pinned_keys), ", ".join(settings.broker)
         words = Words(f"{brokers}，固定了 {pinned} 把汇集端公钥", f"{brokers}, collector keys pinned: {pinned}")
         if part.state != "working":
-            said = part.reason.partition(": ")[2] or part.reason
-            words = Words(f"{words.zh}；{said}", f"{words.en}; {said}")
+            said = _said("network", part)
+            words = Words(f"{words.zh}；{said.zh}", f"{words.en}; {said.en}")
         return Line("network", _STATES[part.state], words, do_about("network", _code(part)))
 
-    def _keys(self) -> Line:
+    def _key_files(self) -> Line:
         """The files that nobody else may read."""
         settings = self._kiosk.settings
         files = [settings.key_file, settings.gallery_key_file, *([settings.broker_key] if settings.broker_key else [])]
@@ -216,7 +220,7 @@ class Selftest:
             exposed = exposed or bool(mode & (stat.S_IRWXG | stat.S_IRWXO))
             modes.append(f"{path.name} {mode:04o}")
         seen = ", ".join(modes) + f", {self._kiosk.key.public.fingerprint}"
-        return Line("keys", "failed" if exposed else "ok", Words(seen, seen), KEYS_DO if exposed else Words("", ""))
+        return Line(KEY_FILES, "failed" if exposed else "ok", Words(seen, seen), KEYS_DO if exposed else Words("", ""))
 
     def _demanded(self, line: Line) -> Line:
         """Call a part failed that is not there although no punch can be verified without it."""
@@ -231,31 +235,21 @@ class Selftest:
         """The port on which the worker's page is served."""
         settings = self._kiosk.settings
         if self.screen_url is not None:
-            return Line("screen", "ok", Words(self.screen_url, self.screen_url), Words("", ""))
+            return Line(SCREEN, "ok", Words(self.screen_url, self.screen_url), Words("", ""))
         where = f"{settings.screen_host}:{settings.screen_port}"
         try:
             family = socket.AF_INET6 if ":" in settings.screen_host else socket.AF_INET
             socket.create_server((settings.screen_host, settings.screen_port), family=family).close()
         except OSError as error:
             taken = f"{where}: {error.strerror}"
-            return Line("screen", "failed", Words(taken, taken), do_about("screen", "port_taken"))
-        return Line("screen", "ok", Words(f"{where} 空闲", f"{where} is free"), Words("", ""))
-
-    def _hear(self, advertisement: Advertisement) -> None:
-        for beacon in decode_all(advertisement):
-            if beacon.telemetry is not None:
-                continue
-            with self._lock:
-                self._beacons.setdefault(beacon.id, deque(maxlen=SAMPLES)).append(advertisement.rssi)
-                self._beacons.move_to_end(beacon.id)
-                if len(self._beacons) > MOST_BEACONS:
-                    self._beacons.popitem(last=False)
+            return Line(SCREEN, "failed", Words(taken, taken), do_about(SCREEN, "port_taken"))
+        return Line(SCREEN, "ok", Words(f"{where} 空闲", f"{where} is free"), Words("", ""))
 
 
 def failed_to_start(error: Exception) -> list[Line]:
     """The one line of a terminal that could not even be put together."""
     code = getattr(error, "code", "error")
-    part = "keys" if code.startswith("key_file") else "journal" if code.startswith("journal") else "terminal"
+    part = KEY_FILES if code.startswith("key_file") else "journal" if code.startswith("journal") else "terminal"
     return [_plain(part, Part(state="failed", reason=f"{code}: {error}"[:400]))]
 
 
@@ -271,19 +265,30 @@ def all_well(lines: list[Line]) -> bool:
     return bool(lines) and all(line.state != "failed" for line in lines)
 
 
+def _guarded(name: str, look: Callable[[], Line]) -> Line:
+    """One part's line; whatever its look raises becomes that line and takes no other with it."""
+    try:
+        return look()
+    except Exception as error:
+        log.exception("selftest_part_failed", part=name)
+        return _plain(name, Part(state="failed", reason=f"error: {type(error).__name__}: {error}"[:400]))
+
+
 def _plain(name: str, part: Part) -> Line:
-    said = part.reason.partition(": ")[2] or part.reason
-    if not said:
-        words = Words("正常", "working") if part.state == "working" else Words("没有配置", "not configured")
-    else:
-        words = Words(said, said)
-    return Line(name, _STATES[part.state], words, do_about(name, _code(part)))
+    return Line(name, _STATES[part.state], _said(name, part), do_about(name, _code(part)))
+
+
+def _said(name: str, part: Part) -> Words:
+    """The part's own word; it is English, so that in Chinese what its code means stands before it."""
+    if not part.reason:
+        working = part.state == "working"
+        return Words("正常", "working") if working else what_is(name, part.state)
+    code, _, said = part.reason.partition(": ")
+    known = what_is(name, code)
+    return Words(f"{known.zh}：{said}" if said else known.zh, said or known.en)
 
 
 def _code(part: Part) -> str:
-    return "" if part.state == "working" else part.reason.partition(":")[0] or part.state
-
-
-def _short(beacon: str) -> str:
-    kind, _, rest = beacon.partition(":")
-    return beacon if len(rest) <= 20 else f"{kind}:{rest[:4]}…{rest[-6:]}"
+    code = "" if part.state == "working" else part.reason.partition(":")[0] or part.state
+    # What is switched off and degraded is still being erased; what is switched off and absent wants nothing.
+    return "absent" if (part.state, code) == ("absent", "switched_off") else code

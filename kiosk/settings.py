@@ -98,6 +98,8 @@ class KioskSettings(BaseSettings):
     sface_model: Path | None = None  # the ONNX file, for embedder = "sface"
     sface_sha256: str | None = Field(default=None, pattern="^[0-9a-fA-F]{64}$")
     match_distance: float | None = Field(default=None, gt=0)  # Euclidean; the model's own where not given
+    # Workers among whom a face is searched without a badge number; 0: never. False matches grow with the number (1:N).
+    identify_at_most: int = Field(default=100, ge=0, le=1000)
     flash: Literal["off", "on"] = "off"  # light the face with the screen; nobody has calibrated it on hardware yet
     flash_excused: Texts = ()  # employee codes that are never lit, by agreement
 

@@ -42,7 +42,7 @@ SILENT_AFTER_US = 10_000_000  # the slowest common beacons send every 2 s, and e
 STALE_AFTER_US = 90_000_000  # nothing from anybody: the scanner is broken, not the world silent; it is started anew
 # Nobody at all for this long: the scanner may hang, and what it does not hear is not called absent any more. Half of
 # SILENT_AFTER_US, so that at a hang of the scanner silence of everybody is seen before that of an anchor that sends at
-# least every 5 s; and with the 5 s between two health messages operators know within 10 s.
+# least every 5 s; and with the 4 s between two health messages operators know within 10 s.
 QUIET_AFTER_US = 5_000_000
 NOT_MEASURED = frozenset({127, 0, -127})  # HCI's, a driver's and bleak's way to say that there is no RSSI
 WEAKEST_DBM, STRONGEST_DBM = -126, 20  # the range of HCI; anything else is garbage
@@ -189,13 +189,13 @@ class BeaconSensor:
     ) -> None:
         self._source = source
         self._tracker, self._badges = tracker, badges
-        self._book, self._listener = book, listener
+        self._book = book
         self._lock = threading.Lock()
         self._heard_us: int | None = None
-        self._listeners: list[Callable[[Advertisement], None]] = []
+        self._listeners: list[Callable[[Sighting], None]] = [] if listener is None else [listener]
 
-    def listen(self, callback: Callable[[Advertisement], None]) -> None:
-        """Call `callback` with every advertisement too, in the scanner's thread."""
+    def listen(self, callback: Callable[[Sighting], None]) -> None:
+        """Tell `callback` of every sighting too, in the scanner's thread."""
         self._listeners.append(callback)
 
     def start(self) -> None:
@@ -235,16 +235,14 @@ class BeaconSensor:
         return state
 
     def _feed(self, advertisement: Advertisement) -> None:
-        for callback in self._listeners:
-            callback(advertisement)
         with self._lock:
             sighting = sighting_of(advertisement, self._book, time.time_ns() // 1_000_000)
             self._tracker.take(sighting)
             if self._badges is not None:
                 self._badges.take(sighting)
             self._heard_us = advertisement.mono_us
-        if self._listener is not None:
-            self._listener(sighting)
+        for callback in self._listeners:
+            callback(sighting)
 
 
 def sighting_of(advertisement: Advertisement, book: EidBook | None, unix_ms: int) -> Sighting:

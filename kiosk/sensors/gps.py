@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time
 
 from kiosk.sensors.gps_signs import FRESH_US, AntennaSigns, SpoofSigns, TimeSigns
+from kiosk.sensors.gps_sky import Satellite, Sky
 from kiosk.sensors.nmea import Antenna, Gga, Gsa, Gsv, Other, Rejected, Rmc, Sentence, read_sentence
 
 MARGIN_M = 25  # what a good consumer receiver is wrong by among scaffolding
@@ -123,6 +124,7 @@ class FixTracker:
         self.latest_counted: Place | None = None
         self._rejected: Counter[str] = Counter()
         self._signs = SpoofSigns()
+        self._sky = Sky()
         self._times = TimeSigns()
         self._antenna = AntennaSigns()
         self._rmc: tuple[Rmc, int] | None = None
@@ -182,9 +184,9 @@ class FixTracker:
             rejected=dict(self._rejected),
         )
 
-    def sky(self, mono_us: int) -> dict[str, int]:
-        """Strength in dB-Hz of each satellite in view."""
-        return self._signs.sky(mono_us)
+    def sky(self, mono_us: int) -> tuple[Satellite, ...]:
+        """The satellites in view, strongest first."""
+        return self._sky.view(mono_us)
 
     def gnss_time(self, mono_us: int) -> datetime | None:
         """UTC by the satellites at `mono_us`, None without a fresh fix; late by what the serial line takes."""
@@ -199,6 +201,7 @@ class FixTracker:
             self._take_gsa(sentence, mono_us)
         elif isinstance(sentence, Gsv):
             self._signs.satellites_in_view(sentence, mono_us)
+            self._sky.satellites_in_view(sentence, mono_us)
             self._antenna.satellites_in_view(sentence, mono_us)
         elif isinstance(sentence, Antenna):
             self._antenna.said(sentence.state)

@@ -49,21 +49,16 @@ class SpoofSigns:
 
     def satellites_in_view(self, gsv: Gsv, mono_us: int) -> None:
         """Note the strengths of one GSV."""
-        for number, strength in gsv.strengths:
-            if strength is None:
-                self._strengths.pop((gsv.system, number), None)
+        for one in gsv.satellites:
+            if one.strength is None:
+                self._strengths.pop((gsv.system, one.number), None)
             else:
-                self._strengths[gsv.system, number] = (strength, mono_us)
+                self._strengths[gsv.system, one.number] = (one.strength, mono_us)
 
     def spread_db(self, mono_us: int) -> float | None:
         """Standard deviation of the strengths of the satellites in use; None when too few are known."""
         strengths = [found for one in self._used if (found := self._strength(*one, mono_us)) is not None]
         return statistics.pstdev(strengths) if len(strengths) >= FEWEST_STRENGTHS else None
-
-    def sky(self, mono_us: int) -> dict[str, int]:
-        """Strength in dB-Hz of each satellite in view that was heard lately, by system and number."""
-        fresh = ((key, strength) for key, (strength, at_us) in self._strengths.items() if mono_us - at_us <= FRESH_US)
-        return {f"{system}{number}": strength for (system, number), strength in sorted(fresh)}
 
     def second_over(self, mono_us: int) -> None:
         """Judge the second that just ended."""
@@ -162,7 +157,7 @@ class AntennaSigns:
     def satellites_in_view(self, gsv: Gsv, mono_us: int) -> None:
         """Note one GSV."""
         self._told_at_us = mono_us
-        if any(strength for _, strength in gsv.strengths):
+        if any(one.strength for one in gsv.satellites):
             self._heard_at_us = mono_us
 
     def flags(self, mono_us: int, *, fixed: bool) -> tuple[str, ...]:

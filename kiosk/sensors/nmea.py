@@ -78,11 +78,21 @@ class Gsa:
 
 
 @dataclass(frozen=True, slots=True)
+class InView:
+    """A satellite: strength in dB-Hz, None where it is not tracked; degrees in the sky, None where unknown."""
+
+    number: int
+    strength: int | None
+    elevation: int | None = None
+    azimuth: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Gsv:
-    """Satellites in view of one system: id to signal strength in dB-Hz, None where it is not tracked."""
+    """Satellites in view of one system."""
 
     system: str
-    strengths: tuple[tuple[int, int | None], ...]
+    satellites: tuple[InView, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,12 +213,22 @@ def _gsa(message: pynmea2.GSA) -> Gsa:
 
 
 def _gsv(message: pynmea2.GSV) -> Gsv:
-    strengths = []
+    satellites = []
     for start in range(3, len(message.data) - 3, 4):
-        number, _elevation, _azimuth, strength = message.data[start : start + 4]
+        number, elevation, azimuth, strength = message.data[start : start + 4]
         if number:
-            strengths.append((int(number), int(strength) if strength else None))
-    return Gsv(_ALIASES.get(message.talker, message.talker), tuple(strengths))
+            up, around = _degrees(elevation, -90, 90), _degrees(azimuth, 0, 360)
+            satellites.append(InView(int(number), int(strength) if strength else None, up, around))
+    return Gsv(_ALIASES.get(message.talker, message.talker), tuple(satellites))
+
+
+def _degrees(field: str, least: int, most: int) -> int | None:
+    """Whole degrees; None for anything else: where a satellite stands decides nothing, so no sentence is refused."""
+    try:
+        degrees = int(field)
+    except ValueError:
+        return None
+    return degrees if least <= degrees <= most else None
 
 
 def _txt(message: pynmea2.TXT) -> Antenna | Other:

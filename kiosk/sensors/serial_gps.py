@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from evidence.status import Part
 from kiosk.sensors.gps import FixTracker, GpsReading, Place
+from kiosk.sensors.gps_sky import Satellite
 from kiosk.sensors.nmea import LineSplitter
 
 REOPEN_AFTER_S = 2.0  # a USB receiver needs about as long to come back
@@ -73,8 +74,8 @@ class SerialGps:
             return reading
         return replace(reading, flags=(*reading.flags, "clock_differs"))
 
-    def sky(self) -> dict[str, int]:
-        """Strength in dB-Hz of each satellite in view, for whoever looks for a place for the antenna."""
+    def sky(self) -> tuple[Satellite, ...]:
+        """The satellites in view, strongest first, for whoever looks for a place for the antenna."""
         with self._lock:
             return self._tracker.sky(_now_us())
 

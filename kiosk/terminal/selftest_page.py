@@ -13,7 +13,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from kiosk.selftest_texts import HEADINGS, STATES
 from kiosk.terminal.pages import HOSTS, VIEWPORT
-from kiosk.terminal.selftest_layout import height_px, pages
+from kiosk.terminal.selftest_layout import MOST_SEEN_LINES, height_px, pages, strip, strip_px
 from kiosk.terminal.stream import PICTURE_PATH, picture_router
 from kiosk.terminal.widgets import block, button, label
 
@@ -113,6 +113,23 @@ class _Page:
                 label("seen", line.seen[language])
                 if line.do[language]:
                     label("do", line.do[language])
+            if line.bars:
+                self._draw_strip(line)
+
+    def _draw_strip(self, line: Line) -> None:
+        shown, others = strip(line)
+        with block("strip").style(f"height: {strip_px(line)}px"):
+            for one in shown:
+                with block(f"bar {one.kind} {one.tone}{' marked' if one.marked else ''}"):
+                    if one.kind == "satellite":
+                        with block("well"):
+                            block("fill").style(f"height: {one.percent}%")
+                        label("bar-name", one.name)
+                    else:
+                        label("bar-name", ("★ " if one.marked else "") + one.name)
+                    label("bar-value", one.value)
+            if others:
+                label("others", HEADINGS["others"][self._language].format(count=others))
 
 
 _CSS = """
@@ -141,15 +158,29 @@ html, body { margin: 0; height: 100%; overflow: hidden; background: #eef2f6; col
 .leaf { display: flex; flex-direction: column; gap: 2px; }
 .pager { height: 40px; flex: none; border: 0; border-radius: 6px; background: #1d3553; color: #fff; font-size: 17px;
   font-weight: 700; font-family: inherit; }
-.row { display: flex; gap: 8px; background: #fff; border-left: 8px solid #c3cdd9; border-radius: 6px;
-  padding: 0 8px; flex: none; align-items: center; overflow: hidden; }
+.row { display: flex; gap: 2px 8px; background: #fff; border-left: 8px solid #c3cdd9; border-radius: 6px;
+  padding: 0 8px; flex: none; flex-wrap: wrap; align-content: center; align-items: center; overflow: hidden; }
 .row-ok { border-color: #0a6b3d; } .row-doubt { border-color: #d08a00; } .row-failed { border-color: #a81e1e; }
 .what { flex: none; width: 164px; display: flex; gap: 6px; align-items: baseline; justify-content: space-between; }
 .part { font-size: 15px; font-weight: 700; } .state { font-size: 13px; color: #45546a; }
 .row-ok .state { color: #0a6b3d; } .row-doubt .state { color: #8a5200; } .row-failed .state { color: #a81e1e; }
 .words { flex: 1 1 0; min-width: 0; }
-.seen { font-size: 13px; overflow: hidden; display: -webkit-box; -webkit-line-clamp: 2; -webkit-box-orient: vertical;
-  overflow-wrap: anywhere; }
+.seen { font-size: 13px; overflow: hidden; display: -webkit-box; -webkit-line-clamp: MOST_SEEN_LINES;
+  -webkit-box-orient: vertical; overflow-wrap: anywhere; }
 .do { font-size: 14px; font-weight: 700; color: #8a5200; overflow: hidden; display: -webkit-box; -webkit-line-clamp: 3;
   -webkit-box-orient: vertical; overflow-wrap: anywhere; } .row-failed .do { color: #a81e1e; }
-"""
+.strip { flex: 0 0 100%; display: flex; flex-wrap: wrap; gap: 2px; align-content: flex-start; overflow: hidden; }
+.bar { display: flex; border-radius: 3px; font-size: 11px; line-height: 17px; white-space: nowrap; color: #0f1b2a; }
+.good { --tone: #0a6b3d; } .fair { --tone: #b87a00; } .poor { --tone: #a81e1e; }
+.satellite { flex: none; width: 21px; height: 34px; flex-direction: column; align-items: center; position: relative;
+  font-size: 9px; line-height: 13px; }
+.satellite .well { flex: none; width: 17px; height: 21px; display: flex; align-items: flex-end; background: #e3e9f0; }
+.satellite .fill { width: 100%; background: var(--tone); opacity: 0.45; }
+.satellite .bar-value { position: absolute; top: 2px; font-size: 11px; line-height: 17px; font-weight: 700; }
+.beacon { flex: none; width: 153px; height: 18px; padding: 0 4px; gap: 4px; align-items: center;
+  justify-content: space-between; background: #e3e9f0; border-left: 4px solid var(--tone); }
+.beacon .bar-name { overflow: hidden; }
+.beacon .bar-value { font-weight: 700; color: var(--tone); }
+.marked { background: #d8ecdf; font-weight: 700; }
+.others { align-self: center; font-size: 12px; font-weight: 700; color: #45546a; }
+""".replace("MOST_SEEN_LINES", str(MOST_SEEN_LINES))

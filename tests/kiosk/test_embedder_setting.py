@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from evidence.events import Kind, LogType, Outcome, Verdict
+from evidence.status import Part
+from kiosk.app import Kiosk
 from kiosk.enrolment import NotOnePerson
 from kiosk.settings import KioskSettings
+from kiosk.verify.face_settings import FaceSettings
 from tests.kiosk.test_app import (
     NAME,
     PIN,
@@ -105,6 +108,8 @@ LEAST = {"device": "gate-1", "site": "east"}
         ({"embedder": "facenet"}, "embedder"),
         ({"match_distance": 0.61}, "at most 0.6 with the embedder dlib"),
         ({"match_distance": 0}, "match_distance"),
+        ({"identify_at_most": -1}, "identify_at_most"),
+        ({"identify_at_most": 1001}, "identify_at_most"),
         (
             {"embedder": "sface", "sface_model": "/x", "sface_sha256": "0" * 64, "match_distance": 1.2},
             "at most 1.128 with the embedder sface",
@@ -123,3 +128,19 @@ def test_a_distance_found_by_calibration_is_what_the_terminal_matches_with(tmp_p
         pytest.raises(NotOnePerson),
     ):
         enrol(kiosk, scene)
+
+
+@pytest.mark.parametrize("given", [{}, {"identify_at_most": 0}, {"identify_at_most": 1000}])
+def test_among_how_many_a_face_is_searched_is_the_site_s_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, int]
+) -> None:
+    told: list[FaceSettings] = []
+
+    def no_models(_bundle: object, _gallery: object, settings: FaceSettings, _embedder: object) -> tuple[None, Part]:
+        told.append(settings)
+        return None, Part(state="failed", reason="models_missing: not needed here")
+
+    monkeypatch.setattr("kiosk.app.open_face", no_models)
+    settings = KioskSettings(**LEAST, data_dir=tmp_path / "t", camera="file:/nowhere.avi", **given)  # type: ignore[arg-type]
+    Kiosk(settings, screen=False).stop()
+    assert [one.identify_at_most for one in told] == [given.get("identify_at_most", 100)]

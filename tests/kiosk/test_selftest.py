@@ -18,8 +18,10 @@ import pytest
 from playwright.sync_api import Browser
 
 from evidence.status import Part
-from kiosk.selftest import Line, all_well
+from kiosk.app import Kiosk
+from kiosk.selftest import Line, Selftest, all_well
 from kiosk.selftest_texts import HEADINGS, PARTS, STATES, do_about, part_name
+from kiosk.settings import KioskSettings
 from kiosk.terminal.texts import LANGUAGES
 from tests.kiosk.test_app import ANCHOR, COLLECTOR, LATITUDE, LONGITUDE
 from tests.support.mosquitto import Mosquitto
@@ -105,12 +107,24 @@ def test_a_terminal_that_works_says_what_it_sees_and_exits_with_zero(site: Site)
     status, lines, out = site.run("--language", "en")
     assert status == 0, out
     assert {"camera", "face", "gps", "beacons", "clock", "journal", "network", "keys", "screen"} <= set(lines)
+    told = json.loads(site.json.read_text())
+    assert len(told["lines"]) == len(lines), "two lines have one name"
     assert "640×480" in lines["camera"]["seen"]
     assert "inside the fence" in lines["gps"]["seen"]
-    assert re.search(r"9 satellites.*GP\d+:\d\d", lines["gps"]["seen"])
-    assert re.search(r"anchors: 1, beacons: 2 .*★ibeacon:\S+ -5\d dBm.*·ibeacon:\S+ -84 dBm", lines["beacons"]["seen"])
+    assert "9 of 9 satellites heard" in lines["gps"]["seen"]
+    assert lines["beacons"]["seen"] == "anchors: 1, beacons: 2"
+    near, far = told["beacons"]
+    assert (near["id"], near["anchor"], far["anchor"]) == (ANCHOR, ANCHOR, None)  # as the settings take it
+    assert -60 < near["rssi_dbm"] <= -50 and far["rssi_dbm"] == -84
+    satellites = told["sky"]["satellites"]
+    assert len(satellites) == 9
+    assert satellites == sorted(satellites, key=lambda one: -one["snr"])
+    for one in satellites:
+        assert re.fullmatch(r"GP\d\d", one["id"]) and 0 <= one["elevation"] <= 90 and 0 <= one["azimuth"] < 360
+    console = " ".join(out.split())
+    assert "GP02:" in console and "-84 dBm" in console
     assert "collector keys pinned: 1" in lines["network"]["seen"]
-    assert "terminal.pem 0600" in lines["keys"]["seen"]
+    assert "terminal.pem 0600" in lines["key_files"]["seen"]
     assert "Beacons" in out
     assert not any(line["do"] for line in lines.values() if line["state"] == "ok")
 
@@ -148,8 +162,8 @@ def test_a_key_that_others_may_read_is_said_and_nothing_else_is_tried(site: Site
     site.run("--seconds", "1")
     (site.folder / "data" / "terminal.pem").chmod(0o644)
     status, lines, _ = site.run("--language", "en", "--seconds", "1")
-    assert (status, list(lines)) == (1, ["keys"])
-    assert "chmod 600" in lines["keys"]["do"]
+    assert (status, list(lines)) == (1, ["key_files"])
+    assert "chmod 600" in lines["key_files"]["do"]
 
 
 @pytest.mark.browser
@@ -191,6 +205,29 @@ def test_a_part_that_this_version_does_not_know_has_a_line_all_the_same() -> Non
     assert (line.name.en, line.state, line.seen.en) == ("radar", "failed", "the dish is gone")
     assert line.do.zh
     assert not all_well([line])
+
+
+def test_whatever_a_part_raises_is_that_part_s_line_and_the_others_are_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = KioskSettings(device="gate-1", site="east", data_dir=tmp_path / "t", profile="badge-only")
+    with Kiosk(settings, screen=False) as kiosk:
+        test = Selftest(kiosk)
+        healthy = {line.part for line in test.lines()}
+
+        def broken(*_: object) -> Any:
+            raise RuntimeError("a library's own error")
+
+        monkeypatch.setattr(kiosk.clock, "stamp", broken)  # while the parts are asked, and while one is looked at
+        monkeypatch.setattr(type(kiosk.hearing), "presence_state", property(broken))
+        monkeypatch.setattr(test, "_journal", broken)
+        monkeypatch.setattr(type(kiosk.key.public), "fingerprint", property(broken))
+        lines = {line.part: line for line in test.lines()}
+        assert set(lines) == healthy
+        for part in ("clock", "presence", "journal", "key_files"):
+            assert lines[part].state == "failed" and "a library's own error" in lines[part].seen.en, lines[part]
+            assert lines[part].do.zh and lines[part].do.en
+        assert lines["screen"].state == "ok"
 
 
 def test_nothing_seen_is_not_well() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from gpiozero.pins.mock import MockFactory, MockPin
@@ -14,6 +15,8 @@ class WiredPin(MockPin):
         super().__init__(factory, info)
         self.whole = True
         self.broken: Exception | None = None  # raised by every reading
+        self.answers = threading.Event()  # while it is not set no reading returns
+        self.answers.set()
 
     def cut(self) -> None:
         """Open the case."""
@@ -31,6 +34,7 @@ class WiredPin(MockPin):
             self.drive_low()
 
     def _get_state(self) -> bool:
+        self.answers.wait()
         if self.broken is not None:
             raise self.broken
         return bool(super()._get_state())

@@ -6,6 +6,7 @@ import json
 import signal
 import threading
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,7 +17,7 @@ from rich.markup import escape
 from zaigang.commands.kiosk_asked import Config
 
 if TYPE_CHECKING:
-    from kiosk.selftest import Line
+    from kiosk.selftest import Line, Selftest
 
 
 def selftest(
@@ -44,9 +45,9 @@ def selftest(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: over.set())
 
-    def tell(lines: list[Line]) -> None:
+    def tell(lines: list[Line], test: Selftest | None = None) -> None:
         if json_file is not None:
-            json_file.write_text(json.dumps(_as_json(lines, chosen), ensure_ascii=False, indent=1) + "\n")
+            json_file.write_text(json.dumps(_as_json(lines, test, chosen), ensure_ascii=False, indent=1) + "\n")
         _print_lines(lines, chosen)
 
     try:
@@ -66,11 +67,11 @@ def selftest(
                 typer.echo(server.url, err=True)
             wait_until_settled(test, patience_s, over)
             lines = test.lines()
-            tell(lines)
+            tell(lines, test)
             if server is not None:
                 over.wait()
                 lines = test.lines()
-                tell(lines)
+                tell(lines, test)
                 server.stop()
     except KioskError as error:
         lines = failed_to_start(error)
@@ -78,7 +79,7 @@ def selftest(
     raise typer.Exit(0 if all_well(lines) else 1)
 
 
-def _as_json(lines: Sequence[Line], language: Literal["zh", "en"]) -> dict[str, object]:
+def _as_json(lines: Sequence[Line], test: Selftest | None, language: Literal["zh", "en"]) -> dict[str, object]:
     from kiosk.selftest import all_well
 
     return {
@@ -87,6 +88,8 @@ def _as_json(lines: Sequence[Line], language: Literal["zh", "en"]) -> dict[str, 
             {"part": line.part, "state": line.state, "seen": line.seen[language], "do": line.do[language]}
             for line in lines
         ],
+        "beacons": [asdict(one) for one in test.beacons()] if test is not None else [],
+        "sky": {"satellites": [asdict(one) for one in test.sky()] if test is not None else []},
     }
 
 
@@ -99,5 +102,12 @@ def _print_lines(lines: Sequence[Line], language: Literal["zh", "en"]) -> None:
     table = Table(*(HEADINGS[name][language] for name in ("part", "state", "seen", "do")), highlight=False)
     for line in lines:
         state = f"[{colours[line.state]}]{STATES[line.state][language]}[/]"
-        table.add_row(line.name[language], state, escape(line.seen[language]), escape(line.do[language]))
+        told = "\n".join([line.seen[language], *_bars(line)])
+        table.add_row(line.name[language], state, escape(told), escape(line.do[language]))
     Console().print(table)
+
+
+def _bars(line: Line) -> list[str]:
+    if line.bars and line.bars[0].kind == "satellite":
+        return ["  ".join(f"{one.whole}:{one.value}" for one in line.bars)]
+    return [f"{'★' if one.marked else '·'} {one.whole} {one.value} dBm" for one in line.bars]

@@ -7,52 +7,16 @@ and hang-up. It cannot be grabbed, so `take` is passed in; the ioctl itself need
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import queue
-import termios
-import tty
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from kiosk.sensors.evdev_badges import EvdevBadges
-from tests.kiosk.sensors.key_events import Keyboard
+from tests.kiosk.sensors.plugged_reader import Plug
 from tests.support.waiting import until
-
-
-class Plug:
-    """A reader that can be plugged in and pulled out."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.keyboard = path, Keyboard()
-        self._ends: tuple[int, int] | None = None
-
-    def insert(self) -> None:
-        self._ends = os.openpty()
-        tty.setraw(self._ends[1])
-        self.path.symlink_to(os.ttyname(self._ends[1]))
-
-    def pull(self) -> None:
-        if self._ends is not None:
-            self.path.unlink()
-            for end in self._ends:
-                os.close(end)
-            self._ends = None
-
-    def write(self, data: bytes) -> None:
-        assert self._ends is not None
-        os.write(self._ends[0], data)
-
-    @property
-    def read_out(self) -> bool:
-        """True once everything that was written has been read."""
-        assert self._ends is not None
-        return fcntl.ioctl(self._ends[1], termios.FIONREAD, bytes(4)) == bytes(4)
-
-    def type(self, code: str) -> None:
-        self.write(self.keyboard.type(code))
 
 
 @pytest.fixture

@@ -6,7 +6,9 @@ import sys
 from typing import Any
 
 from kiosk.selftest import Line
+from kiosk.selftest_air import Bar, Heard, beacon_bars, satellite_bars
 from kiosk.selftest_texts import PARTS, Words
+from kiosk.sensors.gps_sky import Satellite
 from kiosk.terminal.selftest_page import attach_selftest
 from kiosk.terminal.serve import TerminalServer
 
@@ -19,7 +21,24 @@ DO = Words(
     "Check the wiring and the setting, give the antenna a view of the sky, wait another minute; else another cable",
 )
 NOTHING = Words("", "")
-PARTS_OF_ALL = (*PARTS, "scene", "presence", "badge_reader", "radar")
+PARTS_OF_ALL = (*PARTS, "radar")
+HEARD_WORDS = Words("5 个锚点，共 12 个信标", "anchors: 5, beacons: 12")
+SKY_WORDS = Words(
+    "收到 12 颗卫星，可见 14 颗，25 次定位，在工地内，与终端时钟不一致",
+    "12 of 14 satellites heard, 25 fixes, inside the fence, differs from our clock",
+)
+
+
+def sky_bars(count: int) -> tuple[Bar, ...]:
+    """Satellites of every strength."""
+    return satellite_bars(Satellite(f"G{'PLABQ'[n % 5]}{n + 1:02d}", max(8, 49 - 2 * n), 40, 90) for n in range(count))
+
+
+def air_bars(anchors: int, strangers: int) -> tuple[Bar, ...]:
+    """Beacons of one maker, who differ in their last digits, and passers-by."""
+    made = "ibeacon:f7826da6-4fa2-4e98-8024-bc5b71e0893e:12345:"
+    ours = [Heard(f"{made}{n + 1}", -52 - 6 * n, f"{made}{n + 1}", 20, 0) for n in range(anchors)]
+    return beacon_bars([*ours, *(Heard(f"eddystone-uid:{n:032x}", -80 - n, None, 3, 4) for n in range(strangers))])
 
 
 class Everything:
@@ -32,7 +51,12 @@ class Everything:
 
     def lines(self) -> list[Line]:
         state: Any = "failed" if self.trouble else "ok"
-        return [Line(part, state, SEEN, DO if self.trouble else NOTHING) for part in PARTS_OF_ALL]
+        do = DO if self.trouble else NOTHING
+        lines = {part: Line(part, state, SEEN, do) for part in PARTS_OF_ALL}
+        crowded = (30, 5, 20) if self.trouble else (12, 4, 0)
+        lines["gps"] = Line("gps", state, SKY_WORDS, do, sky_bars(crowded[0]))
+        lines["beacons"] = Line("beacons", state, HEARD_WORDS, do, air_bars(*crowded[1:]))
+        return list(lines.values())
 
     def picture(self) -> bytes | None:
         return None
