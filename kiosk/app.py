@@ -258,7 +258,7 @@ class Kiosk:
         self._keeper = Keeper(
             self.clock,
             self.journal,
-            first=(self._leases.look, self._publish_health, self._renew_certificate, self._keep_home),
+            first=(self._ring, self._leases.look, self._publish_health, self._renew_certificate, self._keep_home),
             signing=(
                 self._apply_policy,
                 self._sign_owed,
@@ -459,6 +459,11 @@ class Kiosk:
     def _show_lamps(self, verdict: Verdict | None) -> None:
         if self._lamps is not None:
             self._lamps.show(verdict)
+
+    def _ring(self, _: Stamp) -> None:
+        """Call the worker who is to show up, once a round, while nobody stands at the terminal."""
+        if self._lamps is not None and self._calls.waiting and self.attendant.idle:
+            self._lamps.call()
 
     def _new_session(self, badge: str | None, tapped_us: int) -> FaceSession:
         assert self._face is not None and self.eyes is not None
