@@ -7,13 +7,14 @@ import hashlib
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from evidence.command import Command, sign_command
-from evidence.events import CommandDoneBody, Kind, LogType, PunchBody, Verdict
+from evidence.events import Check, CommandDoneBody, Kind, LogType, Method, PunchBody, Verdict
 from evidence.receipt import PunchReceipt
 from kiosk.app import Kiosk
 from kiosk.clip_recording import Video
@@ -22,6 +23,7 @@ from kiosk.enrolment import Consent
 from kiosk.errors import BadRequest
 from kiosk.settings import KioskSettings
 from kiosk.settings_tables import EnclosureSettings
+from kiosk.spot_check import Call
 from tests.kiosk.test_app import (
     COLLECTOR,
     NAME,
@@ -103,7 +105,7 @@ def test_somebody_else_at_the_call_is_no_answer_in_favour(tmp_path: Path, scene:
         scene.stand("stranger")
         result = result_of(kiosk, scene, lambda: kiosk.attendant.answer_call(None))
         assert result.verdict is not Verdict.VERIFIED and "call_goes_on" in result.reasons
-        assert (result.receipt_code, result.other_methods) == (None, ())
+        assert (result.receipt_code, result.other_methods) == (None, (Method.BADGE_PIN, Method.FACE))
         assert answers(kiosk) == [], "the worker himself may still come"
         kiosk.attendant.dismiss()
         scene.stand("nobody")
@@ -115,6 +117,43 @@ def test_somebody_else_at_the_call_is_no_answer_in_favour(tmp_path: Path, scene:
             ("face", result.verdict),
             ("badge_pin", "verified"),
         ]
+
+
+def test_a_call_that_is_over_offers_no_other_way_to_answer_it(tmp_path: Path, scene: Scene) -> None:
+    with terminal(tmp_path, scene.open_camera) as kiosk:
+        enrol(kiosk, scene)
+        scene.stand("nobody")
+        order(kiosk)
+        begin, calls = kiosk._calls.begin, kiosk._calls
+
+        def begin_late() -> Call | None:
+            call = begin()
+            if call is not None:
+                calls._now_us = lambda: call.until_us
+            return call
+
+        calls.begin = begin_late  # type: ignore[method-assign]
+        result = result_of(kiosk, None, lambda: kiosk.attendant.answer_call("000000"))
+        assert (answers(kiosk)[0].outcome, result.verdict) == ("failed", Verdict.REFUSED)
+        assert result.other_methods == ()
+
+
+def test_an_error_of_ours_at_a_call_offers_the_other_way_to_answer_it(tmp_path: Path, scene: Scene) -> None:
+    with terminal(tmp_path, scene.open_camera) as kiosk:
+        enrol(kiosk, scene)
+        scene.stand("nobody")
+        order(kiosk)
+        until(lambda: kiosk.attendant.view().face_available, "the camera")
+        place = kiosk.attendant._desk._around.place
+
+        def broken() -> list[Check]:
+            raise RuntimeError("a fault of ours")
+
+        kiosk.attendant._desk._around = replace(kiosk.attendant._desk._around, place=broken)
+        result = result_of(kiosk, None, lambda: kiosk.attendant.answer_call(PIN))
+        assert (result.reasons, result.other_methods) == (("error",), (Method.FACE, Method.BADGE_PIN))
+        kiosk.attendant._desk._around = replace(kiosk.attendant._desk._around, place=place)
+        assert result_of(kiosk, None, lambda: kiosk.attendant.answer_call(PIN)).verdict is Verdict.VERIFIED
 
 
 def test_a_worker_without_a_face_answers_with_the_pin(tmp_path: Path, scene: Scene) -> None:
