@@ -98,6 +98,9 @@ def clock_check(clock: ClockReading) -> Check:
     observed = {"source": clock.source, "synced": clock.synced, "error_ms": clock.error_ms}
     if clock.synced:
         return Check(name="clock", outcome=Outcome.PASSED, observed=observed, reason="ok: the clock is synchronised")
+    if clock.error_ms is not None:
+        why = "clock_unsynced: the time source has not answered for too long, or its error is too large"
+        return _not_run("clock", why, None, observed)
     return _not_run("clock", "clock_unsynced: no time source has confirmed the clock", None, observed)
 
 
