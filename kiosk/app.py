@@ -164,6 +164,7 @@ class Kiosk:
         )
         self.commands.handle(SPOT_CHECK, self._calls.order)
         self.commands.handle(ERASE_WORKER, OrderedErasure(lambda: self.operations.erasures()))
+        self.hearing = Hearing(settings, self.journal, self.clock, self.uplink.wake, self._erased, opened=opened)
         self.enclosure = Enclosure(
             GpioTamperLoop(loop, self._pins) if loop is not None else None,
             self.journal,
@@ -176,7 +177,6 @@ class Kiosk:
         self._fence = fence_of(settings)
         self._home = read_home(settings.gps_home_file, self._fence)
         self._gps = gps_of(settings, self._fence, self._home)
-        self.hearing = Hearing(settings, self.journal, self.clock, self.uplink.wake, self._erased)
         self.eyes: NewestFrame | None = None
         self._face: Face | None = None
         self._face_part = Part(state="absent", reason="no_face_path: this site's policy has none")
@@ -259,7 +259,7 @@ class Kiosk:
         self._keeper = Keeper(
             self.clock,
             self.journal,
-            first=(self._leases.look, self._publish_health, self._renew_certificate, self._keep_home),
+            first=(self._ring, self._leases.look, self._publish_health, self._renew_certificate, self._keep_home),
             signing=(
                 self._apply_policy,
                 self._sign_owed,
@@ -444,10 +444,12 @@ class Kiosk:
     def _drop_keys(self) -> None:
         self.gallery.lock()
         self.key.drop()
+        self.hearing.drop_keys()
 
     def _restore_keys(self) -> None:
         self.gallery.unlock(self._gallery_keeper.load())
         self.key.hold()
+        self.hearing.restore_keys()
 
     def placed(self) -> bool:
         """True when no check of the place is waiting for its sensor to warm up."""
@@ -461,6 +463,11 @@ class Kiosk:
         if self._lamps is not None:
             self._lamps.show(verdict)
 
+    def _ring(self, _: Stamp) -> None:
+        """Call the worker who is to show up, once a round, while nobody stands at the terminal."""
+        if self._lamps is not None and self._calls.waiting and self.attendant.idle:
+            self._lamps.call()
+
     def _new_session(self, badge: str | None, tapped_us: int) -> FaceSession:
         assert self._face is not None and self.eyes is not None
         return self._face.session(badge, tapped_us, fps=self.eyes.fps, rng=secrets.SystemRandom())
@@ -468,9 +475,12 @@ class Kiosk:
     def _place(self) -> list[Check]:
         return [
             judged("gps", lambda: gps_check(self._located(), self._fence)),
-            judged("beacon", lambda: beacon_check(self.hearing.reading(), self.settings.anchors)),
+            judged("beacon", self._heard),
             judged("clock", lambda: clock_check(self.clock.stamp().clock)),
         ]
+
+    def _heard(self) -> Check:
+        return beacon_check(self.hearing.reading(), self.settings.anchors, nameless=self.hearing.nameless)
 
     def _located(self) -> GpsReading | None:
         # A receiver that is gone says nothing, not even that it has no fix.

@@ -129,7 +129,7 @@ class AttemptDesk:
             receipt_code=punch.receipt,
             receipt_qr=self._receipt_qr(recorded),
             reasons=(*(("confirmed",) if punch.confirmed_by else ()), *_reasons(draft.body.checks)),
-            other_methods=self._other_methods(request.method, draft.body.verdict),
+            other_methods=self._other_methods(request, draft.body.verdict),
         )
 
     def _record(self, request: Request, draft: Draft) -> Recorded | GoesOn:
@@ -227,14 +227,25 @@ class AttemptDesk:
             receipt_code=None,
             receipt_qr=None,
             reasons=(code,),
-            other_methods=(),
+            other_methods=self._other_methods(request, Verdict.REFUSED),
         )
 
-    def _other_methods(self, used: Method, verdict: Verdict) -> tuple[Method, ...]:
+    def _other_methods(self, request: Request, verdict: Verdict) -> tuple[Method, ...]:
+        """What the worker can do instead; of an attempt that no disk took too, for the next one is tried anew.
+
+        Who is called answers in person, and only while the call lasts.
+        """
         if verdict is Verdict.VERIFIED:
             return ()
-        works = {Method.FACE: self._look.works, Method.SUPERVISOR: self.supervisor_works}
-        offered = [method for method in self._policy.methods() if works.get(method, True)]
+        used, call = request.method, request.call
+        try:
+            if call is not None and (self._around.calls is None or self._around.calls.call != call):
+                return ()
+            works = {Method.FACE: self._look.works, Method.SUPERVISOR: call is None and self.supervisor_works}
+            offered = [method for method in self._policy.methods() if works.get(method, True)]
+        except Exception:  # the screen has to say how the attempt ended, whatever else is broken
+            log.exception("other_methods_unknown")
+            return ()
         return tuple(sorted(offered, key=lambda method: method is used))  # another way first, then once more
 
     @property

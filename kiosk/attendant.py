@@ -111,8 +111,7 @@ class Attendant:
         troubles, online = self._around.troubles(), self._around.online()
         unsent, journal = self._journal.depth, self._journal.state.state
         with self._lock:
-            if self._view.phase is Phase.RESULT and time.monotonic() - self._shown_s > RESULT_LASTS_S:
-                self.dismiss()
+            self._close_old_result()
             now_s = time.monotonic()
             if self._view.badge is not None and now_s - self._badge_s > BADGE_KEPT_S:
                 self._show(badge=None)
@@ -134,6 +133,10 @@ class Attendant:
             )
             return self._view
 
+    def _close_old_result(self) -> None:
+        if self._view.phase is Phase.RESULT and time.monotonic() - self._shown_s > RESULT_LASTS_S:
+            self.dismiss()
+
     def _called(self) -> Called | None:
         call = self._around.calls.call if self._around.calls is not None else None
         if call is None:
@@ -144,6 +147,7 @@ class Attendant:
     def idle(self) -> bool:
         """True while nobody punches and no result is shown."""
         with self._lock:
+            self._close_old_result()  # without a browser nobody else does
             return self._request is None and self._view.phase in (Phase.IDLE, Phase.OUT_OF_ORDER)
 
     def tap(self, log_type: LogType, badge: str | None) -> None:

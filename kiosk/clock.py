@@ -2,7 +2,8 @@
 
 A time is never corrected here: an event carries what the clock said and how far to believe it. The source is asked
 of chrony where it runs, else of the kernel's own record of its synchronisation (adjtimex(2)); where neither vouches
-for it, a battery-backed RTC may still have kept it.
+for it, a battery-backed RTC may still have kept it. Both go on vouching long after their source is gone, while the
+error that they state grows: beyond a bound they are not believed, and the reading still says source and error.
 """
 
 from __future__ import annotations
@@ -27,6 +28,11 @@ CHRONYC_TIMEOUT_S = 0.5  # it answers in 5 ms or not at all, and a worker is wai
 RTC = Path("/sys/class/rtc/rtc0/since_epoch")  # whole seconds; a Pi 5's charges its battery only when told to
 RTC_AGREES_S = 2.0  # the RTC is read to the second, and the system's clock was set from it to the second
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+LARGEST_ERROR_MS = 1000  # of chrony: a worker's own watch is no better; without a source it takes hours to days
+# The kernel adds 500 ppm since the last correction, and timesyncd asks every 2048 s: 1.02 s is health, this is one
+# answer that was lost.
+LARGEST_KERNEL_ERROR_MS = 2100
 
 _STA_UNSYNC = 0x0040  # timex.h: clock unsynchronised
 _TIME_ERROR = 5  # timex.h: the return value that says the same
@@ -86,16 +92,17 @@ class SystemClock:
                 done = None
             if done is not None and done.returncode == 0:
                 reading = parse_tracking(done.stdout.decode("utf-8", "replace"))
-                return reading if reading.synced else _kept_by_rtc()
+                return reading if reading.source != "none" else _kept_by_rtc()
         reading = _kernel_reading()
-        return reading if reading.synced else _kept_by_rtc()
+        return reading if reading.source != "none" else _kept_by_rtc()
 
 
 def parse_tracking(line: str) -> ClockReading:
     """Read one line of `chronyc -c tracking`.
 
-    The error is |offset| + root delay / 2 + root dispersion, chrony's own bound. A line that cannot be read is an
-    unsynchronised clock of no source.
+    The error is |offset| + root delay / 2 + root dispersion, chrony's own bound, which grows while no source answers;
+    above LARGEST_ERROR_MS the clock is not synchronised. A line that cannot be read is an unsynchronised clock of no
+    source.
     """
     cells = line.strip().split(",")
     try:
@@ -109,7 +116,10 @@ def parse_tracking(line: str) -> ClockReading:
         return _UNKNOWN
     satellite = name.upper().rstrip("0123456789") in _REFCLOCKS
     return ClockReading(
-        source="gps" if satellite else "ntp", synced=True, error_ms=max(0, error_ms), synced_at=synced_at
+        source="gps" if satellite else "ntp",
+        synced=error_ms <= LARGEST_ERROR_MS,
+        error_ms=max(0, error_ms),
+        synced_at=synced_at,
     )
 
 
@@ -182,4 +192,5 @@ def _kernel_reading() -> ClockReading:
         return _UNKNOWN
     if result < 0 or result == _TIME_ERROR or timex.status & _STA_UNSYNC:
         return _UNKNOWN
-    return ClockReading(source="ntp", synced=True, error_ms=max(0, math.ceil(timex.maxerror / 1000)))
+    error_ms = max(0, math.ceil(timex.maxerror / 1000))
+    return ClockReading(source="ntp", synced=error_ms <= LARGEST_KERNEL_ERROR_MS, error_ms=error_ms)

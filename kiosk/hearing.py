@@ -19,7 +19,7 @@ from kiosk.eid_keys import load_eid_keys
 from kiosk.journal import Journal
 from kiosk.presence import Presence
 from kiosk.presence_keeper import PresenceKeeper
-from kiosk.sensors.beacons import BeaconReading, BeaconSensor, BeaconSource, BeaconTracker
+from kiosk.sensors.beacons import BeaconReading, BeaconSensor, BeaconSource, BeaconTracker, Sighting
 from kiosk.sensors.bleak_beacons import BleakBeacons
 from kiosk.sensors.eddystone_eid import EidBook
 from kiosk.sensors.recorded_beacons import RecordedBeacons
@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 
 class Hearing:
     """The scanner and all that listens to it; `wake` is called after each interval that was signed, `erased` says
-    whether nothing of a worker may be taken up again.
+    whether nothing of a worker may be taken up again. `opened`: the case is, and the beacons' keys are left unread.
 
     Raises a KioskError where the keys or the journal cannot be read; a scanner that fails is a state.
     """
@@ -45,10 +45,15 @@ class Hearing:
         clock: Clock,
         wake: Callable[[], None],
         erased: Callable[[str], bool] = lambda worker: False,
+        *,
+        opened: bool = False,
     ) -> None:
+        self._eid_keys = settings.eid_keys
+        self._nameless = opened and self._eid_keys is not None  # the beacons' keys are dropped
+        self._rotating = any(badge.startswith("eid:") for badge in settings.badges)
         self._worn = _worn_badges(settings, journal, clock)
         self.presence = _presence(settings, self._worn, journal, clock, wake, erased)
-        self.sensor = _sensor(settings, self.presence)
+        self.sensor = _sensor(settings, self._sighted, opened=opened)
 
     def start(self) -> None:
         """Take up presence, then listen."""
@@ -79,10 +84,34 @@ class Hearing:
         scanner = self._scanner()
         return None if scanner is None else scanner.reading()
 
+    @property
+    def nameless(self) -> bool:
+        """True while rotating identifiers are not resolved, for an opened case has dropped their keys."""
+        return self._nameless
+
+    def drop_keys(self) -> None:
+        """Let go of the beacons' identity keys; until they are back, silence says nothing about who sends by them."""
+        if self._eid_keys is None:
+            return
+        self._nameless = True
+        if self.sensor is not None:
+            self.sensor.forget_keys()
+
+    def restore_keys(self) -> None:
+        """Read the beacons' identity keys again. Raises KeyFileExposed or KeyFileUnreadable."""
+        if self._eid_keys is None:
+            return
+        if self.sensor is not None:
+            self.sensor.take_back_keys(load_eid_keys(self._eid_keys))
+        self._nameless = False
+
     def badge(self, worker: str | None) -> tuple[Check, ...]:
         """Say whether the worker's badge is near."""
         try:
-            return self._worn.check(worker, self._scanner())
+            checks = self._worn.check(worker, self._scanner())
+            if self._nameless and worker is not None and any(one.startswith("eid:") for one in self._worn.of(worker)):
+                return tuple(check if check.outcome is Outcome.PASSED else _NAMELESS for check in checks)
+            return checks
         except Exception as error:
             log.exception("badge_check_failed")
             return (Check(name=CHECK_NAME, outcome=Outcome.NOT_RUN, reason=f"error: {type(error).__name__}"),)
@@ -101,12 +130,24 @@ class Hearing:
         if self.presence is not None:
             self.presence.forget(worker)
 
+    def _sighted(self, sighting: Sighting) -> None:
+        """For presence; but while nobody can name the badges, all of them are this terminal's gap, none is silent."""
+        if self.presence is not None and not (self._nameless and self._rotating):
+            self.presence.sighted(sighting)
+
     def _scanner(self) -> BeaconSensor | None:
         scans = self.sensor is not None and self.sensor.state.state in ("working", "degraded")
         return self.sensor if scans else None
 
 
-def _sensor(settings: KioskSettings, presence: PresenceKeeper | None) -> BeaconSensor | None:
+_NAMELESS = Check(
+    name=CHECK_NAME,
+    outcome=Outcome.NOT_RUN,
+    reason="enclosure_opened: the badges' keys left the memory when the case was opened",
+)
+
+
+def _sensor(settings: KioskSettings, sighted: Callable[[Sighting], None], *, opened: bool) -> BeaconSensor | None:
     if settings.beacons is None:
         return None
     source: BeaconSource
@@ -114,12 +155,15 @@ def _sensor(settings: KioskSettings, presence: PresenceKeeper | None) -> BeaconS
         source = RecordedBeacons(Path(settings.beacons.removeprefix("file:")), loop=True)
     else:
         source = BleakBeacons()
+    book = None
+    if settings.eid_keys is not None:
+        book = EidBook(() if opened else load_eid_keys(settings.eid_keys))
     return BeaconSensor(
         source,
         BeaconTracker(settings.anchors),
         badges=BeaconTracker(settings.badges) if settings.badges else None,
-        book=EidBook(load_eid_keys(settings.eid_keys)) if settings.eid_keys is not None else None,
-        listener=None if presence is None else presence.sighted,
+        book=book,
+        listener=None if settings.presence is None else sighted,
     )
 
 

@@ -57,8 +57,11 @@ def gps_check(reading: GpsReading | None, fence: Fence | None) -> Check:
     )
 
 
-def beacon_check(reading: BeaconReading | None, anchors: tuple[str, ...]) -> Check:
-    """Judge whether this terminal hears an anchor of its site; None: there is no scanner."""
+def beacon_check(reading: BeaconReading | None, anchors: tuple[str, ...], *, nameless: bool = False) -> Check:
+    """Judge whether this terminal hears an anchor of its site; None: there is no scanner.
+
+    `nameless`: the keys of anchors that send rotating identifiers are dropped, and that they are not heard is no news.
+    """
     expected = {"any_of": list(anchors)}
     if reading is None:
         return _not_run("beacon", "no_scanner: no Bluetooth scanner is configured or it failed", expected)
@@ -78,6 +81,9 @@ def beacon_check(reading: BeaconReading | None, anchors: tuple[str, ...]) -> Che
             expected=expected,
             reason="ok: an anchor of this site is in range",
         )
+    if nameless and any(anchor.startswith("eid:") for anchor in anchors):
+        why = "enclosure_opened: the anchors' keys left the memory when the case was opened"
+        return _not_run("beacon", why, expected, observed)
     return Check(
         name="beacon",
         outcome=Outcome.FAILED,
@@ -92,6 +98,9 @@ def clock_check(clock: ClockReading) -> Check:
     observed = {"source": clock.source, "synced": clock.synced, "error_ms": clock.error_ms}
     if clock.synced:
         return Check(name="clock", outcome=Outcome.PASSED, observed=observed, reason="ok: the clock is synchronised")
+    if clock.error_ms is not None:
+        why = "clock_unsynced: the time source has not answered for too long, or its error is too large"
+        return _not_run("clock", why, None, observed)
     return _not_run("clock", "clock_unsynced: no time source has confirmed the clock", None, observed)
 
 

@@ -117,6 +117,12 @@ class SpotChecks:
         with self._lock:
             return self._call
 
+    @property
+    def waiting(self) -> bool:
+        """Whether somebody is called who may still come and is not being checked."""
+        with self._lock:
+            return self._call is not None and not self._checking and self._now_us() < self._call.until_us
+
     def order(self, command: Command, *, restarted: bool) -> Done | None:
         """Begin to call. Returns a refusal, or None: the answer comes later."""
         try:

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from evidence.status import Part
 from kiosk.sensors.advertisement import Advertisement, Beacon, decode, decode_all
-from kiosk.sensors.eddystone_eid import EidBook
+from kiosk.sensors.eddystone_eid import EidBeacon, EidBook
 
 __all__ = [
     "Advertisement",
@@ -215,6 +215,18 @@ class BeaconSensor:
         """Return the strongest of these badges that is in range now."""
         with self._lock:
             return None if self._badges is None else self._badges.near(ids, time.monotonic_ns() // 1000)
+
+    def forget_keys(self) -> None:
+        """Let go of the keys of rotating identifiers: whoever sends one is nobody from now on."""
+        with self._lock:
+            if self._book is not None:
+                self._book.forget()
+
+    def take_back_keys(self, beacons: Iterable[EidBeacon]) -> None:
+        """Hold these keys again."""
+        with self._lock:
+            if self._book is not None:
+                self._book.take_back(beacons)
 
     @property
     def state(self) -> Part:

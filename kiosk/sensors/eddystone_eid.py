@@ -82,6 +82,19 @@ class EidBook:
         self._newest[match.name] = match.period
         return match
 
+    def forget(self) -> None:
+        """Let go of every key and of what was computed from them; nobody is resolved until `take_back`.
+
+        What was heard stays: an older identifier is a copy afterwards, too.
+        """
+        self._beacons, self._held, self._names = {}, {}, {}
+        self._good_until_s = self._good_from_s = 0.0
+
+    def take_back(self, beacons: Iterable[EidBeacon]) -> None:
+        """Hold these keys from now on, in place of any others."""
+        self.forget()
+        self._beacons = {beacon.name: beacon for beacon in beacons}
+
     def _turn_to(self, unix_s: float) -> None:
         """Compute what every beacon may be sending, where it has not been computed before."""
         self._good_from_s, self._good_until_s = unix_s, float("inf")

@@ -142,8 +142,9 @@ class SerialGps:
                     self._tracker.feed(line, now_us)
             except Exception:
                 # What a broken judge has let through so far is worth nothing: without this, fixes would add up over
-                # the reopenings while the signs of a simulator are never looked at.
-                self._tracker = FixTracker(self._tracker.fence)
+                # the reopenings while the signs of a simulator are never looked at. Where it stood before is kept: a
+                # home took twenty fixes without a fault, and a terminal that was carried off must not find a new one.
+                self._tracker = FixTracker(self._tracker.fence, self._tracker.home)
                 raise
             if self._tracker.accepted > before:
                 self._heard_s = time.monotonic()

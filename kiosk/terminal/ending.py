@@ -7,22 +7,26 @@ from dataclasses import dataclass
 from nicegui import ui
 
 from evidence.events import Method, Verdict
-from kiosk.terminal.entry import MAX_BADGE
 from kiosk.terminal.qr import qr_svg
 from kiosk.terminal.texts import DIRECTIONS, METHODS, VERDICTS, reason, say
 from kiosk.terminal.view import Phase, Result, TerminalView
 from kiosk.terminal.widgets import Stage, block, button, label, picture
 
 ACCEPTED_SHOWN_S = 8.0  # time to take a picture of the QR code
-REFUSED_SHOWN_S = 20.0  # time to read the reasons and choose another way
+REFUSED_SHOWN_S = 20.0  # of whatever offers other ways: time to read the reasons and choose another way
 TAP_GUARD_S = 0.7  # the second half of a double tap on IN must not close a result that nobody has seen
-REASONS_SHOWN = {Verdict.REVIEW: 3, Verdict.REFUSED: 2}  # a refusal also needs room for the other ways
+REASONS_SHOWN, REASONS_BESIDE_WAYS = 3, 2  # a refusal also needs room for the other ways
 QR_BIG_PX, QR_SMALL_PX = 250, 231
+
+
+def offers_more(result: Result) -> bool:
+    """Whether the worker is not done: refused, or called and not verified yet."""
+    return result.verdict is Verdict.REFUSED or "call_goes_on" in result.reasons
 
 
 def shown_for_s(result: Result) -> float:
     """How long a result stays on the screen by itself, in seconds."""
-    return REFUSED_SHOWN_S if result.verdict is Verdict.REFUSED else ACCEPTED_SHOWN_S
+    return REFUSED_SHOWN_S if offers_more(result) else ACCEPTED_SHOWN_S
 
 
 @dataclass(slots=True)
@@ -122,7 +126,8 @@ class ResultScene:
         result, language = self.result, self.stage.language
         with block("reasons"):
             self._unsure()
-            texts = [reason(code) for code in result.reasons[: REASONS_SHOWN.get(result.verdict, 0)]]
+            shown = REASONS_BESIDE_WAYS if offers_more(result) else REASONS_SHOWN
+            texts = [reason(code) for code in result.reasons[:shown]]
             for place, text in enumerate(texts):
                 same_below = any(later.do == text.do for later in texts[place + 1 :])
                 with block("reason"):
@@ -135,7 +140,7 @@ class ResultScene:
 
     def _keys(self) -> None:
         result, language = self.result, self.stage.language
-        if result.verdict is not Verdict.REFUSED:
+        if not offers_more(result):
             with button("strong", self._dismiss).props('data-act="done"'):
                 label("", say("done", language))
             return
@@ -151,16 +156,20 @@ class ResultScene:
             label("", say("again", language) if again else METHODS[method][language])
 
     def _other(self, method: Method) -> None:
-        """Begin again another way; a face attempt keeps direction and badge."""
+        """Begin again another way, with the badge number as it was typed; a face attempt keeps the direction too.
+
+        A called worker, whose attempts have no direction, finds the pad for the PIN in the call that comes back.
+        """
         stage, result = self.stage, self.result
+        log_type = result.log_type
         self._dismiss()
-        if method is Method.FACE and result.log_type is not None:
-            log_type = result.log_type
+        if method is Method.FACE and log_type is not None:
             stage.call(lambda: stage.service.tap(log_type, result.worker))
-            return
-        if method is Method.SUPERVISOR and result.method is not Method.SUPERVISOR:
-            stage.entry.badge = (result.worker or "")[:MAX_BADGE]  # the number that was typed, not typed again
-        stage.entry.choose(method, stage.now_s)
+        elif method is Method.FACE:
+            stage.call(lambda: stage.service.answer_call(None))
+        elif log_type is not None:
+            stage.entry.badge = result.worker or ""
+            stage.entry.choose(method, stage.now_s)
 
     def _tapped(self) -> None:
         if self.stage.now_s - self.built_s > TAP_GUARD_S:

@@ -54,4 +54,4 @@ class FaceResult:
     worker: str | None  # employee code, only where face_match passed
     name: str | None  # as enrolled
     checks: tuple[Check, ...]  # all of CHECKS, in that order
-    challenge: ChallengeRecord | None  # None: nothing was asked
+    challenge: ChallengeRecord | None  # None: nothing was asked, and nobody excused

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from evidence.events import Check, Outcome
+from evidence.events import ChallengeRecord, Check, Outcome
 from kiosk.verify import liveness, quality
 from kiosk.verify.challenge import TURNS, Challenge, Reading, Stage
 from kiosk.verify.continuity import Continuity
@@ -364,8 +364,9 @@ class FaceSession:
         worker = identity.worker if identity else None
         name = identity.name if identity else None
         record = self._challenge.record(self._request.tapped_us) if self._challenge else None
-        if record is not None and self._request.excused:
-            record = record.model_copy(update={"excused": self._request.excused})
+        if self._request.excused:  # also where nothing was asked: whoever reviews a refusal is to know of it
+            prompts = record.prompts if record is not None else ()
+            record = ChallengeRecord(prompts=prompts, excused=self._request.excused)
         self.result = FaceResult(worker, name, checks, record)
         self._phase, self._hint, self._candidate, self._answered = FacePhase.DONE, None, None, None
         self._turns.forget()

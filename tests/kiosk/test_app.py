@@ -202,6 +202,32 @@ def test_a_lamp_that_breaks_keeps_nobody_from_punching(tmp_path: Path, scene: Sc
         assert len(codes) == 2
 
 
+def test_a_full_disk_and_an_error_of_ours_offer_the_other_ways_on_the_same_screen(tmp_path: Path, scene: Scene) -> None:
+    with terminal(tmp_path, scene.open_camera) as kiosk:
+        scene.stand("nobody")
+        until(lambda: kiosk.attendant.view().face_available, "the camera")
+        desk, attempt = kiosk.attendant._desk, lambda: kiosk.attendant.badge_pin(LogType.IN, "W-9", "135790")
+
+        def broken(*_: object) -> Any:
+            raise RuntimeError("a fault of ours")
+
+        def full(*_: object) -> Any:
+            raise JournalFull("disk_full: no room")
+
+        around, append = desk._around, kiosk.journal.append
+        desk._around = replace(around, place=broken)
+        wrong = result_of(kiosk, None, attempt)
+        assert (wrong.reasons, wrong.other_methods) == (("error",), (Method.FACE, Method.BADGE_PIN))
+        desk._around = around
+        kiosk.journal.append = full  # type: ignore[method-assign]
+        unkept = result_of(kiosk, None, attempt)
+        assert (unkept.reasons, unkept.other_methods) == (("disk_full",), (Method.FACE, Method.BADGE_PIN))
+        kiosk.journal.append = append  # type: ignore[method-assign]
+        desk._look = None  # type: ignore[assignment]
+        result = result_of(kiosk, None, attempt)
+        assert result.receipt_code == last_punch(kiosk).receipt, "who cannot say what else there is still says this"
+
+
 def test_an_attempt_that_the_worker_cancels_is_kept_and_says_so(tmp_path: Path, scene: Scene) -> None:
     with terminal(tmp_path, scene.open_camera) as kiosk:
         scene.stand("nobody")

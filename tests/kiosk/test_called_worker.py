@@ -4,20 +4,41 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from evidence.command import Command, sign_command
-from evidence.events import CommandDoneBody, Kind, LogType, PunchBody, Verdict
+from evidence.events import Check, CommandDoneBody, Kind, LogType, Method, PunchBody, Verdict
 from evidence.receipt import PunchReceipt
 from kiosk.app import Kiosk
 from kiosk.clip_recording import Video
 from kiosk.clip_store import ClipMissing
 from kiosk.enrolment import Consent
 from kiosk.errors import BadRequest
-from tests.kiosk.test_app import COLLECTOR, NAME, PIN, TRIES, WORKER, Scene, enrol, events, result_of, terminal, until
+from kiosk.settings import KioskSettings
+from kiosk.settings_tables import EnclosureSettings
+from kiosk.spot_check import Call
+from tests.kiosk.test_app import (
+    COLLECTOR,
+    NAME,
+    PIN,
+    TRIES,
+    WORKER,
+    Scene,
+    authorisation,
+    enrol,
+    events,
+    result_of,
+    terminal,
+    until,
+)
+from tests.support.gpio import Pins
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +105,7 @@ def test_somebody_else_at_the_call_is_no_answer_in_favour(tmp_path: Path, scene:
         scene.stand("stranger")
         result = result_of(kiosk, scene, lambda: kiosk.attendant.answer_call(None))
         assert result.verdict is not Verdict.VERIFIED and "call_goes_on" in result.reasons
-        assert (result.receipt_code, result.other_methods) == (None, ())
+        assert (result.receipt_code, result.other_methods) == (None, (Method.BADGE_PIN, Method.FACE))
         assert answers(kiosk) == [], "the worker himself may still come"
         kiosk.attendant.dismiss()
         scene.stand("nobody")
@@ -96,6 +117,43 @@ def test_somebody_else_at_the_call_is_no_answer_in_favour(tmp_path: Path, scene:
             ("face", result.verdict),
             ("badge_pin", "verified"),
         ]
+
+
+def test_a_call_that_is_over_offers_no_other_way_to_answer_it(tmp_path: Path, scene: Scene) -> None:
+    with terminal(tmp_path, scene.open_camera) as kiosk:
+        enrol(kiosk, scene)
+        scene.stand("nobody")
+        order(kiosk)
+        begin, calls = kiosk._calls.begin, kiosk._calls
+
+        def begin_late() -> Call | None:
+            call = begin()
+            if call is not None:
+                calls._now_us = lambda: call.until_us
+            return call
+
+        calls.begin = begin_late  # type: ignore[method-assign]
+        result = result_of(kiosk, None, lambda: kiosk.attendant.answer_call("000000"))
+        assert (answers(kiosk)[0].outcome, result.verdict) == ("failed", Verdict.REFUSED)
+        assert result.other_methods == ()
+
+
+def test_an_error_of_ours_at_a_call_offers_the_other_way_to_answer_it(tmp_path: Path, scene: Scene) -> None:
+    with terminal(tmp_path, scene.open_camera) as kiosk:
+        enrol(kiosk, scene)
+        scene.stand("nobody")
+        order(kiosk)
+        until(lambda: kiosk.attendant.view().face_available, "the camera")
+        place = kiosk.attendant._desk._around.place
+
+        def broken() -> list[Check]:
+            raise RuntimeError("a fault of ours")
+
+        kiosk.attendant._desk._around = replace(kiosk.attendant._desk._around, place=broken)
+        result = result_of(kiosk, None, lambda: kiosk.attendant.answer_call(PIN))
+        assert (result.reasons, result.other_methods) == (("error",), (Method.FACE, Method.BADGE_PIN))
+        kiosk.attendant._desk._around = replace(kiosk.attendant._desk._around, place=place)
+        assert result_of(kiosk, None, lambda: kiosk.attendant.answer_call(PIN)).verdict is Verdict.VERIFIED
 
 
 def test_a_worker_without_a_face_answers_with_the_pin(tmp_path: Path, scene: Scene) -> None:
@@ -249,3 +307,102 @@ def test_an_operators_erasure_is_signed_with_who_and_why(tmp_path: Path, scene: 
             kiosk.operations.erase_clip("ab" * 16, "hr", "again")
         with pytest.raises(BadRequest):
             kiosk.operations.release_clip("ab" * 16, "hr", " ")
+
+
+BUZZER = 24
+
+
+@contextmanager
+def terminal_with_a_buzzer(folder: Path, pins: Pins, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kiosk]:
+    """Housekeeping, and with it the calling, comes every fifth of a second."""
+    monkeypatch.setattr("kiosk.keeper.HEALTH_EVERY_S", 0.2)
+    monkeypatch.setattr("kiosk.sensors.lamps.TONE_S", 0.15)
+    monkeypatch.setattr("kiosk.sensors.lamps.PAUSE_S", 0.01)
+    settings = KioskSettings(
+        device="gate-1",
+        site="east",
+        data_dir=folder / "terminal",
+        broker=("mqtt://127.0.0.1:9",),
+        collector_keys=(COLLECTOR.public.text(),),
+        profile="badge-only",
+        enclosure=EnclosureSettings(buzzer_pin=BUZZER),
+    )
+    with Kiosk(settings, pins=pins, screen=False) as kiosk:
+        kiosk.enrol_pin(authorisation(), PIN)
+        yield kiosk
+
+
+def tones(pins: Pins) -> int:
+    """How many long tones the buzzer has made."""
+    states = pins.pin(BUZZER).states
+    return sum(was.state and then.timestamp >= 0.15 for was, then in itertools.pairwise(states))
+
+
+def rounds(kiosk: Kiosk, count: int) -> None:
+    """Let the housekeeping come round so often."""
+    done: list[None] = []
+    look = kiosk._clock_watch.look
+    kiosk._keeper._last = (look, lambda _: done.append(None))
+    until(lambda: len(done) >= count, "the rounds")
+
+
+def test_the_buzzer_calls_again_and_again_until_the_worker_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pins = Pins()
+    with terminal_with_a_buzzer(tmp_path, pins, monkeypatch) as kiosk:
+        rounds(kiosk, 3)
+        assert tones(pins) == 0, "nobody is called"
+        order(kiosk)
+        until(lambda: tones(pins) >= 6, "three calls")
+        result_of(kiosk, None, lambda: kiosk.attendant.answer_call(PIN))
+        kiosk.attendant.dismiss()
+        rounds(kiosk, 3)
+        heard = tones(pins)
+        rounds(kiosk, 4)
+        assert tones(pins) == heard, "the call is answered"
+
+
+def test_the_buzzer_is_silent_while_somebody_is_served_and_once_the_time_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pins = Pins()
+    with terminal_with_a_buzzer(tmp_path, pins, monkeypatch) as kiosk:
+        order(kiosk)
+        until(lambda: tones(pins) >= 2, "a call")
+        result_of(kiosk, None, lambda: kiosk.attendant.badge_pin(LogType.IN, WORKER, PIN))
+        rounds(kiosk, 3)
+        heard = tones(pins)
+        rounds(kiosk, 4)
+        assert tones(pins) == heard, "somebody reads how the punch ended"
+        kiosk.attendant.dismiss()
+        until(lambda: tones(pins) > heard, "the call goes on")
+        call = kiosk._calls.begin()
+        assert call is not None
+        rounds(kiosk, 3)
+        heard = tones(pins)
+        rounds(kiosk, 4)
+        assert tones(pins) == heard, "the called worker is being checked"
+        kiosk._calls.give_back(call)
+        until(lambda: tones(pins) > heard, "the call goes on")
+        kiosk._calls._now_us = lambda: call.until_us
+        until(lambda: answers(kiosk), "the answer that nobody came")
+        rounds(kiosk, 3)
+        heard = tones(pins)
+        rounds(kiosk, 4)
+        assert tones(pins) == heard, "the time is over"
+
+
+def test_a_buzzer_that_breaks_costs_neither_the_call_nor_a_punch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pins = Pins()
+    pins.failing = OSError("no chip")
+    with terminal_with_a_buzzer(tmp_path, pins, monkeypatch) as kiosk:
+        order(kiosk)
+        until(lambda: kiosk.parts()["enclosure"].reason.startswith("lamps_failed:"), "the state to say so")
+        punched = result_of(kiosk, None, lambda: kiosk.attendant.badge_pin(LogType.IN, WORKER, PIN))
+        assert punched.receipt_code is not None
+        result_of(kiosk, None, lambda: kiosk.attendant.answer_call(PIN))
+        (answer,) = answers(kiosk)
+        assert answer.outcome == "done"

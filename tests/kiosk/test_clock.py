@@ -109,6 +109,20 @@ def test_what_is_not_synchronised_or_not_readable_says_so(line: str) -> None:
     assert parse_tracking(line) == ClockReading(source="none", synced=False)
 
 
+# As the root dispersion grows while no source answers: 0.012 ms + 15.6 ms beside it.
+@pytest.mark.parametrize(
+    ("dispersion", "error_ms", "synced"), [("0.984", 1000, True), ("0.985", 1001, False), ("70.1", 70116, False)]
+)
+def test_chrony_that_lost_its_sources_is_not_believed_for_ever_and_still_says_its_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rtc: Path, dispersion: str, error_ms: int, synced: bool
+) -> None:
+    rtc.write_text(f"{int(time.time())}\n")
+    fake_chronyc(tmp_path, f"echo '{NTP.replace('0.0021', dispersion)}'", monkeypatch)
+    clock = SystemClock().stamp().clock
+    assert (clock.source, clock.synced, clock.error_ms) == ("ntp", synced, error_ms)
+    assert clock.synced_at == "2026-01-01T08:00:00.123Z"
+
+
 @given(st.text(max_size=200))
 def test_no_line_makes_the_parser_raise(line: str) -> None:
     assert parse_tracking(line).source in ("none", "ntp", "gps")
@@ -152,8 +166,9 @@ def test_without_chrony_the_kernels_own_word_is_taken() -> None:
         text=True,
         check=True,
     ).stdout.strip()
-    assert reading.synced == (state not in ("5", "-1"))
-    assert (reading.error_ms is not None) == reading.synced
+    assert (reading.source == "ntp") == (state not in ("5", "-1"))
+    assert (reading.error_ms is not None) == (reading.source == "ntp")
+    assert reading.synced == (reading.error_ms is not None and reading.error_ms <= clock_module.LARGEST_KERNEL_ERROR_MS)
 
 
 def test_a_machine_without_a_boot_id_counts_each_start_as_a_boot(monkeypatch: pytest.MonkeyPatch) -> None:

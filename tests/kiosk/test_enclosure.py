@@ -6,12 +6,14 @@ The whole terminal with real journal, gallery and keys; the pins are gpiozero's 
 from __future__ import annotations
 
 import base64
+import json
 import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +42,9 @@ from kiosk.enrolment import EnrolmentError
 from kiosk.errors import JournalFull, NotCleared, OpeningStands
 from kiosk.journal import Journal
 from kiosk.keeper import HEALTH_EVERY_S
+from kiosk.sensors.eddystone_eid import eid
 from kiosk.settings import KioskSettings
-from kiosk.settings_tables import EnclosureSettings
+from kiosk.settings_tables import EnclosureSettings, PresenceSettings
 from kiosk.terminal.view import Phase, Result
 from kiosk.verify.errors import GalleryLocked
 from tests.support.gpio import Pins
@@ -178,6 +181,68 @@ def test_an_opened_case_is_signed_first_then_the_keys_are_dropped(
         assert kiosk.gallery.locked and not kiosk.key.held
         with pytest.raises(GalleryLocked):
             kiosk.gallery.get(WORKER)
+
+
+def test_an_opened_case_drops_the_beacons_keys_and_the_clear_brings_them_back(tmp_path: Path) -> None:
+    """What they named is not called absent meanwhile: a badge, an anchor, presence."""
+    zero = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=100)
+    keys, air = tmp_path / "eid-keys.toml", tmp_path / "air.jsonl"
+    names = {"badge-17": bytes(range(16)), "anchor-1": bytes(16)}
+    tables = [
+        f'[{name}]\nkey = "{key.hex()}"\nexponent = 15\ncounter_zero = {zero.isoformat()}\n'
+        for name, key in names.items()
+    ]
+    keys.write_text("".join(tables))
+    keys.chmod(0o600)
+    sent = {f"c0:ff:ee:00:00:{at:02x}": b"\x30\xe7" + eid(key, 15, 100) for at, key in enumerate(names.values())}
+    lines = [
+        json.dumps({"at_ms": number * 200, "address": address, "rssi": -50, "services": {"feaa": frame.hex()}})
+        for number in range(10)
+        for address, frame in sent.items()
+    ]
+    air.write_text("\n".join(lines) + "\n")
+    given: dict[str, Any] = {
+        "badges": {"eid:badge-17": WORKER},
+        "anchors": ("eid:anchor-1",),
+        "eid_keys": keys,
+        "beacons": f"file:{air}",
+        "presence": PresenceSettings(),
+    }
+
+    def beacons(kiosk: Kiosk) -> dict[str, tuple[Outcome, str]]:
+        checks = (*kiosk.hearing.badge(WORKER), *kiosk._place())
+        wanted = ("badge_near", "beacon")
+        return {one.name: (one.outcome, one.reason.partition(":")[0]) for one in checks if one.name in wanted}
+
+    def sighted(kiosk: Kiosk) -> int:
+        assert kiosk.hearing.presence is not None
+        return sum(one.samples for one in kiosk.hearing.presence._presence.unfinished())
+
+    unknown = dict.fromkeys(("badge_near", "beacon"), (Outcome.NOT_RUN, "enclosure_opened"))
+    known = dict.fromkeys(unknown, (Outcome.PASSED, "ok"))
+    pins = Pins()
+    with terminal(tmp_path, pins, **given) as kiosk:
+        enrol(kiosk)
+        until(lambda: beacons(kiosk) == known, "badge and anchor")
+        assert punch(kiosk).verdict is not Verdict.REFUSED
+        until(lambda: sighted(kiosk), "presence")
+        assert kiosk.hearing.sensor is not None and kiosk.hearing.sensor._book is not None
+        seq = cut(kiosk, pins)
+        until(lambda: kiosk.hearing.sensor and not kiosk.hearing.sensor._book._beacons, "the dropped keys")
+        before = sighted(kiosk)
+        until(lambda: beacons(kiosk) == unknown, "the end of what was heard before")
+        assert sighted(kiosk) <= before
+    pins.pin(TAMPER).mend()
+    with terminal(tmp_path, pins, **given) as kiosk:  # a restart reads none of them
+        assert kiosk.hearing.sensor is not None and kiosk.hearing.sensor._book is not None
+        until(lambda: kiosk.hearing.reading(), "the scanner")
+        assert not kiosk.hearing.sensor._book._beacons
+        until(lambda: beacons(kiosk) == unknown, "somebody unknown")
+        until(lambda: kiosk.enclosure._closed, "the closed loop")
+        kiosk.clear_enclosure(clearance(kiosk, seq))
+        spent = {**known, "badge_near": (Outcome.NOT_RUN, "eid_used")}  # at the punch before
+        until(lambda: beacons(kiosk) == spent, "badge and anchor")
+        until(lambda: sighted(kiosk), "presence")
 
 
 def test_after_an_opening_punches_are_recorded_and_none_is_verified(tmp_path: Path) -> None:

@@ -62,3 +62,6 @@ def test_a_site_without_anchors_cannot_pass_the_beacon_check() -> None:
 def test_an_unsynchronised_clock_is_said_and_never_passes() -> None:
     assert clock_check(ClockReading(source="none", synced=False)).outcome is Outcome.NOT_RUN
     assert clock_check(ClockReading(source="ntp", synced=True, error_ms=4)).outcome is Outcome.PASSED
+    lost = clock_check(ClockReading(source="ntp", synced=False, error_ms=4000))
+    assert (lost.outcome, lost.reason.partition(":")[0]) == (Outcome.NOT_RUN, "clock_unsynced")
+    assert lost.observed == {"source": "ntp", "synced": False, "error_ms": 4000}

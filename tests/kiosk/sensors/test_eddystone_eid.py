@@ -107,6 +107,18 @@ def test_before_its_counter_began_a_beacon_sends_nothing() -> None:
     assert EidBook([]).resolve(eid(KEY, 10, 0), ZERO_S) is None
 
 
+def test_a_book_that_has_forgotten_resolves_nobody_and_holds_no_key_until_it_is_given_them_back() -> None:
+    book, now_s = EidBook([badge()]), ZERO_S + 51 * PERIOD_S
+    old, new = eid(KEY, 10, 50 * PERIOD_S), eid(KEY, 10, 51 * PERIOD_S)
+    assert book.resolve(new, now_s) is not None
+    book.forget()
+    assert book.resolve(new, now_s) is None
+    assert (book._beacons, book._names, book._held) == ({}, {}, {}), "neither a key nor what was made from one"
+    book.take_back([badge()])
+    assert book.resolve(old, now_s) is None, "still a copy"
+    assert book.resolve(new, now_s) is not None
+
+
 @given(st.lists(st.tuples(st.binary(max_size=12), st.floats(-1e6, 5e9)), max_size=20))
 def test_garbage_is_nobodys(heard: list[tuple[bytes, float]]) -> None:
     book = EidBook([badge(), badge("badge-18", OTHER, 0)])

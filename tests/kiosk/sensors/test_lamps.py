@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from evidence.events import Verdict
-from kiosk.sensors.lamps import Lamps
+from kiosk.sensors.lamps import BEEP_S, TONE_S, TONES, Lamps
 from tests.support.gpio import Pins
 from tests.support.waiting import until
 
@@ -79,4 +80,60 @@ def test_pins_that_fail_are_told_and_tried_again_and_nobody_waits_for_them() -> 
         pins.failing = None
         one.show(Verdict.VERIFIED)
         until(lambda: lit(pins) == (True, False), "green")
+        until(lambda: one.trouble is None, "an end of the trouble")
+
+
+def sounded(pins: Pins) -> list[float]:
+    """How long each sound was, in seconds."""
+    states = pins.pin(BUZZER).states
+    return [after.timestamp for before, after in itertools.pairwise(states) if before.state]
+
+
+def test_a_call_is_two_long_tones_and_no_lamp() -> None:
+    pins = Pins()
+    with running(pins) as one:
+        one.call()
+        until(lambda: len(sounded(pins)) == TONES and not pins.pin(BUZZER).state, "the tones")
+        assert min(sounded(pins)) >= TONE_S > 5 * BEEP_S
+        assert lit(pins) == (False, False)
+
+
+def test_calls_keep_no_lamp_burning() -> None:
+    pins = Pins()
+    with running(pins, lit_s=0.3) as one:
+        one.show(Verdict.VERIFIED)
+        until(lambda: lit(pins) == (True, False), "green")
+        one.call()
+        until(lambda: lit(pins) == (False, False), "darkness")
+
+
+def test_the_end_of_a_punch_goes_before_calls_and_cuts_one_short() -> None:
+    pins = Pins()
+    with running(pins) as one:
+        one.call()
+        until(lambda: pins.pin(BUZZER).state, "the first tone")
+        one.show(Verdict.REFUSED)
+        one.call()
+        until(lambda: lit(pins) == (False, True) and len(sounded(pins)) == 4, "one tone, three beeps")
+        assert [length >= TONE_S for length in sounded(pins)] == [True, False, False, False]
+
+
+def test_a_terminal_without_a_buzzer_calls_on_the_screen_alone() -> None:
+    pins = Pins()
+    with running(pins, buzzer=None) as one:
+        one.call()
+        one.show(Verdict.VERIFIED)
+        until(lambda: lit(pins) == (True, False), "green")
+        assert one.trouble is None
+
+
+def test_a_buzzer_that_fails_at_a_call_is_told_and_tried_again() -> None:
+    pins = Pins()
+    pins.failing = OSError("no chip")
+    with running(pins) as one:
+        one.call()
+        until(lambda: one.trouble, "the trouble")
+        pins.failing = None
+        one.call()
+        until(lambda: len(sounded(pins)) == TONES, "the tones")
         until(lambda: one.trouble is None, "an end of the trouble")

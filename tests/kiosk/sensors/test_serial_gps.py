@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from kiosk.sensors import gps_signs, serial_gps
-from kiosk.sensors.gps import Fence, FixTracker
+from kiosk.sensors.gps import Fence, FixTracker, Place
 from kiosk.sensors.serial_gps import SerialGps
 from tests.support.waiting import until
 from zaigang.synthetic_gps import PtyGps, standing_still, without_antenna
@@ -68,6 +68,24 @@ def test_noise_and_a_cut_line_cost_a_line_and_are_counted(line: PtyGps, read: Ca
 
     until(inside_after_one_more_second)
     assert gps.reading().rejected == {"not_ascii": 1, "no_checksum": 1, "too_long": 1}
+
+
+def test_a_judge_that_breaks_does_not_forget_where_the_terminal_stood(
+    line: PtyGps, read: Callable[..., SerialGps]
+) -> None:
+    gps = read(line.start().port)
+    until(lambda: gps.home)
+    before = gps._tracker
+    before.home = Place(LATITUDE + 0.01, LONGITUDE, None)  # a kilometre away, before somebody carried it here
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("a fault of ours")
+
+    before.feed = broken  # type: ignore[method-assign]
+    until(lambda: gps._tracker is not before, "a new judge")
+    until(lambda: gps._tracker.counted >= 20, "enough fixes for a home")
+    assert gps.home == before.home
+    until(lambda: "moved" in gps.reading().flags, "the sign that it was moved")
 
 
 def wait_open(pty: PtyGps) -> None:

@@ -38,6 +38,15 @@ REFUSED = replace(
     reasons=("flat", "too_little_turn"),
     other_methods=(Method.FACE, Method.BADGE_PIN, Method.SUPERVISOR),
 )
+CALLED_IN_VAIN = replace(
+    REFUSED,
+    worker="10086",
+    log_type=None,
+    receipt_code=None,
+    receipt_qr=None,
+    reasons=("too_little_turn", "call_goes_on"),
+    other_methods=(Method.BADGE_PIN, Method.FACE),
+)
 
 
 def _live(phase: Phase, **values: object) -> TerminalView:
@@ -115,8 +124,10 @@ STATES: dict[str, TerminalView] = {
             other_methods=(Method.BADGE_PIN, Method.FACE),
         )
     ),
-    "refused_unrecorded": _result(
-        replace(REFUSED, receipt_code=None, receipt_qr=None, reasons=("journal_failed",), other_methods=())
+    "refused_unrecorded": _result(replace(REFUSED, receipt_code=None, receipt_qr=None, reasons=("journal_failed",))),
+    "refused_called": _result(CALLED_IN_VAIN),
+    "review_called": _result(
+        replace(CALLED_IN_VAIN, verdict=Verdict.REVIEW, reasons=("no_scanner", "call_goes_on", "insufficient"))
     ),
     "out_of_order": replace(IDLE, phase=Phase.OUT_OF_ORDER, troubles=("disk_full",)),
     "out_of_order_long": replace(

@@ -13,6 +13,7 @@ def test_a_punch_is_shown_eight_seconds_and_a_refusal_twenty() -> None:
     assert Deadline().left_s(STATES["verified"], 100) == 8
     assert Deadline().left_s(STATES["review"], 100) == 8
     assert Deadline().left_s(STATES["refused"], 100) == 20
+    assert Deadline().left_s(STATES["review_called"], 100) == 20
 
 
 def test_a_second_look_at_the_same_result_does_not_begin_again() -> None:

@@ -389,6 +389,28 @@ def test_a_refusal_offers_the_face_with_the_same_direction_and_badge(page: Page,
     calls_come(terminal, page, [["dismiss"], ["tap", "OUT", "10086"]])
 
 
+def test_a_refused_face_leads_to_the_pin_with_the_number_already_typed(page: Page, terminal: ServedTerminal) -> None:
+    worker = "E-20260118-0042-east"  # longer than what the pad types, as a badge reader reads it
+    drawn(page, terminal.show(replace(IDLE, phase=Phase.RESULT, result=replace(REFUSED, worker=worker))))
+    tap(page, '[data-other="badge_pin"]')
+    calls_come(terminal, page, [["dismiss"]])
+    press(page, "2468")
+    tap(page, '[data-direction="IN"]')
+    calls_come(terminal, page, [["dismiss"], ["badge_pin", "IN", worker, "2468"]])
+
+
+@pytest.mark.parametrize("state", ["refused_called", "review_called"])
+def test_who_was_called_and_not_verified_tries_again_or_goes_back_to_the_pad(
+    page: Page, terminal: ServedTerminal, state: str
+) -> None:
+    drawn(page, terminal.show(STATES[state]))
+    tap(page, '[data-other="badge_pin"]')
+    calls_come(terminal, page, [["dismiss"]])
+    drawn(page, terminal.show(STATES[state]))
+    tap(page, '[data-other="face"]')
+    calls_come(terminal, page, [["dismiss"], ["dismiss"], ["answer_call", None]])
+
+
 # a supervisor confirms
 
 

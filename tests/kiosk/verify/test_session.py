@@ -84,7 +84,9 @@ class Stage:
 
     def session(self, *asks: Ask, badge: str | None = ASTRONAUT, **parts: Any) -> FaceSession:
         colours = parts.get("colours", ())
-        request = FaceRequest(badge, asks, (DELAY_MS,) * len(asks), self.clock.now_us(), colours=colours)
+        excused = parts.get("excused", ())
+        delays_ms = (DELAY_MS,) * len(asks)
+        request = FaceRequest(badge, asks, delays_ms, self.clock.now_us(), excused=excused, colours=colours)
         return FaceSession(
             parts.get("detector", self.detector),
             parts.get("embedder", embedder()),
@@ -554,6 +556,23 @@ def test_who_can_do_nothing_of_it_is_not_asked(stage: Stage) -> None:
 def test_who_is_excused_from_turning_has_no_planarity_and_no_pass_for_it(stage: Stage) -> None:
     result = stage.play(stage.session(BLINK), living_person(person(astronaut), seed=2))
     assert outcomes(result) == {**ALL_PASSED, "planarity": "not_run too_little_turn"}
+
+
+def test_the_excuse_stands_in_the_record_of_an_attempt_that_ended_before_a_prompt(stage: Stage) -> None:
+    for asks in ((LEFT,), ()):
+        session = stage.session(*asks, excused=(BLINK,))
+        session.give_up(0, "cancelled: the worker ended the attempt")
+        assert session.result is not None and session.result.challenge is not None
+        assert (session.result.challenge.prompts, session.result.challenge.excused) == ((), (BLINK,))
+    result = stage.play(stage.session(LEFT, excused=(BLINK,)), living_person(person(astronaut), seed=1))
+    assert result.challenge is not None and result.challenge.excused == (BLINK,)
+    assert [one.ask for one in result.challenge.prompts] == [LEFT]
+
+
+def test_without_an_excuse_an_attempt_that_ended_before_a_prompt_has_no_record_of_one(stage: Stage) -> None:
+    session = stage.session(LEFT)
+    session.give_up(0, "cancelled: the worker ended the attempt")
+    assert session.result is not None and session.result.challenge is None
 
 
 # The gallery
