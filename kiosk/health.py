@@ -80,8 +80,8 @@ def clock_part(now: Stamp) -> Part:
     if now.clock.source == "rtc":
         return Part(state="degraded", reason="not_synced: only its RTC keeps this clock; connect NTP or a GPS receiver")
     if not now.clock.synced and now.clock.error_ms is not None:
-        reason = f"not_synced: this clock may be wrong by {now.clock.error_ms} ms; its source has not answered for long"
-        return Part(state="degraded", reason=reason)
+        wrong = f"may be wrong by {now.clock.error_ms} ms; its source has not answered for long"
+        return Part(state="degraded", reason=f"not_synced: this clock {wrong}")
     if not now.clock.synced:
         return Part(state="degraded", reason="not_synced: nothing sets this clock; connect NTP or a GPS receiver")
     return Part(state="working")
