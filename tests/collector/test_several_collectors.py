@@ -21,7 +21,6 @@ from tests.collector.terminal import Terminal
 from tests.collector.wire import Wire, connected
 from tests.support.mosquitto import Mosquitto
 from tests.support.postgresql import Postgresql
-from tests.support.waiting import eventually
 
 LONG = os.environ.get("ZAIGANG_LONG") == "1"
 KILLS = 20 if LONG else 2
@@ -62,16 +61,26 @@ class Site:
 
     def settle(self) -> None:
         """Send what has no receipt, again and again as terminals do, until every terminal has one for all it signed."""
-        deadline = time.monotonic() + 240
-        while missing := self._uncovered():
+        self._send_again_until(lambda: not self._uncovered(), 240)
+
+    def let_in(self, entries: int) -> None:
+        """Send again as terminals do, until the ledger holds as many entries: what nobody subscribed to is gone."""
+        self._send_again_until(lambda: self.bench.services.ledger.size() >= entries, 120)
+
+    def _send_again_until(self, done: Callable[[], bool], timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        while True:
+            again = time.monotonic() + RESEND_S
+            while time.monotonic() < again:
+                if done():
+                    return
+                time.sleep(0.05)
+            missing = self._uncovered()
             assert time.monotonic() < deadline, f"no receipt for {[wire.terminal.device for wire in missing]}"
             for wire in missing:
                 device = wire.terminal.device
                 for envelope in self.sent[device][self.covered.get(device, -1) + 1 :]:
                     wire.client.publish(wire.terminal.event_topic, envelope, qos=1)
-            again = time.monotonic() + RESEND_S
-            while time.monotonic() < again and self._uncovered():
-                time.sleep(0.05)
 
     def _uncovered(self) -> list[Wire]:
         for device, upto in _promises(self).items():
@@ -124,8 +133,7 @@ def test_of_two_collectors_one_is_killed_at_random_and_nothing_is_lost_or_double
     for _ in range(KILLS):
         site.punch(EVENTS)
         held = site.bench.services.ledger.size()
-        target = held + rng.randint(1, EVENTS * TERMINALS // 2)
-        eventually(lambda: site.bench.services.ledger.size() >= target, 60)  # noqa: B023
+        site.let_in(held + rng.randint(1, EVENTS * TERMINALS // 2))
         killed = rng.randrange(2)
         collectors[killed].kill()
         site.punch(EVENTS)
