@@ -52,11 +52,9 @@ _DO: dict[tuple[str, str], Words] = {
     ("camera", "dark"): Words("太暗：在前面加灯", "Too dark: put a lamp in front"),
     ("camera", "bright"): Words("太亮：避开窗户或太阳", "Too bright: turn away from window or sun"),
     ("face", "models_missing"): Words("运行 python -m kiosk.verify.models", "Run python -m kiosk.verify.models"),
-    ("face", "face_failed"): Words(
-        "下次刷脸时会重建模型；仍故障就重启终端", "Rebuilt at the next face; else restart it"
-    ),
+    ("face", "face_failed"): Words("下次刷脸时重建；仍故障就重启终端", "Rebuilt at the next face; else restart it"),
     ("face", "attempt_hung"): Words(
-        "终端会自行重启；反复出现请查看日志", "It restarts by itself; if it recurs, see the log"
+        "终端会自行重启；反复出现请看日志", "It restarts by itself; if it recurs, see the log"
     ),
     ("gps", "no_receiver"): Words("检查接线和 gps_port", "Check the wiring and gps_port"),
     ("gps", "stale"): Words("检查接线和 gps_baud", "Check the wiring and gps_baud"),
