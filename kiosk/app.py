@@ -99,6 +99,7 @@ class Kiosk:
         self._started_us = time.monotonic_ns() // 1000
         self._closing = ExitStack()
         self._policy_applied = False
+        self._hung_told = False
         self.clock = SystemClock()
         started = self.clock.stamp()
         self._pins = functools.cache(pins)  # one handle for all; a failure is not kept
@@ -233,7 +234,8 @@ class Kiosk:
             key=self.key,
             eyes=self.eyes,
             scene=self._scene,
-            face=self._face_part,
+            face=self._face_state,
+            attendant=self.attendant,
             gps=self._gps,
             hearing=self.hearing,
             enclosure=self.enclosure,
@@ -262,6 +264,7 @@ class Kiosk:
             first=(self._ring, self._leases.look, self._publish_health, self._renew_certificate, self._keep_home),
             signing=(
                 self._apply_policy,
+                self.attendant.end_hung,
                 self._sign_owed,
                 self._look_at_scene,
                 self._calls.tick,
@@ -413,7 +416,7 @@ class Kiosk:
             attendant=self.attendant,
             eyes=self.eyes,
             face=self._face,
-            face_part=self._face_part,
+            face_part=self._face_state(),
             parts=self.parts,
             wake=self._changed,
             exchange=self.exchange,
@@ -459,6 +462,9 @@ class Kiosk:
         """How each part is, now."""
         return self._states.every()
 
+    def _face_state(self) -> Part:
+        return self._face_part if self._face is None else self._face.part
+
     def _show_lamps(self, verdict: Verdict | None) -> None:
         if self._lamps is not None:
             self._lamps.show(verdict)
@@ -500,8 +506,10 @@ class Kiosk:
         self._certificate.tick(time.monotonic(), online=self.uplink.online)
 
     def _broken(self) -> bool:
-        """Whether only a new process helps: it frees a hung driver, and saves what is readable of a damaged journal."""
-        return (self.eyes is not None and self.eyes.stuck) or self.journal.corrupt
+        """Whether only a new process helps: it is rid of a hung driver or model, and saves what is readable of a
+        damaged journal.
+        """
+        return (self.eyes is not None and self.eyes.stuck) or self._hung_told or self.journal.corrupt
 
     def _look_at_scene(self) -> None:
         """Between punches only: whoever stands there to punch hides the scene."""
@@ -532,6 +540,7 @@ class Kiosk:
         attempt(self.clips.prune)
 
     def _publish_health(self, now: Stamp) -> None:
+        self._hung_told = self.attendant.hung is not None  # before the process ends for it, the status has said it
         self.uplink.publish_health(
             gather(
                 device=self.settings.device,

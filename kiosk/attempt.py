@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -15,12 +16,12 @@ from evidence.events import Check, Kind, LogType, Method, Outcome, PunchBody, Ve
 from kiosk.clip_recording import Recording
 from kiosk.clips import Clips
 from kiosk.clock import Stamp
-from kiosk.confirmation import COUNTED, ConfirmationRate
+from kiosk.confirmation import CHECK_NAME, COUNTED, ConfirmationRate
 from kiosk.errors import JournalFailed, JournalFull
 from kiosk.face_look import FaceLook
 from kiosk.journal import Journal
 from kiosk.journal_author import Recorded
-from kiosk.policy import Policy
+from kiosk.policy import FACE_CHECKS, Policy
 from kiosk.punch import Draft, Punch, Tap
 from kiosk.sensors.camera import Frame
 from kiosk.spot_check import Call, GoesOn, SpotChecks, no_clip
@@ -31,6 +32,7 @@ from kiosk.verify.gallery import Gallery
 
 log = structlog.get_logger()
 
+HUNG = "attempt_hung: an attempt does not come to its end; the terminal is started again"
 RECEIPT_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford base 32: no I, L, O, U to misread aloud
 
 
@@ -65,9 +67,18 @@ class Request:
     call: Call | None = None  # the spot check that this attempt answers; then it is no punch
 
 
+@dataclass(slots=True)
+class _Running:
+    """The attempt that is being served."""
+
+    request: Request
+    tap: Tap
+    given_up: Result | None = None  # what was signed of it while its own thread did not come back
+
+
 class AttemptDesk:
     """Serves one request after the other. `checking` is called once looking is over. Used by one thread, but for
-    `supervisor_works`.
+    `supervisor_works` and `give_up`.
     """
 
     def __init__(
@@ -84,13 +95,54 @@ class AttemptDesk:
         self._policy, self._journal, self._gallery = policy, journal, gallery
         self._look, self._around, self._tz, self._checking = look, surroundings, tz, checking
         self._recording: Recording | None = None  # of the called worker who is being looked at
+        self._running: _Running | None = None  # None: nothing, or what has begun to be signed
+        self._signing = threading.Lock()  # an attempt is signed once, by its own thread or by whoever gave it up
         self.rate = ConfirmationRate.of(reversed(journal.newest([Kind.PUNCH_RECORDED], COUNTED)))
 
     def serve(self, request: Request) -> Result:
         """Run the attempt to its end, which is signed where the journal takes it. What it raises is a fault of ours."""
         stamp = self._around.stamp()
         tap = Tap(request.method, request.log_type, request.badge, stamp.time, stamp.mono_us)
-        punch = Punch(tap, self._policy, "".join(secrets.choice(RECEIPT_ALPHABET) for _ in range(8)))
+        punch = self._punch(tap)
+        self._running = running = _Running(request, tap)
+        try:
+            self._identify(request, punch)
+            with self._signing:
+                if running.given_up is not None:
+                    return running.given_up
+                self._running = None
+                return self._sign(request, punch)
+        finally:
+            self._running = None
+
+    def give_up(self) -> Result | None:
+        """Sign the attempt that is being served for its own thread, which hangs; None where there is nothing to sign.
+
+        Whatever was to be checked has not run. Raises what signing raises.
+        """
+        running = self._running
+        # Where its own thread is signing it, that one hangs in the journal, and so would this one.
+        if running is None or running.given_up is not None or not self._signing.acquire(blocking=False):
+            return None
+        try:
+            if self._running is not running:
+                return None  # it came back
+            request, punch = running.request, self._punch(running.tap)
+            names = {Method.FACE: FACE_CHECKS, Method.SUPERVISOR: (CHECK_NAME,)}.get(request.method, ("pin",))
+            checks = [Check(name=name, outcome=Outcome.NOT_RUN, reason=HUNG) for name in names]
+            punch.identified(request.badge, None, checks)
+            punch.add(*self._around.place(), *self._around.badge(punch.worker))
+            self._recording = None
+            running.given_up = self._sign(request, punch)
+            return running.given_up
+        finally:
+            self._signing.release()
+
+    def _punch(self, tap: Tap) -> Punch:
+        return Punch(tap, self._policy, "".join(secrets.choice(RECEIPT_ALPHABET) for _ in range(8)))
+
+    def _identify(self, request: Request, punch: Punch) -> None:
+        """Find out who it is, then where: all that has to be known before the verdict."""
         self._recording = self._record_clip(request)
         if request.method is Method.FACE:
             self._identify_by_face(punch)
@@ -100,6 +152,9 @@ class AttemptDesk:
             self._identify_by_pin(punch, request)
         self._checking()
         punch.add(*self._around.place(), *self._around.badge(punch.worker))
+
+    def _sign(self, request: Request, punch: Punch) -> Result:
+        """Judge what is known, and sign it where the journal takes it."""
         with self._around.judging() as seals:  # no opening comes between this verdict and its place in the chain
             punch.add(*seals)
             draft = punch.decide()

@@ -1,7 +1,8 @@
 """Serves one worker at a time: takes what the screen asks, runs the attempt, and keeps the view that the screen draws.
 
 One thread of its own drives the attempt (`attempt`, `face_look`); the calls of the screen only leave a request or read
-the newest view, so the screen never waits for a camera or a disk.
+the newest view, so the screen never waits for a camera or a disk. A thread inside a library's call cannot be ended: an
+attempt that does not come back is said (`hung`) and signed by somebody else (`end_hung`), and the process ends.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 import structlog
 
 from evidence.events import Check, LogType, Method
-from kiosk.attempt import AttemptDesk, Request, Surroundings
+from kiosk.attempt import HUNG, AttemptDesk, Request, Surroundings
 from kiosk.confirmation import ConfirmationRate
 from kiosk.errors import TerminalBusy
 from kiosk.face_look import Eyes, FaceLook
@@ -34,6 +35,12 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 RESULT_LASTS_S = 60.0  # the page closes it much earlier; without a browser it closes all the same
+# Over the attempt's limit: for the frame in work, the match, the place and the disk. With the keeper's rounds of 5 s,
+# operators are told within 10 s of the limit.
+ATTEMPT_SLACK_S = 4.0
+# What is lent, beyond one attempt's limit for a supervisor's face: half a minute to change places and half a minute to
+# take a face (kiosk.enrolment), a minute to be asked, and models that load.
+LENT_LONGEST_S = 150.0
 LEND_PATIENCE_S = 30.0  # an attempt lasts 20 s at most; then the terminal is free, or in use all the time
 CONSENT_LOOK_S = 0.5  # how often the seconds left are counted, and a cancellation is seen
 CONSENT_PATIENCE_S = 60.0  # time to read three sentences twice; then it is a no
@@ -46,6 +53,14 @@ _PHASES = {
     FacePhase.MATCHING: Phase.CHECKING,
     FacePhase.DONE: Phase.CHECKING,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Hung:
+    """What does not come back: the part that says so, and the reason, which begins with its code."""
+
+    part: str
+    reason: str
 
 
 class Attendant:
@@ -75,6 +90,7 @@ class Attendant:
         self._lock = threading.Condition()
         self._request: Request | None = None
         self._errand: Callable[[], None] | None = None
+        self._began_s = 0.0  # when the request or the errand came, by time.monotonic
         self._cancelled = threading.Event()
         self._shown_s = 0.0  # when the result came up, by time.monotonic
         self._badge_s = 0.0  # when the last badge was read
@@ -102,7 +118,7 @@ class Attendant:
             self._stopping = True
             self._lock.notify_all()
         self._cancelled.set()
-        self._thread.join(10)
+        self._thread.join(0 if self.hung is not None else 10)
 
     # What the screen asks
 
@@ -149,6 +165,30 @@ class Attendant:
         with self._lock:
             self._close_old_result()  # without a browser nobody else does
             return self._request is None and self._view.phase in (Phase.IDLE, Phase.OUT_OF_ORDER)
+
+    @property
+    def hung(self) -> Hung | None:
+        """What has lasted longer than anything may: only a new process helps. None: nothing."""
+        with self._lock:
+            if self._request is None and self._errand is None:
+                return None
+            limit_s = self._policy.attempt_limit_s + (ATTEMPT_SLACK_S if self._errand is None else LENT_LONGEST_S)
+            lasted_s = time.monotonic() - self._began_s
+            at_face = self._errand is not None or self._look.running
+        if lasted_s <= limit_s:
+            return None
+        return Hung("face" if at_face else "attempts", f"{HUNG}; {lasted_s:.0f} s")
+
+    def end_hung(self) -> None:
+        """Sign the attempt that hangs, once, with what is known of it; its own thread signs nothing any more.
+
+        Raises what signing raises.
+        """
+        if self.hung is None:
+            return
+        result = self._desk.give_up()
+        if result is not None:
+            self._end(result)
 
     def tap(self, log_type: LogType, badge: str | None) -> None:
         """Start the face path."""
@@ -245,7 +285,7 @@ class Attendant:
             if not self._lock.wait_for(lambda: self._free or self._stopping, patience_s) or self._stopping:
                 raise TerminalBusy("the terminal is serving workers; try again in a moment")
             self._cancelled.clear()
-            self._errand = errand
+            self._errand, self._began_s = errand, time.monotonic()
             self._show(phase=Phase.LOOKING, purpose=Purpose.ENROL, result=None, log_type=None, hint=None, ask=None)
             self._lock.notify_all()
         return future.result()
@@ -300,7 +340,7 @@ class Attendant:
             if self._policy.demand(request.method) is None:
                 return False
             self._cancelled.clear()
-            self._request = request
+            self._request, self._began_s = request, time.monotonic()
             looks = request.method is not Method.BADGE_PIN and request.pin is None
             self._show(
                 phase=Phase.LOOKING if looks else Phase.CHECKING,
@@ -335,10 +375,13 @@ class Attendant:
                 result = self._desk.unrecorded(request, None, "error")
             with self._lock:
                 self._request = None
-                self._finish(result)
-            self._tell_end(result)
-            # Only now does anyone see it; the line is what a crash test holds the journal against.
-            log.info("punch_shown", verdict=result.verdict, receipt=result.receipt_code)
+            self._end(result)
+
+    def _end(self, result: Result) -> None:
+        self._finish(result)
+        self._tell_end(result)
+        # Only now does anyone see it; the line is what a crash test holds the journal against.
+        log.info("punch_shown", verdict=result.verdict, receipt=result.receipt_code)
 
     def _tell_end(self, result: Result) -> None:
         """Lamps and buzzer; whatever they do, the next worker is served."""

@@ -60,7 +60,7 @@ class FaceLook:
     """A terminal's face path. `new_session(badge, tapped_us)` makes a session; None where there is no face path.
 
     `follow` is told of every frame that was judged, how far it brought the session and how many seconds are left;
-    `cancelled` ends the look. Used by one thread, but for `works` and `light`.
+    `cancelled` ends the look. Used by one thread, but for `works`, `running` and `light`.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class FaceLook:
         self._policy, self._gallery = policy, gallery
         self._eyes, self._new_session = eyes, new_session
         self._light, self._cancelled, self._follow = light, cancelled, follow
+        self.running = False  # a look is going on
 
     @property
     def works(self) -> bool:
@@ -101,6 +102,7 @@ class FaceLook:
     def _attempt(self, badge: str | None, since_us: int, punch: Punch | None) -> FaceResult:
         if self._new_session is None or self._eyes is None or not self.works:
             return no_face(state_of(self._eyes).reason or "camera_failed: no picture")
+        self.running = True
         try:
             self._light.begin()
             return self._watch(self._eyes, self._new_session(badge, since_us), since_us, punch)
@@ -109,6 +111,7 @@ class FaceLook:
             return no_face(f"error: {type(error).__name__}: {error}"[:400])
         finally:
             self._light.end()
+            self.running = False
 
     def _watch(self, eyes: Eyes, session: FaceSession, since_us: int, punch: Punch | None) -> FaceResult:
         """Feed the session from the tap until it has a result."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from evidence.status import Part
+from kiosk.attendant import Attendant
 from kiosk.badge_reading import BadgeReading
 from kiosk.clock import Clock
 from kiosk.enclosure import Enclosure
@@ -36,7 +37,8 @@ class PartStates:
     key: TerminalKey
     eyes: NewestFrame | None
     scene: SceneWatch | None
-    face: Part
+    face: Callable[[], Part]
+    attendant: Attendant
     gps: SerialGps | None
     hearing: Hearing
     enclosure: Enclosure
@@ -65,11 +67,18 @@ class PartStates:
         return troubles(parts)
 
     def _local(self) -> dict[str, Part]:
+        parts = self._each()
+        hung = self.attendant.hung
+        if hung is not None:
+            parts[hung.part] = Part(state="failed", reason=hung.reason)
+        return parts
+
+    def _each(self) -> dict[str, Part]:
         return {
             "journal": state_of(self.journal),
             "camera": state_of(self.eyes),
             "scene": asked(self._scene),
-            "face": self.face,
+            "face": asked(self.face),
             "gps": state_of(self.gps),
             "beacons": state_of(self.hearing),
             "presence": asked(lambda: self.hearing.presence_state),

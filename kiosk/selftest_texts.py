@@ -20,6 +20,7 @@ PARTS: dict[str, Words] = {
     "key_files": Words("密钥文件", "Key files"),
     "ledger": Words("账本", "Ledger"),
     "transfer": Words("人脸传送", "Transfer"),
+    "attempts": Words("打卡过程", "Attempts"),
     "screen": Words("屏幕", "Screen"),
     "badge_reader": Words("读卡器", "Reader"),
     "enclosure": Words("机箱", "Enclosure"),
@@ -57,6 +58,13 @@ _DO: dict[tuple[str, str], Words] = {
     ("camera", "dark"): Words("太暗：在前面加灯", "Too dark: put a lamp in front"),
     ("camera", "bright"): Words("太亮：避开窗户或太阳", "Too bright: turn away from window or sun"),
     ("face", "models_missing"): Words("运行 python -m kiosk.verify.models", "Run python -m kiosk.verify.models"),
+    ("face", "face_failed"): Words("下次刷脸时重建；仍故障就重启终端", "Rebuilt at the next face; else restart it"),
+    **{
+        (part, "attempt_hung"): Words(
+            "终端会自行重启；反复出现请看日志", "It restarts by itself; if it recurs, see the log"
+        )
+        for part in ("face", "attempts")
+    },
     ("gps", "no_receiver"): Words("检查接线和 gps_port", "Check the wiring and gps_port"),
     ("gps", "stale"): Words("检查接线和 gps_baud", "Check the wiring and gps_baud"),
     ("gps", "no_fix"): Words("让天线看到天空", "Give the antenna a view of the sky"),

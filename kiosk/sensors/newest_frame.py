@@ -13,13 +13,16 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from evidence.status import Part
-from kiosk.sensors.camera import Camera, CameraEnded, Frame, HoldsExposure
+from kiosk.sensors.camera import Camera, CameraEnded, CameraStalled, Frame, HoldsExposure
 from kiosk.sensors.errors import SensorError
 
 REOPEN_AFTER_S = 3.0  # picamera2 #1090: captures hang after hours; three seconds are 75 frames
 LEAVE_FACTOR = 1.5  # a reader gets this many times REOPEN_AFTER_S to come back by itself before it counts as stuck
 RATE_OVER_FRAMES = 25  # a second or two: a camera that slows down in the dusk is noticed
 MOST_STUCK_READERS = 3  # each holds a thread and a device; beyond that only a restart of the process helps
+# Openings in a row, in a process that had pictures, whose every read came back in time without one: as picamera2's do
+# where libcamera delivers nothing more. A process that never had one is not ended: another one has just not helped.
+MOST_BARREN_OPENINGS = 3
 
 
 class _Reader:
@@ -38,6 +41,7 @@ class _Reader:
         self._over = over
         self.error: Exception | None = None
         self.camera: Camera | None = None
+        self.delivered = False  # a picture
         self.left = threading.Event()
         # Daemon: a read that never returns must not keep the process from ending.
         self.thread = threading.Thread(target=self._run, name="camera", daemon=True)
@@ -78,6 +82,7 @@ class NewestFrame:
         self._changed = threading.Condition()
         self._reader: _Reader | None = None
         self._stuck: list[_Reader] = []
+        self._barren = 0  # openings in a row that stalled before their first picture
         self._newest: Frame | None = None
         self._index = -1
         self._times_us: deque[int] = deque(maxlen=RATE_OVER_FRAMES)
@@ -166,7 +171,7 @@ class NewestFrame:
 
     @property
     def stuck(self) -> bool:
-        """True when readers hang in the driver and only a restart of the process can help.
+        """True when readers hang in the driver, or open it again and again in vain: only a new process can help.
 
         One is enough where nothing has come for as long as the others would have taken: libcamera gives a camera to
         one opener, so that behind a reader that hangs every other is refused at once and none joins it.
@@ -177,7 +182,8 @@ class NewestFrame:
     def _hopeless(self) -> bool:
         silent_s = time.monotonic() - self._arrived_s
         too_long_s = (MOST_STUCK_READERS + 1) * LEAVE_FACTOR * self._reopen_after_s
-        return len(self._stuck) >= MOST_STUCK_READERS or (bool(self._stuck) and silent_s > too_long_s)
+        in_vain = self._index >= 0 and self._barren >= MOST_BARREN_OPENINGS
+        return in_vain or len(self._stuck) >= MOST_STUCK_READERS or (bool(self._stuck) and silent_s > too_long_s)
 
     def _fresh(self) -> bool:
         return time.monotonic() - self._arrived_s <= self._reopen_after_s
@@ -186,6 +192,8 @@ class NewestFrame:
         with self._changed:
             if reader is not self._reader or self._stopping:
                 return False
+            reader.delivered = True
+            self._barren = 0
             self._index += 1
             self._newest = replace(frame, index=self._index)
             self._times_us.append(frame.mono_us)
@@ -201,6 +209,8 @@ class NewestFrame:
             if reader is self._reader:
                 self._reader = None
                 self._error = reader.error
+                if not reader.delivered:  # one that fails is unplugged or refused, which no restart of ours mends
+                    self._barren = self._barren + 1 if isinstance(reader.error, CameraStalled) else 0
             self._changed.notify_all()
 
     def _watch(self) -> None:

@@ -241,6 +241,13 @@ REASONS: dict[str, Reason] = {
     ),
     "bad_receipt": _r("收到无效回执", _CALL_ZH, "An invalid receipt arrived", _CALL_EN),
     "models_missing": _r("人脸识别不可用", _PIN_INSTEAD_ZH, "Face recognition is not available", _PIN_INSTEAD_EN),
+    "face_failed": _r("人脸识别故障", _PIN_INSTEAD_ZH, "Face recognition failed", _PIN_INSTEAD_EN),
+    "attempt_hung": _r(
+        "终端卡住了，正在重启",
+        "请过一分钟再试，或用另一台终端。",
+        "The terminal hangs and starts again",
+        "Try again in a minute, or use another terminal.",
+    ),
     "clock_unsynced": _r(
         "时钟未校准", "打卡会注明时间待核实。", "The clock is not set", "Punches are marked: time to be checked."
     ),

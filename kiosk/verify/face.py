@@ -1,7 +1,7 @@
 """The face path of one terminal, put together once: detector, embedder, gallery; a session for each attempt.
 
-The detector is created once and kept, since mediapipe does not return memory on close. Enrolment has one of its own in
-IMAGE mode, created when the first worker is enrolled.
+The detector is created once and kept, since mediapipe does not return memory on close; one that raised is built anew
+before the next attempt. Enrolment has one of its own in IMAGE mode, created when the first worker is enrolled.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from evidence.events import Ask, Outcome
 from evidence.status import Part
 from kiosk.verify.caution import Caution
 from kiosk.verify.challenge import Random, choose_asks
-from kiosk.verify.embedder import Embedder
 from kiosk.verify.embedder_choice import EmbedderChoice, open_embedder
 from kiosk.verify.errors import GalleryError, VerifyError
 from kiosk.verify.flash import choose_colours
 from kiosk.verify.gallery import Gallery, Template
 from kiosk.verify.landmarks import LandmarkDetector
 from kiosk.verify.matcher import Likeness, verify
+from kiosk.verify.model_watch import WatchedDetector, WatchedEmbedder
 from kiosk.verify.models import landmark_bundle
 from kiosk.verify.quality import ENROLMENT, VERIFICATION, Quality, assess
 from kiosk.verify.recent_clips import RecentClips
@@ -50,19 +50,27 @@ class Face:
         embedder: EmbedderChoice = EmbedderChoice(),  # noqa: B008  frozen
     ) -> None:
         """`bundle`: a checked face landmarker. Raises a VerifyError."""
-        self.embedder: Embedder = open_embedder(embedder)
+        self.embedder = WatchedEmbedder(lambda: open_embedder(embedder))
         self._bundle, self._gallery = bundle, gallery
         self._settings = settings or FaceSettings()
         self._limits = self._settings.match_limits_for(self.embedder.model_id)
-        self._video = LandmarkDetector(bundle, mode="video")
-        self._image: LandmarkDetector | None = None
+        self._video = WatchedDetector(lambda: LandmarkDetector(bundle, mode="video"))
+        self._image: WatchedDetector | None = None
         self._recent = RecentClips()
         self._caution = Caution()
         self._last: tuple[str | None, int, FaceSession] | None = None
 
+    @property
+    def part(self) -> Part:
+        """`failed` while one of the models of an attempt raised when it was last asked; from any thread."""
+        error = self._video.error or self.embedder.error
+        return Part(state="working") if error is None else Part(state="failed", reason=f"face_failed: {error}"[:400])
+
     def session(self, badge: str | None, tapped_us: int, *, fps: float, rng: Random) -> FaceSession:
-        """Begin one attempt; `badge` None recognises among the enrolled."""
+        """Begin one attempt; `badge` None recognises among the enrolled. A model that raised is built anew first."""
         self._note_last()
+        self._video.renew()
+        self.embedder.renew()
         excused = self._excused(badge)
         flash = self._settings.flash  # nobody can know yet whether the page will acknowledge: two prompts at once
         asks, delays_ms = choose_asks(rng, fps, excused, careful=flash or self._caution.careful(badge, tapped_us))
@@ -93,7 +101,8 @@ class Face:
     def enrolment_view(self, mono_us: int, image_bgr: NDArray[np.uint8]) -> EnrolmentView:
         """Judge one frame (H, W, 3 BGR) by the enrolment limits and embed it. Raises a VerifyError."""
         if self._image is None:
-            self._image = LandmarkDetector(self._bundle, mode="image")
+            self._image = WatchedDetector(lambda: LandmarkDetector(self._bundle, mode="image"))
+        self._image.renew()
         quality = assess(self._image.detect(image_bgr, mono_us), image_bgr, ENROLMENT)
         if not quality.ok or quality.face is None:
             return EnrolmentView(None, quality.code, quality.box)

@@ -39,6 +39,8 @@ MIN_DETECTION_CONFIDENCE = 0.5
 MIN_PRESENCE_CONFIDENCE = 0.5
 MIN_TRACKING_CONFIDENCE = 0.5
 
+CLOSE_WITHIN_S = 2.0  # a frame takes a tenth; a graph that hangs must not keep the process from ending
+
 
 @dataclass(frozen=True, eq=False)  # without slots: what is asked of a face again and again is worked out once
 class Landmarks:
@@ -154,11 +156,15 @@ class LandmarkDetector:
         return self._last_ms
 
     def close(self) -> None:
-        """Let the native graph go. May be called again."""
-        with self._lock:
+        """Let the native graph go; one that still judges a frame after CLOSE_WITHIN_S stays. May be called again."""
+        if not self._lock.acquire(timeout=CLOSE_WITHIN_S):
+            return
+        try:
             landmarker, self._landmarker = self._landmarker, None
             if landmarker is not None:
                 landmarker.close()
+        finally:
+            self._lock.release()
 
     def __enter__(self) -> LandmarkDetector:
         return self

@@ -63,7 +63,8 @@ CODES_OF: dict[tuple[str, str], set[str]] = {
     ("enclosure.py", "trouble"): {"enclosure_unreadable"},
     ("presence_keeper.py", "self._fault"): {"error"},
     ("presence_keeper.py", "self._refused[:400]"): {"disk_full", "journal_failed"},
-    ("part_states.py", "ended"): set(),  # below: two parts speak there
+    ("part_states.py", "ended"): set(),  # below: several parts speak there
+    ("part_states.py", "hung.reason"): set(),
     ("part_states.py", "self.lamps.trouble"): set(),
     ("gallery_key.py", "signing.trouble"): {"key_file_exposed", "key_file_unreadable", "tpm_failed", "identity"},
     ("journal.py", "self._store.trouble"): {"disk_full", "journal_failed"},
@@ -76,6 +77,7 @@ CODES_OF: dict[tuple[str, str], set[str]] = {
 ELSEWHERE = {
     ("network", "certificate_ended"),
     ("enclosure", "lamps_failed"),
+    *((part, "attempt_hung") for part in ("face", "attempts")),
     *(("journal", one) for one in ("journal", "journal_damaged", "journal_too_new", "journal_foreign", "journal_busy")),
     *((KEY_FILES, one) for one in ("key_file_exposed", "key_file_unreadable")),
     *(("terminal", one) for one in ("error", "settings", "identity", "tpm_failed", "disk_full")),

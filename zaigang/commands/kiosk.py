@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import sys
 import threading
 from pathlib import Path
 from types import FrameType
@@ -14,6 +16,8 @@ from rich.console import Console
 
 from zaigang.commands import kiosk_clip, kiosk_joining, kiosk_peers, kiosk_selftest, kiosk_stick, kiosk_workers
 from zaigang.commands.kiosk_asked import Config, JsonOption, ask_terminal
+
+END_WITHIN_S = 30.0  # the parts stop within 10 s where nothing hangs
 
 app = typer.Typer(help="The punch terminal.", no_args_is_help=True)
 app.add_typer(kiosk_clip.app, name="clip")
@@ -27,6 +31,8 @@ app.command()(kiosk_selftest.selftest)
 @app.command()
 def run(config: Config = None) -> None:
     """Run the terminal until SIGTERM or Ctrl-C."""
+    import structlog
+
     from kiosk.app import Kiosk
     from kiosk.log import configure
     from kiosk.settings import KioskSettings
@@ -37,12 +43,35 @@ def run(config: Config = None) -> None:
     def end(_number: int, _frame: FrameType | None) -> None:
         over.set()
 
-    with Kiosk(KioskSettings.load(config)) as kiosk:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, end)
-        while not over.wait(1.0):
-            if kiosk.failed.is_set():
-                raise typer.Exit(1)
+    failed = False
+    try:
+        with Kiosk(KioskSettings.load(config)) as kiosk:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, end)
+            while not failed and not over.wait(1.0):
+                failed = kiosk.failed.is_set()
+            if failed:
+                _end_whatever_hangs()
+    except Exception:
+        if not failed:
+            raise
+        structlog.get_logger(__name__).exception("terminal_not_stopped")
+    if failed:
+        _end_now()
+
+
+def _end_whatever_hangs() -> None:
+    """What hangs may keep the parts from being stopped: then they are not."""
+    timer = threading.Timer(END_WITHIN_S, _end_now)
+    timer.daemon = True
+    timer.start()
+
+
+def _end_now() -> None:
+    """End with an error and without Python's own clearing up, which waits for threads inside a library's call."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
 
 
 @app.command()

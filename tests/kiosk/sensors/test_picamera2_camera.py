@@ -15,7 +15,7 @@ import pytest
 
 from kiosk.app import open_camera
 from kiosk.sensors.camera import CameraFailed, CameraStalled
-from kiosk.sensors.newest_frame import NewestFrame
+from kiosk.sensors.newest_frame import MOST_BARREN_OPENINGS, NewestFrame
 from kiosk.sensors.picamera2_camera import Picamera2Camera
 from kiosk.settings import KioskSettings
 from tests.kiosk.sensors.strict_picamera2 import RECORD, CompletedRequest, Picamera2, Sensor
@@ -257,3 +257,65 @@ def test_a_close_that_hangs_and_a_camera_that_is_then_refused_end_the_process(
     until(lambda: newest.stuck)
     assert sensor.opened == 1  # every later opener was refused: libcamera gives a camera to one
     free.set()
+
+
+def pictures(cameras: list[Picamera2Camera], *, until_: Callable[[], bool]) -> None:
+    """Let the newest opening of the camera take pictures until `until_` holds."""
+
+    def took() -> bool:
+        if cameras and cameras[-1]._camera._started:
+            cameras[-1]._camera.take()
+        return until_()
+
+    until(took, "a picture")
+
+
+def test_a_camera_that_stops_for_good_and_stalls_in_time_ends_the_process(
+    sensor: Sensor, watch: Callable[[Callable[[], Any]], NewestFrame]
+) -> None:
+    cameras: list[Picamera2Camera] = []
+
+    def factory() -> Picamera2Camera:
+        cameras.append(Picamera2Camera())
+        return cameras[-1]
+
+    newest = watch(factory)
+    pictures(cameras, until_=lambda: newest.newest is not None)
+    had = len(cameras)
+    assert not newest.stuck
+    until(lambda: newest.stuck)
+    assert len(cameras) >= had + MOST_BARREN_OPENINGS  # each was closed in time: nobody hangs
+    assert sensor.opened - sensor.closed <= 1
+    assert "restart" in newest.state.reason
+    pictures(cameras, until_=lambda: newest.state.state == "working")  # it comes back by itself
+    assert not newest.stuck
+
+
+def test_a_camera_that_is_unplugged_ends_no_process(
+    sensor: Sensor, watch: Callable[[Callable[[], Any]], NewestFrame]
+) -> None:
+    cameras: list[Picamera2Camera] = []
+    tried: list[int] = []
+
+    def factory() -> Picamera2Camera:
+        tried.append(1)
+        cameras.append(Picamera2Camera())
+        return cameras[-1]
+
+    newest = watch(factory)
+    pictures(cameras, until_=lambda: newest.newest is not None)
+    sensor.exists = False
+    before = len(tried)
+    until(lambda: len(tried) > before + 3 * MOST_BARREN_OPENINGS)
+    assert not newest.stuck
+    assert newest.state.reason.startswith("camera_failed: ")
+
+
+def test_a_camera_that_gave_no_picture_since_the_start_ends_no_process(
+    sensor: Sensor, watch: Callable[[Callable[[], Any]], NewestFrame]
+) -> None:
+    """The process before may have ended for it: a loop of restarts would take badge and PIN away, too."""
+    newest = watch(Picamera2Camera)
+    until(lambda: sensor.closed > 3 * MOST_BARREN_OPENINGS)
+    assert not newest.stuck
+    assert newest.state.reason.startswith("camera_stalled: ")

@@ -25,7 +25,7 @@ points_lost still low_space bad_receipt models_missing clock_unsynced
 enclosure_opened enclosure_unreadable lamps_failed no_badge_reader badge_codes badge_unknown
 badge_not_heard eid_used
 face_locked own_punch no_supervisor not_confirmed too_many_confirmations confirmed next_person
-call_goes_on
+call_goes_on face_failed attempt_hung
 """
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
