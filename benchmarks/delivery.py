@@ -41,8 +41,9 @@ TERMINALS = 32
 EVENTS, SMOKE_EVENTS = 32_000, 320  # of all terminals, with each number of collectors
 ROUNDS, SMOKE_ROUNDS = 4, 2
 SUBSCRIBING_S = 0.5  # what is published before, nobody hears, and these terminals do not send again
-WARM_UP = 20  # events of each terminal before the clock runs
+WARM_UP = 100  # events of each terminal before the clock runs, in which the process for opening starts
 WANTED = ">= 0.5"
+NO_LESS = ">= 0.97"  # two runs of the same differ by as much
 
 
 @dataclass(slots=True)
@@ -163,7 +164,8 @@ def run(smoke: bool = False) -> list[Ratio]:
             found.append(_measure(site, number, events // TERMINALS, rounds).ratios("signature to receipt", who, note))
         site.require_whole(2 * TERMINALS * (events // TERMINALS + WARM_UP))
     one, two = found[0][0], found[1][0]
-    more = Ratio("two collectors / one collector", two.ours, one.ours, "events/s", ">= 1.0", "the same run")
+    note = "of what each took against bare checks beside it; the standby works, too"
+    more = Ratio("two collectors / one collector", two.ratio, one.ratio, "of bare checks", NO_LESS, note)
     return [*found[0], *found[1], more]
 
 

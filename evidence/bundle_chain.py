@@ -73,7 +73,7 @@ class Bundle:
     report: Report
     log_keys: tuple[LogKey, ...]
     holes: list[tuple[ChainEntry, Erased | Missing, int]] = field(default_factory=list)  # to be authorised; line
-    taken: dict[int, str] = field(default_factory=dict)  # leaf index: whose event
+    taken: dict[int, tuple[str, int]] = field(default_factory=dict)  # leaf index: whose event
     carried: list[Carried] = field(default_factory=list)
     signed: dict[str, bool] = field(default_factory=dict)  # note: whether the log signed it
 
@@ -169,10 +169,10 @@ class ChainCheck:
         event = parse_event(envelope.payload)
         self._check_identity(event, line)
         key = self._verify(event, envelope)
-        self._found.hashes[event.seq] = envelope.hash
+        digest = self._found.hashes[event.seq] = envelope.hash
         self._prev, self._head = (
-            envelope.hash,
-            Head(event.device, event.chain, event.seq, envelope.hash, event.boot, event.mono_us),
+            digest,
+            Head(event.device, event.chain, event.seq, digest, event.boot, event.mono_us),
         )
         clock, self._clock = self._clock, (event.boot, event.mono_us)
         self._found.events += 1
@@ -180,7 +180,7 @@ class ChainCheck:
         if event.device == COLLECTOR:
             self._bundle.report.statements[line.leaf_index] = event
         self._take_leaf(line.leaf_index, leaf_of(line.salt, data), line.proof, line.seq)
-        self._check_link(event, envelope.hash, before, head, clock)
+        self._check_link(event, digest, before, head, clock)
         self._check_revocation(line)
         self._look_inside(event, line, key)
 
@@ -218,10 +218,11 @@ class ChainCheck:
         return key
 
     def _take_leaf(self, index: int, leaf: bytes, proof: tuple[bytes, ...], seq: int) -> None:
-        who = f"{self._entry.device} seq {seq}"
         if index in self._bundle.taken:
-            raise LedgerOrder(f"ledger entry {index} is claimed for {who} and for {self._bundle.taken[index]}")
-        self._bundle.taken[index] = who
+            one, other = self._bundle.taken[index]
+            who = f"{self._entry.device} seq {seq}"
+            raise LedgerOrder(f"ledger entry {index} is claimed for {who} and for {one} seq {other}")
+        self._bundle.taken[index] = self._entry.device, seq
         if index <= self._leaf:
             raise LedgerOrder(f"seq {seq} is ledger entry {index}, the event before it came later, at {self._leaf}")
         self._leaf = index
