@@ -52,7 +52,7 @@ class DemoTerminal:
             data_dir=folder,
             broker=(f"mqtt://127.0.0.1:{given['mqtt_port']}",),
             mqtt_version=3,
-            collector_keys=tuple(given["collector"].values()),
+            collector_keys=(given["collector"]["receipt"], given["collector"]["command"]),
             ledger_key=given["ledger"],
             gps_port=gps.port,
             beacons=f"file:{recording}",
