@@ -193,7 +193,7 @@ class Pump:
                 break
         return batch
 
-    def _handle(self, batch: Sequence[Opened]) -> None:
+    def _handle(self, batch: list[Opened]) -> None:
         while not self._stop.is_set():
             try:
                 answers = self._intake.admit_opened(batch)
@@ -221,12 +221,17 @@ class Pump:
         log.error(what, error=self._failing)
         self._stop.wait(RETRY_S)
 
-    def _split(self, batch: Sequence[Opened], error: Exception) -> None:
-        """One message breaks the transaction: try each alone and bury the one that does it again."""
+    def _split(self, batch: list[Opened], error: Exception) -> None:
+        """One message breaks the transaction: try each alone and bury the one that does it again.
+
+        Each leaves the batch when it is done: should one fail, only the rest is tried again, and nothing is acknowledged
+        twice, when its packet id may already mean another message.
+        """
         log.error("a batch broke", error=str(error), messages=len(batch))
         if len(batch) > 1:
-            for one in batch:
-                self._handle([one])
+            while batch and not self._stop.is_set():
+                self._handle(batch[:1])
+                del batch[0]
             return
         self._intake.bury(batch[0].message, error)
         self._finish(batch, [])

@@ -158,6 +158,42 @@ def test_a_batch_whose_burial_fails_is_kept(bench: Bench, terminal: Terminal, mo
     pump.stop()
 
 
+def test_of_a_batch_that_breaks_no_message_is_acknowledged_twice(
+    bench: Bench, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its packet id may mean another message by then."""
+    messages = [
+        Message(terminal.event_topic, data, utc_now(), mid=mid, qos=1)
+        for mid, data in enumerate((terminal.enrol(), terminal.punch(), terminal.punch()), 1)
+    ]
+    plain_admit, plain_bury, buried = bench.intake.admit_opened, bench.intake.bury, []
+
+    def admit(batch: Sequence[Opened]) -> list[Answer]:
+        if any(one.message.mid == 2 for one in batch):
+            raise RuntimeError("it breaks its transaction")
+        return plain_admit(batch)
+
+    def bury(message: Message, error: Exception) -> None:
+        buried.append(message.mid)
+        if len(buried) == 1:
+            raise RuntimeError("and cannot be set aside at first")
+        plain_bury(message, error)
+
+    monkeypatch.setattr(bench.intake, "admit_opened", admit)
+    monkeypatch.setattr(bench.intake, "bury", bury)
+    acknowledged: list[int] = []
+    witness = Witness(bench)
+    monkeypatch.setattr(witness, "acknowledge", lambda done: acknowledged.extend(one.mid for one in done))
+    pump = Pump(bench.intake, witness)
+    for message in messages:
+        pump.offer(message)
+    pump.start()
+    eventually(lambda: len(acknowledged) >= 3)
+    eventually(lambda: pump.state.failing is None)
+    pump.stop()
+    assert (acknowledged, buried) == ([1, 2, 3], [2, 2])
+
+
 def test_a_batch_that_is_tried_again_holds_on_to_none_of_the_tries(
     bench: Bench, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
