@@ -21,7 +21,7 @@ from benchmarks.resident import resident_mib
 ROOT = Path(__file__).resolve().parents[1]
 PUNCHES, SMOKE_PUNCHES, LONG_PUNCHES = 40, 4, 2_000
 TOLD_EVERY = 50  # punches
-FPS = 12.5  # the fewest pictures with which a punch is verified every time: they are what it costs
+FPS = 12.5  # half of a camera's: the pictures are what a punch costs here
 WANTED = 1.05  # of the resident set after the warm-up
 
 

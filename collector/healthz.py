@@ -36,7 +36,7 @@ class Health(BaseModel):
     checkpoints: PartHealth = PartHealth(state="ok")
     takes_events: Annotated[
         bool,
-        Field(description="False: another collector of this database takes the events in, and this one stands by."),
+        Field(description="False: this collector stands by; of those on one database one takes the events in."),
     ] = True
     keys: Annotated[
         PartHealth, Field(description="Failed once a key of this process was handed over: it must be restarted.")

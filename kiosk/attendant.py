@@ -35,7 +35,7 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 RESULT_LASTS_S = 60.0  # the page closes it much earlier; without a browser it closes all the same
-# Over the attempt's limit: for the frame in work, the match, the place and the disk. With the keeper's rounds of 5 s,
+# Over the attempt's limit: for the frame in work, the match, the place and the disk. With the keeper's rounds of 4 s,
 # operators are told within 10 s of the limit.
 ATTEMPT_SLACK_S = 4.0
 # What is lent, beyond one attempt's limit for a supervisor's face: half a minute to change places and half a minute to

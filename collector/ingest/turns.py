@@ -80,7 +80,7 @@ class Turns:
             if self._unknown != str(error):
                 log.error("whose turn it is cannot be told", error=str(error))
             self._unknown = str(error)
-            self._unknown_since = self._unknown_since or self._now()
+            self._unknown_since = self._now() if self._unknown_since is None else self._unknown_since
             return
         self._unknown, self._unknown_since = "", None
         if self._ended.is_set():  # while it asked
