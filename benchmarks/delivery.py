@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-import httpx
 from structlog.testing import capture_logs
 
 from benchmarks.fleet import Sender, deliver, verify_receipts
@@ -29,7 +28,6 @@ from collector.ledger.service import Ledger
 from collector.services import build_services, open_database
 from collector.settings import Settings, load_settings
 from collector.sites.service import NewSite, Sites
-from collector.web import PREFIX
 from evidence.envelope import Envelope
 from tests.collector.process import CollectorProcess
 from tests.collector.terminal import Terminal
@@ -74,20 +72,13 @@ class Site:
     @contextmanager
     def collectors(self, number: int) -> Iterator[list[CollectorProcess]]:
         """Run this many collectors on the one database."""
-        assert self.settings.database is not None
         with ExitStack() as stack:
             running = []
             for place in range(number):
-                environment = {
-                    "ZAIGANG_COLLECTOR_DATABASE": self.settings.database.get_secret_value(),
-                    "ZAIGANG_COLLECTOR_MQTT_SHARE": "zaigang",
-                    "ZAIGANG_COLLECTOR_MQTT_CLIENT_ID": f"collector-{place}",
-                    "ZAIGANG_COLLECTOR_CONSOLE": "false",
-                }
-                one = CollectorProcess(self.settings.data, self.mosquitto.port, environment=environment)
+                one = CollectorProcess.sharing(self.settings, self.mosquitto.port, place)
                 stack.callback(one.stop)  # before it starts: one that starts too slowly must not stay behind
                 running.append(one.start())
-            eventually(lambda: any(_takes_events(one) for one in running), 60)
+            eventually(lambda: any(one.takes_events for one in running), 60)
             time.sleep(SUBSCRIBING_S)
             yield running
 
@@ -184,10 +175,6 @@ def _measure(site: Site, number: int, each: int, rounds: int) -> Spent:
     for one in senders:
         one.close()
     return spent
-
-
-def _takes_events(collector: CollectorProcess) -> bool:
-    return bool(httpx.get(f"{collector.url}{PREFIX}/healthz", timeout=10).json()["takes_events"])
 
 
 def _cpu_s(collector: CollectorProcess) -> float:

@@ -15,12 +15,12 @@ from collector.healthz import Health, health_of
 from collector.identity import load_or_create_keys
 from collector.ingest.gaps import Gaps
 from collector.ingest.intake import Intake
+from collector.ingest.leader_election import EVERY_S, LeaderElection
 from collector.ingest.message import Message
 from collector.ingest.opening import Opener, Opens
-from collector.ingest.opening_apart import OpenerApart
+from collector.ingest.opening_process import ProcessOpener
 from collector.ingest.pump import Pump
 from collector.ingest.subscriber import Subscriber
-from collector.ingest.turns import EVERY_S, Turns
 from collector.ledger.attesting import attesting
 from collector.ledger.showing import Showing
 from collector.rounds import Rounds
@@ -46,7 +46,7 @@ class Collector:
         self.services.erasures.settle()
         limits, self.opener = limits_of(settings), _opener(settings)
         intake = Intake(self.database, self.keys.receipt, self.keys.seal, limits, scribe=scribe, opener=self.opener)
-        lock = None if settings.mqtt_share is None else self.database.turn_lock()
+        lock = None if settings.mqtt_share is None else self.database.leader_lock()
         self.subscriber = Subscriber(settings, self._deliver, takes_events=lock is None)
         self.checkpointer = Rounds("checkpoints", settings.checkpoint_every_s, self.services.checkpoints.sign)
         self.attesting = attesting(settings, self.database)
@@ -69,8 +69,8 @@ class Collector:
             },
         )
 
-        self.turns = None if lock is None else Turns(lock, self.subscriber, lambda: self.pump.state)
-        self.asking = None if self.turns is None else Rounds("turns", EVERY_S, self.turns.round)
+        self.election = None if lock is None else LeaderElection(lock, self.subscriber, lambda: self.pump.state)
+        self.asking = None if self.election is None else Rounds("election", EVERY_S, self.election.round)
 
     def start(self) -> None:
         """Start the intake, then the subscription that feeds it."""
@@ -83,9 +83,9 @@ class Collector:
 
     def stop(self) -> None:
         """Stop in the order that loses nothing: what was not committed was not acknowledged."""
-        if self.asking is not None and self.turns is not None:
+        if self.asking is not None and self.election is not None:
             self.asking.stop()
-            self.turns.end()  # another one goes on at once
+            self.election.end()  # another one goes on at once
         self.pump.stop()
         self.opener.close()
         self.subscriber.stop()
@@ -98,9 +98,9 @@ class Collector:
         """Say how it is."""
         unattested = [rounds.name for rounds in self.attesting if rounds.failing is not None]
         pump, broker, unsigned = self.pump.state, self.subscriber.state, self.checkpointer.failing
-        mine, trouble = (True, None) if self.turns is None else (self.turns.mine, self.turns.trouble)
+        leads, trouble = (True, None) if self.election is None else (self.election.leads, self.election.trouble)
         own = self.keys.public()
-        return health_of(pump, broker, self.database, unsigned, unattested, own, takes_events=mine, no_turn=trouble)
+        return health_of(pump, broker, self.database, unsigned, unattested, own, takes_events=leads, no_leader=trouble)
 
     def web(self, verifiers: Mapping[str, bytes] | None = None) -> FastAPI:
         """Build the HTTP application, with the console where the settings want it.
@@ -120,7 +120,7 @@ class Collector:
 
 
 def _opener(settings: Settings) -> Opens:
-    return OpenerApart() if settings.open_apart else Opener()
+    return ProcessOpener() if settings.opener_process else Opener()
 
 
 def settle_memory() -> None:

@@ -20,11 +20,11 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlmodel import Session
 
 
-class TurnLock(Protocol):
+class LeaderLock(Protocol):
     """A lock that all collectors of a database know, and that its holder's death opens."""
 
     def take(self) -> bool:
-        """Take it, or see that it is still held; False: another has it. Raises TurnUnknown."""
+        """Take it, or see that it is still held; False: another has it. Raises LeaderUnknown."""
         ...
 
     def release(self) -> None:
@@ -57,8 +57,8 @@ class Database:
         with Session(self.reader, expire_on_commit=False) as session:
             yield session
 
-    def turn_lock(self) -> TurnLock | None:
-        """Return the lock by which collectors agree who takes events in; None where there is only one."""
+    def leader_lock(self) -> LeaderLock | None:
+        """Return the lock by which collectors agree who leads; None where there is only one."""
         return None
 
     def scrub(self) -> None:

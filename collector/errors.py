@@ -176,10 +176,10 @@ class KeyHandedOver(CollectorError):
     status = 503
 
 
-class TurnUnknown(CollectorError):
-    """Nobody can tell just now which collector has the turn to take events in."""
+class LeaderUnknown(CollectorError):
+    """Nobody can tell just now which collector leads and takes events in."""
 
-    code = "turn_unknown"
+    code = "leader_unknown"
     status = 503
 
 

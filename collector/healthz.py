@@ -55,27 +55,27 @@ def health_of(
     own: Mapping[str, PublicKey] | None = None,
     *,
     takes_events: bool = True,
-    no_turn: str | None = None,
+    no_leader: str | None = None,
 ) -> Health:
     """Judge the parts.
 
     `unsigned` is why no checkpoint could be signed, `unattested` whose word did not come, `own` the process's keys,
-    `no_turn` why nobody can tell which collector takes events in.
+    `no_leader` why nobody can tell which collector takes events in.
     """
-    parts = {"intake": _intake(intake, no_turn), "broker": _broker(broker), "database": _database(database)}
+    parts = {"intake": _intake(intake, no_leader), "broker": _broker(broker), "database": _database(database)}
     parts |= {"checkpoints": _checkpoints(unsigned), "keys": _keys(database, own or {})}
     whole: Literal["ok", "failed"] = "ok" if all(part.state == "ok" for part in parts.values()) else "failed"
     return Health(status=whole, **parts, attestations=_attestations(unattested), takes_events=takes_events)
 
 
-def _intake(state: PumpState, no_turn: str | None) -> PartHealth:
+def _intake(state: PumpState, no_leader: str | None) -> PartHealth:
     if not state.alive:
         return PartHealth(state="failed", reason="the intake thread has ended; restart the collector")
     if state.failing is not None:
         return PartHealth(state="failed", reason="messages cannot be written; the log says why")
     if state.undone:
         return PartHealth(state="failed", reason=f"could not be done: {', '.join(state.undone)}; the log says why")
-    if no_turn is not None:
+    if no_leader is not None:
         return PartHealth(state="failed", reason="nobody can tell which collector takes events in; the log says why")
     if state.stalled_s > STALLED_AFTER_S:
         return PartHealth(state="failed", reason=f"a batch has taken {state.stalled_s:.0f} s; is the disk stuck?")

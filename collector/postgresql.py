@@ -18,10 +18,10 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlmodel import create_engine
 
 from collector.database import Database
-from collector.errors import SettingsError, TurnUnknown
+from collector.errors import LeaderUnknown, SettingsError
 
 WRITE_LOCK = int.from_bytes(hashlib.sha256(b"zaigang write lock").digest()[:8], "big", signed=True)
-TURN_LOCK = int.from_bytes(hashlib.sha256(b"zaigang turn").digest()[:8], "big", signed=True)
+LEADER_LOCK = int.from_bytes(hashlib.sha256(b"zaigang leader").digest()[:8], "big", signed=True)
 POOL = 5  # connections each engine keeps; the API's threads read with at most POOL + OVERFLOW at once
 OVERFLOW = 10
 
@@ -73,9 +73,9 @@ class PostgresqlDatabase(Database):
             self.close()
             raise
 
-    def turn_lock(self) -> AdvisoryTurn:
+    def leader_lock(self) -> AdvisoryLeaderLock:
         """Return the lock by which collectors agree who takes events in."""
-        return AdvisoryTurn(self._conninfo)
+        return AdvisoryLeaderLock(self._conninfo)
 
     def scrub(self) -> None:
         """Have dead row versions removed. Archived WAL and base backups keep them until they are deleted."""
@@ -99,7 +99,7 @@ class PostgresqlDatabase(Database):
             )
 
 
-class AdvisoryTurn:
+class AdvisoryLeaderLock:
     """An advisory lock on a connection of its own, which the server ends with the process, and with the machine."""
 
     def __init__(self, conninfo: str) -> None:
@@ -108,7 +108,7 @@ class AdvisoryTurn:
         self._held = False
 
     def take(self) -> bool:
-        """Take it, or see that it is still held; False: another has it. Raises TurnUnknown."""
+        """Take it, or see that it is still held; False: another has it. Raises LeaderUnknown."""
         try:
             if self._connection is None:
                 self._connection = psycopg.connect(self._conninfo, autocommit=True, **_TCP)
@@ -117,11 +117,11 @@ class AdvisoryTurn:
             if self._held:  # as long as the connection lives
                 self._connection.execute("SELECT 1")
             else:
-                row = self._connection.execute("SELECT pg_try_advisory_lock(%s)", (TURN_LOCK,)).fetchone()
+                row = self._connection.execute("SELECT pg_try_advisory_lock(%s)", (LEADER_LOCK,)).fetchone()
                 self._held = row is not None and bool(row[0])
         except psycopg.Error as error:
             self.release()
-            raise TurnUnknown(f"the database cannot be asked whose turn it is: {error}".strip()) from error
+            raise LeaderUnknown(f"the database cannot be asked who leads: {error}".strip()) from error
         return self._held
 
     def release(self) -> None:

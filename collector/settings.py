@@ -82,7 +82,7 @@ class Settings(BaseSettings):
     # worker's price for sharing one.
     batch_messages: int = Field(512, ge=1, le=4096, description="Messages in one transaction at most.")
     batch_wait_ms: int = Field(20, ge=0, le=1000, description="Milliseconds to wait for a batch to fill.")
-    open_apart: bool = Field(
+    opener_process: bool = Field(
         default=True,
         description="Read and check large batches in a process of its own, started by the first of them.",
     )

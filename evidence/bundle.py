@@ -30,8 +30,8 @@ from evidence.errors import (
     TimestampError,
     WrongOrigin,
 )
+from evidence.gc_paused import gc_paused
 from evidence.trust import BundleTrust
-from evidence.walks import without_walks
 
 POLICIES, TIMESTAMPS, DERIVED = "policies/", "timestamps/", "not-authoritative/"
 READMES = ("README.en.txt", "README.zh.txt")
@@ -51,7 +51,7 @@ def verify_bundle(
     `progress` is told after every chain how many of how many bytes of envelopes are done. Raises nothing of evidence's
     errors: each is in the report.
     """
-    with without_walks():
+    with gc_paused():
         return _verify(data, trust, check_token, progress)
 
 

@@ -251,7 +251,7 @@ class Batch:
             offered.key_id,
             offered.received_at,
             after_revocation=after,
-            foreseen=offered.foreseen,
+            row_ahead=offered.row_ahead,
         )
         tip.move_to(head)
         if offered.rotated_to is not None:

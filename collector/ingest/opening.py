@@ -32,7 +32,7 @@ class Opened:
     hash: str = ""  # of the event
     error: Exception | None = None  # why there is no event
     stands_under: PublicKey | None = None  # the envelope's one signature, as an event; None: nobody has looked
-    foreseen: dict[str, Any] | None = None  # its row, where somebody had the time (collector/ledger/projection.py)
+    row_ahead: dict[str, Any] | None = None  # its row, where somebody had the time (collector/ledger/projection.py)
 
     def envelope(self) -> Envelope:
         """Decode the envelope: for the few that are looked at again. Raises evidence's EncodingError."""

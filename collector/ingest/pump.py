@@ -224,8 +224,8 @@ class Pump:
     def _split(self, batch: list[Opened], error: Exception) -> None:
         """One message breaks the transaction: try each alone and bury the one that does it again.
 
-        Each leaves the batch when it is done: should one fail, only the rest is tried again, and nothing is acknowledged
-        twice, when its packet id may already mean another message.
+        Each leaves the batch when it is done: should one fail, only the rest is tried again, and nothing is
+        acknowledged twice, when its packet id may already mean another message.
         """
         log.error("a batch broke", error=str(error), messages=len(batch))
         if len(batch) > 1:

@@ -71,7 +71,7 @@ class Offered(NamedTuple):
     registered: Registered
     message: Message
     rotated_to: PublicKey | None = None  # the event hands its chain over to this key
-    foreseen: dict[str, Any] | None = None  # its row, where somebody had the time
+    row_ahead: dict[str, Any] | None = None  # its row, where somebody had the time
 
 
 class Reader:
@@ -122,7 +122,7 @@ class Reader:
             decoded.registered,
             message,
             rotated_to,
-            opened.foreseen,
+            opened.row_ahead,
         )
 
     def require_counting(self, offered: Offered) -> None:

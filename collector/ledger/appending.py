@@ -14,7 +14,7 @@ from collector.database import insert_rows
 from collector.errors import LedgerConflict, UnknownKind
 from collector.ledger.leaves import SALT_BYTES, leaf_data, seal
 from collector.ledger.models import LedgerEntry
-from collector.ledger.projection import placed, project
+from collector.ledger.projection import place_row, project
 from collector.ledger.tree import ledger_size, write_full_tiles
 from evidence.errors import EvidenceError
 from evidence.events import Event
@@ -43,7 +43,7 @@ class Appender:
         self._session = session
         self._seal_key = seal_key
         self._rows: list[dict[str, Any]] = []
-        self._events: list[tuple[Event, dict[str, Any] | None]] = []  # with what was foreseen of its row
+        self._events: list[tuple[Event, dict[str, Any] | None]] = []  # with what was row_ahead of its row
         self._salts: list[bytes] = []
         self.tree_size = ledger_size(session)
 
@@ -56,16 +56,16 @@ class Appender:
         received_at: str,
         *,
         after_revocation: bool,
-        foreseen: dict[str, Any] | None = None,
+        row_ahead: dict[str, Any] | None = None,
     ) -> None:
         """Give the event the next place. `digest` is its hash, `envelope` its bytes as they came.
 
-        `foreseen`: what `collector.ledger.projection.foresee` made of it.
+        `row_ahead`: what `collector.ledger.projection.project_ahead` made of it.
         """
         leaf_index, salt = self.tree_size, self._salt()
         content = leaf_data(salt, envelope)
         leaf = leaf_hash(content)
-        self._events.append((event, None if after_revocation else foreseen))
+        self._events.append((event, None if after_revocation else row_ahead))
         self._rows.append(
             {
                 "leaf_index": leaf_index,
@@ -115,9 +115,9 @@ class Appender:
             write_full_tiles(self._session, self.tree_size)
         projected: dict[Any, list[dict[str, Any]]] = {}
         failed = []
-        for (event, foreseen), row in zip(self._events, self._rows, strict=True):
-            if foreseen is not None:
-                table, made = placed(foreseen, row["leaf_index"])
+        for (event, row_ahead), row in zip(self._events, self._rows, strict=True):
+            if row_ahead is not None:
+                table, made = place_row(row_ahead, row["leaf_index"])
                 projected.setdefault(table, []).append(made)
                 continue
             try:

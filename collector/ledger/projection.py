@@ -65,7 +65,7 @@ def project(event: Event, leaf_index: int, *, after_revocation: bool) -> Project
     return None if projected is None else Projected(projected.table, _kept(projected.row))
 
 
-def foresee(event: Event) -> dict[str, Any] | None:
+def project_ahead(event: Event) -> dict[str, Any] | None:
     """Derive a punch's row before it has a place; None for what is no punch, and for what `project` would refuse."""
     if event.kind not in (Kind.PUNCH_RECORDED, Kind.PUNCH_REFUSED) or event.device == COLLECTOR:
         return None
@@ -76,9 +76,9 @@ def foresee(event: Event) -> dict[str, Any] | None:
     return None if projected is None else projected.row
 
 
-def placed(foreseen: dict[str, Any], leaf_index: int) -> tuple[type[SQLModel], dict[str, Any]]:
-    """Give a row that was foreseen its place. Not for what came after a revocation: its verdict counts otherwise."""
-    return Punch, foreseen | {"leaf_index": leaf_index}
+def place_row(row_ahead: dict[str, Any], leaf_index: int) -> tuple[type[SQLModel], dict[str, Any]]:
+    """Give a row that was row_ahead its place. Not for what came after a revocation: its verdict counts otherwise."""
+    return Punch, row_ahead | {"leaf_index": leaf_index}
 
 
 def _kept(row: dict[str, Any]) -> dict[str, Any]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import time
+import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from collector.settings import Settings
+from collector.web import PREFIX
 from tests.support.ports import free_port, wait_for_port
 
 START_S = 120  # imports alone take twenty seconds where eight programs share two cores
@@ -30,6 +34,17 @@ def command(*arguments: str, data: Path, check: bool = True) -> subprocess.Compl
     return done
 
 
+def sharing_environment(settings: Settings, number: int) -> dict[str, str]:
+    """What collector `number` of several is told, without its console."""
+    assert settings.database is not None
+    return {
+        "ZAIGANG_COLLECTOR_DATABASE": settings.database.get_secret_value(),
+        "ZAIGANG_COLLECTOR_MQTT_SHARE": "zaigang",
+        "ZAIGANG_COLLECTOR_MQTT_CLIENT_ID": f"collector-{number}",
+        "ZAIGANG_COLLECTOR_CONSOLE": "false",
+    }
+
+
 @dataclass
 class CollectorProcess:
     """`zaigang collector run` on a folder; `kill` is kill -9."""
@@ -42,9 +57,20 @@ class CollectorProcess:
     environment: dict[str, str] = field(default_factory=dict)
     broker: str = ""  # its URL where it is not a plain one on this machine
 
+    @classmethod
+    def sharing(cls, settings: Settings, broker_port: int, number: int) -> CollectorProcess:
+        """One of several on the database and the folder of `settings`."""
+        return cls(settings.data, broker_port, environment=sharing_environment(settings, number))
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def takes_events(self) -> bool:
+        """Whether it is the one that leads."""
+        with urllib.request.urlopen(f"{self.url}{PREFIX}/healthz", timeout=10) as answer:
+            return bool(json.load(answer)["takes_events"])
 
     def start(self) -> CollectorProcess:
         broker = self.broker or f"mqtt://127.0.0.1:{self.broker_port}"

@@ -42,14 +42,7 @@ class Site:
     covered: dict[str, int] = field(default_factory=dict)  # the last seq of each terminal that a receipt covers
 
     def collector(self, number: int) -> CollectorProcess:
-        assert self.bench.settings.database is not None
-        names = {
-            "ZAIGANG_COLLECTOR_DATABASE": self.bench.settings.database.get_secret_value(),
-            "ZAIGANG_COLLECTOR_MQTT_SHARE": "zaigang",
-            "ZAIGANG_COLLECTOR_MQTT_CLIENT_ID": f"collector-{number}",
-            "ZAIGANG_COLLECTOR_CONSOLE": "false",
-        }
-        return CollectorProcess(self.bench.settings.data, self.mosquitto.port, environment=names)
+        return CollectorProcess.sharing(self.bench.settings, self.mosquitto.port, number)
 
     def punch(self, events: int) -> None:
         """Let every terminal sign and send; it hears of no failure."""

@@ -1,4 +1,4 @@
-"""Of several collectors one takes events in: it has the turn, keeps it while it can use it, and another takes over."""
+"""Of several collectors one takes events in: it leads while it can use that, and another takes over."""
 
 from __future__ import annotations
 
@@ -8,21 +8,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
 import psycopg
 import pytest
 
 from collector.app import Collector
-from collector.errors import TurnUnknown
+from collector.errors import LeaderUnknown
+from collector.ingest.leader_election import GIVE_UP_S, STALLED_S, TOLD_AFTER_S, LeaderElection
 from collector.ingest.message import Message
 from collector.ingest.pump import PumpState
 from collector.ingest.subscriber import BrokerState, Subscriber
-from collector.ingest.turns import GIVE_UP_S, STALLED_S, TOLD_AFTER_S, Turns
-from collector.postgresql import AdvisoryTurn, PostgresqlDatabase
+from collector.postgresql import AdvisoryLeaderLock, PostgresqlDatabase
 from collector.settings import load_settings
-from collector.web import PREFIX
 from tests.collector.conftest import Bench
-from tests.collector.process import CollectorProcess
+from tests.collector.process import CollectorProcess, sharing_environment
 from tests.collector.terminal import Terminal
 from tests.collector.wire import Wire, connected
 from tests.support.mosquitto import Mosquitto
@@ -45,7 +43,7 @@ class Around:
 
     def take(self) -> bool:
         if self.answer is None:
-            raise TurnUnknown("too many connections")
+            raise LeaderUnknown("too many connections")
         return self.answer
 
     def release(self) -> None:
@@ -61,94 +59,94 @@ class Around:
     def pump(self) -> PumpState:
         return PumpState(alive=True, failing=self.failing, waiting=0, stalled_s=self.stalled_s, admitted=0)
 
-    def turns(self) -> Turns:
-        return Turns(self, self, self.pump, lambda: self.now_s)
+    def election(self) -> LeaderElection:
+        return LeaderElection(self, self, self.pump, lambda: self.now_s)
 
 
-def test_who_has_the_turn_subscribes_and_who_has_it_not_does_not() -> None:
+def test_who_leads_subscribes_and_who_does_not_lead_does_not() -> None:
     around = Around()
-    turns = around.turns()
-    turns.round()
+    election = around.election()
+    election.round()
     around.answer = False
-    turns.round()
-    assert (around.asked, turns.mine, around.released) == ([True, False], False, 0)
+    election.round()
+    assert (around.asked, election.leads, around.released) == ([True, False], False, 0)
 
 
 def test_while_nobody_can_tell_everybody_goes_on_as_before() -> None:
     around = Around()
-    turns = around.turns()
-    turns.round()
+    election = around.election()
+    election.round()
     around.answer = None
-    turns.round()
-    assert (around.asked, turns.mine, turns.trouble) == ([True], True, None)
+    election.round()
+    assert (around.asked, election.leads, election.trouble) == ([True], True, None)
     around.now_s = TOLD_AFTER_S
-    assert turns.trouble == "too many connections"
+    assert election.trouble == "too many connections"
     around.answer = True
-    turns.round()
-    assert (around.asked, turns.trouble) == ([True, True], None)
+    election.round()
+    assert (around.asked, election.trouble) == ([True, True], None)
 
 
-def test_an_intake_that_hangs_gives_the_turn_away() -> None:
+def test_an_intake_that_hangs_steps_down() -> None:
     around = Around()
-    turns = around.turns()
-    turns.round()
+    election = around.election()
+    election.round()
     around.stalled_s = STALLED_S
-    turns.round()
-    assert (around.asked, turns.mine, around.released) == ([True, False], False, 1)
+    election.round()
+    assert (around.asked, election.leads, around.released) == ([True, False], False, 1)
 
 
 def test_who_has_ended_takes_nothing_whatever_a_slow_lock_says() -> None:
     around = Around()
-    turns = around.turns()
+    election = around.election()
     taken = around.take
 
     def slow() -> bool:
-        turns.end()
+        election.end()
         return taken()
 
     around.take = slow  # type: ignore[method-assign]
-    turns.round()
-    turns.round()
-    assert (around.asked, turns.mine) == ([False, False], False)
+    election.round()
+    election.round()
+    assert (around.asked, election.leads) == ([False, False], False)
     assert around.released == 3
 
 
-def test_without_a_broker_the_turn_is_given_away_at_once() -> None:
+def test_without_a_broker_it_steps_down_at_once() -> None:
     around = Around()
-    turns = around.turns()
-    turns.round()
+    election = around.election()
+    election.round()
     around.connected = False
-    turns.round()
-    assert (around.asked, turns.mine, around.released) == ([True, False], False, 1)
+    election.round()
+    assert (around.asked, election.leads, around.released) == ([True, False], False, 1)
 
 
-def test_an_intake_that_goes_on_failing_gives_the_turn_away_and_one_that_recovers_keeps_it() -> None:
+def test_an_intake_that_goes_on_failing_steps_down_and_one_that_recovers_does_not() -> None:
     around = Around()
-    turns = around.turns()
+    election = around.election()
     around.failing = "the database restarts"
-    turns.round()
+    election.round()
     around.now_s = GIVE_UP_S - 0.1
-    turns.round()
+    election.round()
     around.failing = None
-    turns.round()
+    election.round()
     assert (around.asked, around.released) == ([True] * 3, 0)
     around.failing = "a key was handed over"
-    turns.round()
+    election.round()
     around.now_s += GIVE_UP_S
-    turns.round()
-    turns.round()
+    election.round()
+    election.round()
     assert (around.asked[3:], around.released) == ([True, False, False], 2)
 
 
 @on_postgresql
 def test_one_lock_has_one_holder_and_its_death_opens_it(bench: Bench) -> None:
     assert isinstance(bench.database, PostgresqlDatabase)
-    one, two = bench.database.turn_lock(), bench.database.turn_lock()
+    one, two = bench.database.leader_lock(), bench.database.leader_lock()
     assert (one.take(), two.take(), one.take(), two.take()) == (True, False, True, False)
     one.release()
     assert (two.take(), one.take()) == (True, False)
     _end_connection(two)
-    with pytest.raises(TurnUnknown):  # it learns that it has it no more
+    with pytest.raises(LeaderUnknown):  # it learns that it has it no more
         two.take()
     assert (one.take(), two.take()) == (True, False)
     one.release()
@@ -157,13 +155,13 @@ def test_one_lock_has_one_holder_and_its_death_opens_it(bench: Bench) -> None:
 
 @on_postgresql
 def test_a_server_that_is_away_says_nothing(bench: Bench) -> None:
-    lock = AdvisoryTurn("postgresql://nobody@127.0.0.1:9/none")
-    with pytest.raises(TurnUnknown, match="cannot be asked"):
+    lock = AdvisoryLeaderLock("postgresql://nobody@127.0.0.1:9/none")
+    with pytest.raises(LeaderUnknown, match="cannot be asked"):
         lock.take()
     lock.release()
 
 
-def _end_connection(lock: AdvisoryTurn) -> None:
+def _end_connection(lock: AdvisoryLeaderLock) -> None:
     held = lock._connection
     assert held is not None
     with psycopg.connect(lock._conninfo, autocommit=True) as other:
@@ -175,15 +173,6 @@ class Site:
     bench: Bench
     mosquitto: Mosquitto
     wire: Wire
-
-    def environment(self, number: int) -> dict[str, str]:
-        assert self.bench.settings.database is not None
-        return {
-            "ZAIGANG_COLLECTOR_DATABASE": self.bench.settings.database.get_secret_value(),
-            "ZAIGANG_COLLECTOR_MQTT_SHARE": "zaigang",
-            "ZAIGANG_COLLECTOR_MQTT_CLIENT_ID": f"collector-{number}",
-            "ZAIGANG_COLLECTOR_CONSOLE": "false",
-        }
 
     def settles(self, envelopes: list[bytes]) -> None:
         """Send and send again, as a terminal does, until a receipt covers all."""
@@ -206,10 +195,6 @@ class Site:
         self.wire.receipt_upto(len(sent) - 1, self.bench.keys.receipt.public, 10)
 
 
-def takes_events(collector: CollectorProcess) -> bool:
-    return bool(httpx.get(f"{collector.url}{PREFIX}/healthz", timeout=10).json()["takes_events"])
-
-
 @pytest.fixture
 def site(bench: Bench, mosquitto: Mosquitto) -> Iterator[Site]:
     terminal = Terminal()
@@ -221,10 +206,7 @@ def site(bench: Bench, mosquitto: Mosquitto) -> Iterator[Site]:
 @on_postgresql
 def test_of_two_that_run_one_takes_events_in_and_the_other_takes_over(site: Site) -> None:
     sent = [site.wire.terminal.enrol()]
-    first, second = (
-        CollectorProcess(site.bench.settings.data, site.mosquitto.port, environment=site.environment(number))
-        for number in range(2)
-    )
+    first, second = (CollectorProcess.sharing(site.bench.settings, site.mosquitto.port, number) for number in range(2))
     first.start()
     site.settles(sent)
     second.start()
@@ -232,11 +214,11 @@ def test_of_two_that_run_one_takes_events_in_and_the_other_takes_over(site: Site
     site.settles(sent)
     assert site.bench.seqs(site.wire.terminal) == 21
     first.kill()
-    eventually(lambda: takes_events(second), 10)
+    eventually(lambda: second.takes_events, 10)
     site.takes_all(sent)  # the dead one's session draws nothing
     first.start()
     site.takes_all(sent)  # and neither does one that came back and stands by
-    assert not takes_events(first)
+    assert not first.takes_events
     assert (first.stop(), second.stop()) == (0, 0)
     assert site.bench.seqs(site.wire.terminal) == 61
 
@@ -252,7 +234,8 @@ def test_what_comes_in_order_waits_in_no_staging_with_two_collectors(
     collectors = []
     for number in range(2):
         changes = {
-            name.removeprefix("ZAIGANG_COLLECTOR_").lower(): value for name, value in site.environment(number).items()
+            name.removeprefix("ZAIGANG_COLLECTOR_").lower(): value
+            for name, value in sharing_environment(site.bench.settings, number).items()
         }
         broker = f"mqtt://127.0.0.1:{site.mosquitto.port}"
         collectors.append(
@@ -260,16 +243,16 @@ def test_what_comes_in_order_waits_in_no_staging_with_two_collectors(
         )
     for one in collectors:
         one.start()
-    eventually(lambda: sum(one.turns is not None and one.turns.mine for one in collectors) == 1)
+    eventually(lambda: sum(one.election is not None and one.election.leads for one in collectors) == 1)
     eventually(lambda: all(one.health().status == "ok" for one in collectors))
     terminal = site.wire.terminal
     site.settles([terminal.enrol(), *(terminal.punch() for _ in range(60))])
-    (mine,) = [one for one in collectors if one.turns is not None and one.turns.mine]
-    other = next(one for one in collectors if one is not mine)
+    (leader,) = [one for one in collectors if one.election is not None and one.election.leads]
+    other = next(one for one in collectors if one is not leader)
     assert (staged, other.pump.state.admitted) == ([], 0)
-    assert (mine.health().takes_events, other.health().takes_events) == (True, False)
-    mine.stop()  # gives the turn away: nobody waits for a lock to time out
-    eventually(lambda: other.turns is not None and other.turns.mine, 5)
+    assert (leader.health().takes_events, other.health().takes_events) == (True, False)
+    leader.stop()  # steps down: nobody waits for a lock to time out
+    eventually(lambda: other.election is not None and other.election.leads, 5)
     site.wire.send(terminal.punch())
     assert site.wire.receipt_upto(61, site.bench.keys.receipt.public).upto == 61
     other.stop()
@@ -304,7 +287,7 @@ def test_who_left_off_while_it_was_away_draws_nothing_when_it_is_back(mosquitto:
 def test_one_collector_on_sqlite_takes_events_in_though_a_share_is_named(tmp_path: Path, mosquitto: Mosquitto) -> None:
     broker = f"mqtt://127.0.0.1:{mosquitto.port}"
     collector = Collector(load_settings(data=tmp_path / "c", broker=broker, mqtt_share="zaigang"))
-    assert collector.turns is None
+    assert collector.election is None
     collector.start()
     with connected(Terminal(), mosquitto.port) as wire:
         eventually(lambda: collector.health().status == "ok")

@@ -16,7 +16,7 @@ from collector.devices.models import DeviceKey
 from collector.ingest.intake import Intake
 from collector.ingest.message import Message
 from collector.ingest.opening import Opened, Opener
-from collector.ingest.opening_apart import OpenerApart
+from collector.ingest.opening_process import ProcessOpener
 from collector.ledger.models import LedgerEntry
 from collector.ledger.projection import project
 from collector.punches.models import Punch
@@ -81,14 +81,14 @@ def runs(process: int) -> bool:
 
 
 @pytest.fixture
-def apart() -> Iterator[OpenerApart]:
-    opener = OpenerApart(worth_it=1, patience_s=2.0)
+def apart() -> Iterator[ProcessOpener]:
+    opener = ProcessOpener(worth_it=1, patience_s=2.0)
     opener.meet(keys())
     yield opener
     opener.close()
 
 
-def running(opener: OpenerApart) -> int:
+def running(opener: ProcessOpener) -> int:
     """Have the process started; return its id."""
     asked = messages()
     assert len(opener.open(asked)) == len(asked)  # while it starts, too
@@ -98,23 +98,23 @@ def running(opener: OpenerApart) -> int:
     return process
 
 
-def test_both_open_alike(apart: OpenerApart) -> None:
+def test_both_open_alike(apart: ProcessOpener) -> None:
     here, asked = Opener(), messages()
     here.meet(keys())
     running(apart)
     opened = apart.open(asked)
     assert said(opened) == said(here.open(asked))
     assert [one.message.mid for one in opened if one.stands_under is not None] == [0, 1, 2, 3, 4, 5, 6]
-    foreseen = {one.message.mid: one.foreseen for one in opened if one.foreseen is not None}
-    assert list(foreseen) == [1, 2, 9, 10, 11, 12]  # the last four are the same punch, signed otherwise
+    row_ahead = {one.message.mid: one.row_ahead for one in opened if one.row_ahead is not None}
+    assert list(row_ahead) == [1, 2, 9, 10, 11, 12]  # the last four are the same punch, signed otherwise
     for one in opened:
-        if one.foreseen is not None:
+        if one.row_ahead is not None:
             assert one.event is not None
             projected = project(one.event, 0, after_revocation=False)
-            assert projected is not None and one.foreseen == projected.row
+            assert projected is not None and one.row_ahead == projected.row
 
 
-def test_a_key_that_is_met_later_counts_there_too(apart: OpenerApart) -> None:
+def test_a_key_that_is_met_later_counts_there_too(apart: ProcessOpener) -> None:
     running(apart)
     later = Terminal("gate-3")
     asked = [Message(later.event_topic, later.enrol(), utc_now())]
@@ -123,7 +123,7 @@ def test_a_key_that_is_met_later_counts_there_too(apart: OpenerApart) -> None:
     assert apart.open(asked)[0].stands_under == later.key.public
 
 
-def test_rows_are_the_same_whoever_opened(bench: Bench, terminal: Terminal, apart: OpenerApart) -> None:
+def test_rows_are_the_same_whoever_opened(bench: Bench, terminal: Terminal, apart: ProcessOpener) -> None:
     running(apart)
     bench.intake = Intake(bench.database, bench.keys.receipt, bench.keys.seal, opener=apart)
     bench.offer(terminal, terminal.enrol())
@@ -141,9 +141,9 @@ def test_rows_are_the_same_whoever_opened(bench: Bench, terminal: Terminal, apar
         assert projected is not None and projected.row == {name: row[name] for name in projected.row}
 
 
-def test_few_events_start_no_process(apart: OpenerApart) -> None:
+def test_few_events_start_no_process(apart: ProcessOpener) -> None:
     asked = messages()
-    few = OpenerApart(worth_it=len(asked))
+    few = ProcessOpener(worth_it=len(asked))
     few.meet(keys())
     here = Opener()
     here.meet(keys())
@@ -153,7 +153,7 @@ def test_few_events_start_no_process(apart: OpenerApart) -> None:
 
 @pytest.mark.parametrize("what", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_process_that_dies_or_hangs_changes_nothing_and_is_left_alone_for_a_while(
-    apart: OpenerApart, what: signal.Signals
+    apart: ProcessOpener, what: signal.Signals
 ) -> None:
     asked, here = messages(), Opener()
     here.meet(keys())
@@ -169,7 +169,7 @@ def test_a_process_that_dies_or_hangs_changes_nothing_and_is_left_alone_for_a_wh
     assert said(apart.open(asked)) == said(here.open(asked))
 
 
-def test_closing_ends_it_and_ctrl_c_does_not(apart: OpenerApart) -> None:
+def test_closing_ends_it_and_ctrl_c_does_not(apart: ProcessOpener) -> None:
     process = running(apart)
     os.kill(process, signal.SIGINT)
     apart.open(messages())
@@ -181,9 +181,9 @@ def test_closing_ends_it_and_ctrl_c_does_not(apart: OpenerApart) -> None:
 def test_it_ends_with_a_collector_that_is_killed() -> None:
     program = """
 import time
-from tests.collector.test_opening_apart import running
-from collector.ingest.opening_apart import OpenerApart
-opener = OpenerApart(worth_it=1)
+from tests.collector.test_opening_process import running
+from collector.ingest.opening_process import ProcessOpener
+opener = ProcessOpener(worth_it=1)
 print(running(opener), flush=True)
 time.sleep(60)
 """

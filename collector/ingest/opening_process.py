@@ -22,7 +22,7 @@ import structlog
 from collector.devices.models import DeviceKey
 from collector.ingest.message import Message
 from collector.ingest.opening import Opened, Opener, is_event
-from collector.ledger.projection import foresee
+from collector.ledger.projection import project_ahead
 from evidence.events import Event
 from evidence.keys import PublicKey
 
@@ -40,10 +40,10 @@ class Found(NamedTuple):
     event: Event
     hash: str
     stands_under: str | None  # the key's id
-    foreseen: dict[str, Any] | None
+    row_ahead: dict[str, Any] | None
 
 
-class OpenerApart:
+class ProcessOpener:
     """Opens messages, large batches of them in another process, which the first of these starts."""
 
     def __init__(self, *, worth_it: int = WORTH_IT, patience_s: float = PATIENCE_S) -> None:
@@ -89,7 +89,7 @@ class OpenerApart:
         if found is None:
             return self._here.open([message])[0]
         key = None if found.stands_under is None else self._here.keys.get(found.stands_under)
-        return Opened(message, found.event, found.hash, None, key, found.foreseen)
+        return Opened(message, found.event, found.hash, None, key, found.row_ahead)
 
 
 class _Other:
@@ -159,4 +159,4 @@ def _found(opened: Opened) -> Found | None:
     if opened.event is None:
         return None
     key = opened.stands_under
-    return Found(opened.event, opened.hash, None if key is None else key.id, foresee(opened.event))
+    return Found(opened.event, opened.hash, None if key is None else key.id, project_ahead(opened.event))

@@ -13,7 +13,7 @@ _was_on = False
 
 
 @contextmanager
-def without_walks() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """Have no walks while anybody is inside; the last one out puts back what the first one found."""
     global _inside, _was_on
     with _lock:

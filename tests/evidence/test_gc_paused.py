@@ -7,20 +7,20 @@ import threading
 
 import pytest
 
-from evidence.walks import without_walks
+from evidence.gc_paused import gc_paused
 
 
 def test_the_last_one_out_puts_it_back() -> None:
     inside, leave = threading.Event(), threading.Event()
 
     def other() -> None:
-        with without_walks():
+        with gc_paused():
             inside.set()
             leave.wait(10)
 
     thread = threading.Thread(target=other)
     assert gc.isenabled()
-    with without_walks():
+    with gc_paused():
         assert not gc.isenabled()
         thread.start()
         assert inside.wait(10)
@@ -33,11 +33,11 @@ def test_the_last_one_out_puts_it_back() -> None:
 def test_what_was_off_stays_off_and_an_error_puts_it_back() -> None:
     gc.disable()
     try:
-        with without_walks():
+        with gc_paused():
             pass
         assert not gc.isenabled()
     finally:
         gc.enable()
-    with pytest.raises(RuntimeError), without_walks():
+    with pytest.raises(RuntimeError), gc_paused():
         raise RuntimeError
     assert gc.isenabled()
