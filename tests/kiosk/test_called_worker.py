@@ -346,6 +346,15 @@ def rounds(kiosk: Kiosk, count: int) -> None:
     until(lambda: len(done) >= count, "the rounds")
 
 
+def silent(kiosk: Kiosk, pins: Pins, why: str) -> int:
+    """Hold that no tone comes any more, once one that had begun is over; return how many there were."""
+    rounds(kiosk, 3)
+    heard = tones(pins)
+    rounds(kiosk, 4)
+    assert tones(pins) == heard, why
+    return heard
+
+
 def test_the_buzzer_calls_again_and_again_until_the_worker_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -357,10 +366,7 @@ def test_the_buzzer_calls_again_and_again_until_the_worker_answers(
         until(lambda: tones(pins) >= 6, "three calls")
         result_of(kiosk, None, lambda: kiosk.attendant.answer_call(PIN))
         kiosk.attendant.dismiss()
-        rounds(kiosk, 3)
-        heard = tones(pins)
-        rounds(kiosk, 4)
-        assert tones(pins) == heard, "the call is answered"
+        silent(kiosk, pins, "the call is answered")
 
 
 def test_the_buzzer_is_silent_while_somebody_is_served_and_once_the_time_is_over(
@@ -371,26 +377,17 @@ def test_the_buzzer_is_silent_while_somebody_is_served_and_once_the_time_is_over
         order(kiosk)
         until(lambda: tones(pins) >= 2, "a call")
         result_of(kiosk, None, lambda: kiosk.attendant.badge_pin(LogType.IN, WORKER, PIN))
-        rounds(kiosk, 3)
-        heard = tones(pins)
-        rounds(kiosk, 4)
-        assert tones(pins) == heard, "somebody reads how the punch ended"
+        heard = silent(kiosk, pins, "somebody reads how the punch ended")
         kiosk.attendant.dismiss()
         until(lambda: tones(pins) > heard, "the call goes on")
         call = kiosk._calls.begin()
         assert call is not None
-        rounds(kiosk, 3)
-        heard = tones(pins)
-        rounds(kiosk, 4)
-        assert tones(pins) == heard, "the called worker is being checked"
+        heard = silent(kiosk, pins, "the called worker is being checked")
         kiosk._calls.give_back(call)
         until(lambda: tones(pins) > heard, "the call goes on")
         kiosk._calls._now_us = lambda: call.until_us
         until(lambda: answers(kiosk), "the answer that nobody came")
-        rounds(kiosk, 3)
-        heard = tones(pins)
-        rounds(kiosk, 4)
-        assert tones(pins) == heard, "the time is over"
+        silent(kiosk, pins, "the time is over")
 
 
 def test_a_buzzer_that_breaks_costs_neither_the_call_nor_a_punch(

@@ -226,15 +226,21 @@ def watch() -> Iterator[Callable[[Callable[[], Any]], NewestFrame]]:
         one.stop()
 
 
-def test_a_camera_without_new_pictures_is_opened_again(
-    sensor: Sensor, watch: Callable[[Callable[[], Any]], NewestFrame]
-) -> None:
+def opened_in_turn() -> tuple[list[Picamera2Camera], Callable[[], Picamera2Camera]]:
+    """Return what opens a camera, and the list of those that it has opened."""
     cameras: list[Picamera2Camera] = []
 
     def factory() -> Picamera2Camera:
         cameras.append(Picamera2Camera())
         return cameras[-1]
 
+    return cameras, factory
+
+
+def test_a_camera_without_new_pictures_is_opened_again(
+    sensor: Sensor, watch: Callable[[Callable[[], Any]], NewestFrame]
+) -> None:
+    cameras, factory = opened_in_turn()
     newest = watch(factory)
     until(lambda: len(cameras) == 2)
     assert sensor.closed >= 1
@@ -273,12 +279,7 @@ def pictures(cameras: list[Picamera2Camera], *, until_: Callable[[], bool]) -> N
 def test_a_camera_that_stops_for_good_and_stalls_in_time_ends_the_process(
     sensor: Sensor, watch: Callable[[Callable[[], Any]], NewestFrame]
 ) -> None:
-    cameras: list[Picamera2Camera] = []
-
-    def factory() -> Picamera2Camera:
-        cameras.append(Picamera2Camera())
-        return cameras[-1]
-
+    cameras, factory = opened_in_turn()
     newest = watch(factory)
     pictures(cameras, until_=lambda: newest.newest is not None)
     had = len(cameras)
