@@ -19,6 +19,9 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from collector.devices.authority import Authority, load_or_create_authority, new_transport_key
 from collector.devices.broker_config import Listener, Revoked, write_broker_config
+from collector.ingest.message import Message
+from collector.ingest.subscriber import RECEIVE_MAXIMUM, Subscriber
+from collector.settings import load_settings
 from tests.support.mosquitto_tls import TlsMosquitto
 from tests.support.ports import free_port
 from tests.support.waiting import eventually
@@ -156,6 +159,37 @@ def test_a_terminal_and_the_collector_reach_each_other(site: Site) -> None:
         for leaf in ("receipt", "command", "peer"):
             centre.says(f"zaigang/v1/east/gate-a/{leaf}", leaf.encode())
             assert a.hears() == (f"zaigang/v1/east/gate-a/{leaf}", leaf.encode())
+
+
+def test_the_collectors_own_client_reads_a_flood_over_tls_to_its_end(site: Site) -> None:
+    """More than the broker may send ahead, so that acknowledgements have to go out between the readings."""
+    certificate, key = collector(site)
+    settings = load_settings(
+        data=site.folder / "c",
+        broker=f"mqtts://localhost:{site.broker.port}",
+        mqtt_client_id="zaigang.collector-1",
+        mqtt_ca=site.folder / "broker" / "authority.pem",
+        mqtt_certificate=certificate,
+        mqtt_key=key,
+    )
+    heard: list[bytes] = []
+
+    def take(message: Message) -> None:
+        heard.append(message.payload)
+        subscriber.acknowledge([message])
+
+    subscriber = Subscriber(settings, take)
+    subscriber.start()
+    eventually(lambda: subscriber.state.connected)
+    sent = [b"%05d" % number + b"x" * (number % 3000) for number in range(RECEIVE_MAXIMUM + 500)]
+    cert, key, _ = site.certificate("gate-1")
+    with connected(site, cert, key) as terminal:
+        for payload in sent:
+            last = terminal.client.publish("zaigang/v1/east/gate-1/event", payload, qos=1)
+        last.wait_for_publish(60)
+        eventually(lambda: len(heard) == len(sent))
+    assert heard == sent
+    subscriber.stop()
 
 
 @pytest.mark.parametrize("leaf", ["event", "health", "status", "transfer", "receipt", "command", "peer"])
