@@ -11,16 +11,17 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal, TypeVar
 
 import structlog
 
 from evidence.events import Check, LogType, Method
-from kiosk.attempt import HUNG, AttemptDesk, Request, Surroundings
+from kiosk.attempt import AttemptDesk, Request, Surroundings
 from kiosk.confirmation import ConfirmationRate
 from kiosk.errors import TerminalBusy
 from kiosk.face_look import Eyes, FaceLook
+from kiosk.hang_watch import HangWatch, Hung
 from kiosk.journal import Journal
 from kiosk.policy import Policy
 from kiosk.screen_light import ScreenLight
@@ -35,12 +36,6 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 RESULT_LASTS_S = 60.0  # the page closes it much earlier; without a browser it closes all the same
-# Over the attempt's limit: for the frame in work, the match, the place and the disk. With the keeper's rounds of 4 s,
-# operators are told within 10 s of the limit.
-ATTEMPT_SLACK_S = 4.0
-# What is lent, beyond one attempt's limit for a supervisor's face: half a minute to change places and half a minute to
-# take a face (kiosk.enrolment), a minute to be asked, and models that load.
-LENT_LONGEST_S = 150.0
 LEND_PATIENCE_S = 30.0  # an attempt lasts 20 s at most; then the terminal is free, or in use all the time
 CONSENT_LOOK_S = 0.5  # how often the seconds left are counted, and a cancellation is seen
 CONSENT_PATIENCE_S = 60.0  # time to read three sentences twice; then it is a no
@@ -53,14 +48,6 @@ _PHASES = {
     FacePhase.MATCHING: Phase.CHECKING,
     FacePhase.DONE: Phase.CHECKING,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Hung:
-    """What does not come back: the part that says so, and the reason, which begins with its code."""
-
-    part: str
-    reason: str
 
 
 class Attendant:
@@ -90,7 +77,7 @@ class Attendant:
         self._lock = threading.Condition()
         self._request: Request | None = None
         self._errand: Callable[[], None] | None = None
-        self._began_s = 0.0  # when the request or the errand came, by time.monotonic
+        self._hangs = HangWatch(policy.attempt_limit_s)
         self._cancelled = threading.Event()
         self._shown_s = 0.0  # when the result came up, by time.monotonic
         self._badge_s = 0.0  # when the last badge was read
@@ -172,12 +159,7 @@ class Attendant:
         with self._lock:
             if self._request is None and self._errand is None:
                 return None
-            limit_s = self._policy.attempt_limit_s + (ATTEMPT_SLACK_S if self._errand is None else LENT_LONGEST_S)
-            lasted_s = time.monotonic() - self._began_s
-            at_face = self._errand is not None or self._look.running
-        if lasted_s <= limit_s:
-            return None
-        return Hung("face" if at_face else "attempts", f"{HUNG}; {lasted_s:.0f} s")
+            return self._hangs.hung(at_face=self._errand is not None or self._look.running)
 
     def end_hung(self) -> None:
         """Sign the attempt that hangs, once, with what is known of it; its own thread signs nothing any more.
@@ -285,7 +267,8 @@ class Attendant:
             if not self._lock.wait_for(lambda: self._free or self._stopping, patience_s) or self._stopping:
                 raise TerminalBusy("the terminal is serving workers; try again in a moment")
             self._cancelled.clear()
-            self._errand, self._began_s = errand, time.monotonic()
+            self._errand = errand
+            self._hangs.errand_begins()
             self._show(phase=Phase.LOOKING, purpose=Purpose.ENROL, result=None, log_type=None, hint=None, ask=None)
             self._lock.notify_all()
         return future.result()
@@ -340,7 +323,8 @@ class Attendant:
             if self._policy.demand(request.method) is None:
                 return False
             self._cancelled.clear()
-            self._request, self._began_s = request, time.monotonic()
+            self._request = request
+            self._hangs.attempt_begins()
             looks = request.method is not Method.BADGE_PIN and request.pin is None
             self._show(
                 phase=Phase.LOOKING if looks else Phase.CHECKING,

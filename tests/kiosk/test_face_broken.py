@@ -16,7 +16,7 @@ import pytest
 
 from evidence.events import LogType, Outcome, PunchBody, Verdict
 from evidence.status import Health
-from kiosk import attendant, keeper
+from kiosk import hang_watch, keeper
 from kiosk.app import Kiosk
 from kiosk.policy import FACE_CHECKS, PROFILES
 from kiosk.terminal.view import Phase
@@ -86,7 +86,7 @@ def scene() -> Scene:
 
 @pytest.fixture
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attendant, "ATTEMPT_SLACK_S", 0.5)
+    monkeypatch.setattr(hang_watch, "ATTEMPT_SLACK_S", 0.5)
     monkeypatch.setattr(keeper, "HEALTH_EVERY_S", 0.2)
     short = {name: one.model_copy(update={"attempt_limit_s": LIMIT_S}) for name, one in PROFILES.items()}
     monkeypatch.setattr("kiosk.app.PROFILES", short)
@@ -187,7 +187,7 @@ def test_an_attempt_that_hangs_elsewhere_is_told_too(tmp_path: Path, scene: Scen
 def test_an_enrolment_that_hangs_is_told_too(
     tmp_path: Path, scene: Scene, fast: None, hanging: Detectors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attendant, "LENT_LONGEST_S", 0.5)
+    monkeypatch.setattr(hang_watch, "LENT_LONGEST_S", 0.5)
     with terminal(tmp_path, scene.open_camera) as kiosk:
         until(lambda: kiosk.attendant.view().face_available, "the camera")
         lent = threading.Thread(target=kiosk.attendant.lend, args=(hanging.free.wait,), daemon=True)
@@ -199,18 +199,18 @@ def test_an_enrolment_that_hangs_is_told_too(
 
 
 def test_slack_and_the_pause_between_messages_add_up_to_ten_seconds() -> None:
-    assert attendant.ATTEMPT_SLACK_S + keeper.HEALTH_EVERY_S < TOLD_WITHIN_S
+    assert hang_watch.ATTEMPT_SLACK_S + keeper.HEALTH_EVERY_S < TOLD_WITHIN_S
 
 
 HUNG_TERMINAL = """
 import sys, threading
 from pathlib import Path
-from kiosk import app, attendant, keeper
+from kiosk import app, hang_watch, keeper
 from kiosk.policy import PROFILES
 from kiosk.verify.landmarks import LandmarkDetector
 from evidence.events import LogType
 
-attendant.ATTEMPT_SLACK_S, keeper.HEALTH_EVERY_S = 0.5, 0.2
+hang_watch.ATTEMPT_SLACK_S, keeper.HEALTH_EVERY_S = 0.5, 0.2
 app.PROFILES = {{name: one.model_copy(update={{"attempt_limit_s": {limit}}}) for name, one in PROFILES.items()}}
 LandmarkDetector._run = lambda *given: threading.Event().wait()  # with the detector's lock held
 start = app.Kiosk.start
