@@ -1,4 +1,4 @@
-"""What lasts longer than anything may: a thread inside a library's call cannot be ended, so a new process has to help."""
+"""What lasts longer than anything may: no thread can be ended inside a library's call, so only a new process helps."""
 
 from __future__ import annotations
 

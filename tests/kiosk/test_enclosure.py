@@ -5,26 +5,17 @@ The whole terminal with real journal, gallery and keys; the pins are gpiozero's 
 
 from __future__ import annotations
 
-import base64
 import json
 import sqlite3
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from evidence.authorisation import EnrolmentAuthorisation, sign_authorisation
 from evidence.chain import read_event, verify_chain
-from evidence.clearance import Clearance, sign_clearance, verify_clearance
 from evidence.events import (
-    Check,
-    EnclosureClearedBody,
     EnclosureOpenedBody,
     Kind,
     LogType,
@@ -32,122 +23,36 @@ from evidence.events import (
     Outcome,
     PunchBody,
     Verdict,
-    parse_body,
 )
-from evidence.keys import Ed25519Key
 from evidence.receipt import Receipt, sign_receipt
 from kiosk.app import Kiosk
 from kiosk.enclosure import READING_KEPT_S
 from kiosk.enrolment import EnrolmentError
-from kiosk.errors import JournalFull, NotCleared, OpeningStands
+from kiosk.errors import JournalFull, OpeningStands
 from kiosk.journal import Journal
 from kiosk.keeper import HEALTH_EVERY_S
 from kiosk.sensors.eddystone_eid import eid
-from kiosk.settings import KioskSettings
 from kiosk.settings_tables import EnclosureSettings, PresenceSettings
 from kiosk.terminal.view import Phase, Result
 from kiosk.verify.errors import GalleryLocked
+from tests.kiosk.opened_case import (
+    COLLECTOR,
+    TAMPER,
+    WORKER,
+    bodies,
+    clearance,
+    cut,
+    enclosure_check,
+    enrol,
+    never,
+    opened,
+    punch,
+    settings,
+    terminal,
+)
 from tests.support.gpio import Pins
 from tests.support.waiting import until
 from zaigang.demo.scene import Scene
-
-TAMPER = 17
-WORKER, PIN = "W-1", "246810"
-COLLECTOR, STRANGER = Ed25519Key.generate(), Ed25519Key.generate()
-
-
-@contextmanager
-def terminal(folder: Path, pins: Pins, **changes: Any) -> Iterator[Kiosk]:
-    with Kiosk(settings(folder, **changes), pins=pins, screen=False) as kiosk:  # type: ignore[arg-type]
-        yield kiosk
-
-
-def settings(folder: Path, **changes: Any) -> KioskSettings:
-    given: dict[str, Any] = {
-        "device": "gate-1",
-        "site": "east",
-        "data_dir": folder / "terminal",
-        "broker": ("mqtt://127.0.0.1:9",),
-        "collector_keys": (COLLECTOR.public.text(),),
-        "enclosure": EnclosureSettings(tamper_pin=TAMPER),
-        "profile": "badge-only",
-    }
-    return KioskSettings(**(given | changes))
-
-
-def _never(probe: Callable[[], Any]) -> None:
-    """Give what must not happen a moment in which it would happen at once."""
-    deadline = time.monotonic() + 0.3
-    while time.monotonic() < deadline:
-        assert not probe()
-        time.sleep(0.01)
-
-
-def enrol(kiosk: Kiosk) -> None:
-    permission = EnrolmentAuthorisation(
-        id="ab" * 16,
-        worker=WORKER,
-        name="王芳",
-        device="gate-1",
-        site="east",
-        authorised_by="HR",
-        expires="2099-01-01T00:00:00.000Z",
-    )
-    kiosk.enrol_pin(base64.b64encode(sign_authorisation(permission, COLLECTOR)).decode(), PIN)
-
-
-def punch(kiosk: Kiosk) -> Result:
-    until(lambda: kiosk.attendant.view().phase in (Phase.IDLE, Phase.RESULT, Phase.OUT_OF_ORDER), "an idle terminal")
-    kiosk.attendant.dismiss()
-    kiosk.attendant.badge_pin(LogType.IN, WORKER, PIN)
-    result: Result = until(lambda: kiosk.attendant.view().result, "a result")
-    return result
-
-
-def bodies(kiosk: Kiosk, kind: Kind) -> list[tuple[int, Any]]:
-    keys = {"gate-1": kiosk.key.public}
-    read = [read_event(envelope, keys)[0] for _, envelope in kiosk.journal.unsent(-1, 1000)]
-    return [(event.seq, parse_body(event)) for event in read if event.kind == kind]
-
-
-def enclosure_check(kiosk: Kiosk) -> Check:
-    _, body = bodies(kiosk, Kind.PUNCH_RECORDED)[-1]
-    assert isinstance(body, PunchBody)
-    return next(check for check in body.checks if check.name == "enclosure")
-
-
-def opened(kiosk: Kiosk) -> int:
-    """Wait until the opening is signed and return its seq."""
-    until(lambda: kiosk.journal.opening is not None and not kiosk.key.held, "a signed opening")
-    assert kiosk.journal.opening is not None
-    return kiosk.journal.opening
-
-
-def cut(kiosk: Kiosk, pins: Pins) -> int:
-    pins.pin(TAMPER).cut()
-    return opened(kiosk)
-
-
-def clearance(kiosk: Kiosk, opening: int, key: Ed25519Key = COLLECTOR, **changes: Any) -> str:
-    given: dict[str, Any] = {
-        "id": "cd" * 16,
-        "device": "gate-1",
-        "site": "east",
-        "chain": kiosk.journal.head.chain,
-        "opening": opening,
-        "authorised_by": "boss",
-        "expires": "2099-01-01T00:00:00.000Z",
-    }
-    return base64.b64encode(sign_clearance(Clearance(**(given | changes)), key)).decode()
-
-
-def clear(folder: Path, pins: Pins, text: Callable[[Kiosk], str]) -> int:
-    """As `zaigang kiosk clear-enclosure` does it: the service is stopped, another process opens the journal."""
-    kiosk = Kiosk(settings(folder), pins=pins, screen=False)  # type: ignore[arg-type]
-    try:
-        return kiosk.clear_enclosure(text(kiosk))
-    finally:
-        kiosk.stop()
 
 
 def test_a_closed_case_is_said_in_every_punch_and_verifies(tmp_path: Path) -> None:
@@ -292,7 +197,7 @@ def test_no_opening_comes_between_a_verdict_and_its_place_in_the_chain(
         def opening_at_the_commit(self: Journal, kind: str, body: Any) -> Any:
             if kind == Kind.PUNCH_RECORDED:
                 pins.pin(TAMPER).cut()  # the verdict is made
-                _never(lambda: self.opening)  # the watch waits for the verdict's place
+                never(lambda: self.opening)  # the watch waits for the verdict's place
             return append(self, kind, body)
 
         monkeypatch.setattr(Journal, "append", opening_at_the_commit)
@@ -426,97 +331,6 @@ def test_a_loop_that_hangs_is_told_within_ten_seconds_and_does_not_hang_the_punc
         assert enclosure_check(kiosk).outcome is Outcome.NOT_RUN
 
 
-def test_a_signed_clear_lets_the_terminal_verify_again_and_stands_in_the_chain(tmp_path: Path) -> None:
-    pins = Pins()
-    with terminal(tmp_path, pins) as kiosk:
-        enrol(kiosk)
-        seq = cut(kiosk, pins)
-    pins.pin(TAMPER).mend()
-    done = clear(tmp_path, pins, lambda kiosk: clearance(kiosk, seq))
-    with terminal(tmp_path, pins) as kiosk:
-        ((cleared, body),) = bodies(kiosk, Kind.ENCLOSURE_CLEARED)
-        assert isinstance(body, EnclosureClearedBody)
-        assert (cleared, body.opening, body.authorised_by) == (done, seq, "boss")
-        proof, chain = base64.b64decode(body.clearance), kiosk.journal.head.chain
-        assert verify_clearance(proof, COLLECTOR.public, "gate-1", "east", chain, "2026-01-01T00:00:00.000Z")
-        assert punch(kiosk).verdict is Verdict.VERIFIED
-        assert enclosure_check(kiosk).outcome is Outcome.PASSED
-        again = cut(kiosk, pins)  # and the next opening stands again
-        assert again > done
-        assert punch(kiosk).verdict is Verdict.REVIEW
-
-
-@pytest.mark.parametrize(
-    ("changes", "why"),
-    [
-        ({"key": STRANGER}, "registered is"),
-        ({"device": "gate-2"}, "gate-2"),
-        ({"site": "west"}, "west"),
-        ({"chain": "ef" * 16}, "another chain"),
-        ({"expires": "2026-01-01T00:00:00.000Z"}, "ended at"),
-        ({"opening": 0}, "for opening 0"),
-        ({"opening": 999}, "for opening 999"),
-    ],
-)
-def test_a_clear_that_is_not_for_this_opening_of_this_terminal_now_clears_nothing(
-    tmp_path: Path, changes: dict[str, Any], why: str
-) -> None:
-    pins = Pins()
-    with terminal(tmp_path, pins) as kiosk:
-        enrol(kiosk)
-        seq = cut(kiosk, pins)
-    pins.pin(TAMPER).mend()
-    with pytest.raises(NotCleared, match=why):
-        clear(tmp_path, pins, lambda kiosk: clearance(kiosk, **({"opening": seq} | changes)))
-    with terminal(tmp_path, pins) as kiosk:
-        assert kiosk.journal.opening == seq
-        assert punch(kiosk).verdict is Verdict.REVIEW
-
-
-def test_a_clear_is_used_once_and_not_for_an_older_opening(tmp_path: Path) -> None:
-    pins = Pins()
-    with terminal(tmp_path, pins) as kiosk:
-        first = cut(kiosk, pins)
-    pins.pin(TAMPER).mend()
-    paper = []
-    clear(tmp_path, pins, lambda kiosk: paper.append(clearance(kiosk, first)) or paper[0])
-    with pytest.raises(NotCleared, match="no opening waits"):
-        clear(tmp_path, pins, lambda _: paper[0])
-    with terminal(tmp_path, pins) as kiosk:
-        second = cut(kiosk, pins)
-    pins.pin(TAMPER).mend()
-    with pytest.raises(NotCleared, match=f"for opening {first}, the one that stands is {second}"):
-        clear(tmp_path, pins, lambda _: paper[0])
-    with pytest.raises(NotCleared, match="used before"):
-        clear(tmp_path, pins, lambda kiosk: clearance(kiosk, second))  # the same id for another opening
-    clear(tmp_path, pins, lambda kiosk: clearance(kiosk, second, id="ee" * 16))
-
-
-@pytest.mark.parametrize("text", ["", "not base64!", "AAAA", "{}"])
-def test_garbage_clears_nothing(tmp_path: Path, text: str) -> None:
-    pins = Pins()
-    with terminal(tmp_path, pins) as kiosk:
-        cut(kiosk, pins)
-    pins.pin(TAMPER).mend()
-    with pytest.raises(NotCleared):
-        clear(tmp_path, pins, lambda _: text)
-
-
-@pytest.mark.parametrize("state", ["open", "unreadable"])
-def test_nothing_is_cleared_while_the_case_is_open_or_nobody_can_say(tmp_path: Path, state: str) -> None:
-    pins = Pins()
-    with terminal(tmp_path, pins) as kiosk:
-        seq = cut(kiosk, pins)
-    if state == "unreadable":
-        pins.pin(TAMPER).mend()
-        pins.pin(TAMPER).broken = OSError("input/output error")
-    with pytest.raises(NotCleared, match="case is"):
-        clear(tmp_path, pins, lambda kiosk: clearance(kiosk, seq))
-    pins.pin(TAMPER).broken = None
-    pins.pin(TAMPER).mend()
-    clear(tmp_path, pins, lambda kiosk: clearance(kiosk, seq))  # the refusal did not use it up
-
-
 def test_with_a_full_journal_the_screen_says_so_nothing_is_verified_and_the_opening_is_signed_when_there_is_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -611,36 +425,6 @@ def test_a_terminal_without_a_loop_whose_new_chain_begins_in_doubt_records_punch
         doubt = EnclosureOpenedBody(found="unknown", seen_at="2026-01-01T00:00:00.000Z")
         kiosk.journal.append(Kind.ENCLOSURE_OPENED, doubt)  # as a journal does that began anew while running
         assert punch(kiosk).verdict is Verdict.REVIEW
-
-
-def test_the_command_clears_with_the_service_stopped_and_says_in_one_line_what_is_wrong(tmp_path: Path) -> None:
-    pins = Pins()
-    with terminal(tmp_path, pins) as kiosk:
-        enrol(kiosk)
-        seq = cut(kiosk, pins)
-        paper, wrong = tmp_path / "clear", tmp_path / "wrong"
-        paper.write_text(clearance(kiosk, seq) + "\n")
-        wrong.write_text(clearance(kiosk, seq, STRANGER))
-    # The machine of the test has no pins: the loop is left out, which leaves the opening standing all the same.
-    config = tmp_path / "kiosk.toml"
-    config.write_text(
-        f'device = "gate-1"\nsite = "east"\ndata_dir = "{tmp_path / "terminal"}"\nprofile = "badge-only"\n'
-        f'collector_keys = ["{COLLECTOR.public.text()}"]\n'
-    )
-
-    def run(file: Path) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "zaigang.cli", "kiosk", "clear-enclosure", str(file), "--config", str(config)]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
-
-    refused = run(wrong)
-    assert refused.returncode == 1 and "registered is" in refused.stderr and "Traceback" not in refused.stderr
-    done = run(paper)
-    assert (done.returncode, "cleared" in done.stderr) == (0, True), done.stderr
-    again = run(paper)
-    assert again.returncode == 1 and "no opening waits" in again.stderr
-    pins.pin(TAMPER).mend()
-    with terminal(tmp_path, pins) as kiosk:
-        assert punch(kiosk).verdict is Verdict.VERIFIED
 
 
 def test_lamps_say_how_a_punch_ended_and_their_failure_keeps_nobody_from_punching(tmp_path: Path) -> None:
