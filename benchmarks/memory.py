@@ -47,7 +47,8 @@ def _together_mib(punches: int) -> tuple[float, float]:
         assert terminal.stdin is not None and terminal.stdout is not None
         url = _said(terminal.stdout, "url ")
         with sync_playwright() as playwright:
-            flags = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+            # The low-end mode as in zaigang-display.service; the rest is for a machine without a display.
+            flags = ["--enable-low-end-device-mode", "--no-sandbox", "--disable-gpu", "--no-first-run"]
             browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
             page = browser.new_page(viewport={"width": 800, "height": 480})
             page.goto(url)
