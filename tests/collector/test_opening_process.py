@@ -29,6 +29,7 @@ from tests.collector.terminal import Terminal
 from tests.support.waiting import eventually
 
 TERMINAL = Terminal()
+FROM_TPM = Terminal("gate-2", key=Es256Key.generate())  # type: ignore[arg-type]
 
 
 def messages() -> list[Message]:
@@ -38,7 +39,6 @@ def messages() -> list[Message]:
     payload = Envelope.decode(punch).payload
     changed = Envelope.decode(punch).signatures[0].sig
     changed = bytes([changed[0] ^ 1]) + changed[1:]
-    from_tpm = Terminal("gate-2", key=Es256Key.generate())  # type: ignore[arg-type]
     events = [
         first,
         punch,
@@ -48,7 +48,7 @@ def messages() -> list[Message]:
         one.append(Kind.PUNCH_RECORDED, one.punch_body() | {"receipt": "NUL \0 in it"}),
         one.append("moon.phase", {"full": True}),
         Terminal("stranger").enrol(),
-        from_tpm.enrol(),
+        FROM_TPM.again().enrol(),
         sign(EVENT_TYPE, payload, Ed25519Key.generate()).encode(),
         sign(RECEIPT_TYPE, payload, TERMINAL.key).encode(),
         sign(EVENT_TYPE, payload, TERMINAL.key, Ed25519Key.generate()).encode(),
@@ -63,7 +63,7 @@ def messages() -> list[Message]:
 
 
 def keys(*more: PublicKey) -> list[DeviceKey]:
-    known = [TERMINAL.key.public, *more]
+    known = [TERMINAL.key.public, FROM_TPM.key.public, *more]
     return [DeviceKey(device="x", key=key.text(), key_id=key.id, added_at="") for key in known]
 
 
@@ -104,7 +104,7 @@ def test_both_open_alike(apart: ProcessOpener) -> None:
     running(apart)
     opened = apart.open(asked)
     assert said(opened) == said(here.open(asked))
-    assert [one.message.mid for one in opened if one.stands_under is not None] == [0, 1, 2, 3, 4, 5, 6]
+    assert [one.message.mid for one in opened if one.stands_under is not None] == [0, 1, 2, 3, 4, 5, 6, 8]
     row_ahead = {one.message.mid: one.row_ahead for one in opened if one.row_ahead is not None}
     assert list(row_ahead) == [1, 2, 9, 10, 11, 12]  # the last four are the same punch, signed otherwise
     for one in opened:
