@@ -35,8 +35,7 @@ bench: $(DEV_READY) ## measure ratios against the limits of this machine
 fuzz: $(DEV_READY) ## fuzz every parser for FUZZ_SECONDS each (600); what is found is kept in fuzz/cases/
 	@$(BIN)/python -c "import atheris" 2>/dev/null || $(BIN)/pip install 'atheris>=3.0,<4'
 	@$(BIN)/python -m fuzz.seed
-	@for target in $$($(BIN)/python -c "from fuzz.targets import TARGETS; print(*TARGETS)"); do \
-	  $(BIN)/python -m fuzz.fuzz $$target $${FUZZ_SECONDS:-600} || exit 1; done
+	@$(BIN)/python -m fuzz --seconds $${FUZZ_SECONDS:-600}
 
 format: $(DEV_READY) ## put the code in form
 	@$(BIN)/ruff format .
