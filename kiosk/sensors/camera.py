@@ -7,7 +7,7 @@ The sources are `video_file.VideoFileCamera`, `v4l2.V4l2Camera` and `picamera2_c
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ __all__ = [
     "CameraStalled",
     "Frame",
     "HoldsExposure",
+    "NeverRepeats",
     "require_picture",
 ]
 
@@ -65,6 +66,13 @@ class HoldsExposure(Protocol):
 
     def unlock_exposure(self) -> None:
         """Let the automatics go on; from any thread. Raises CameraFailed."""
+
+
+@runtime_checkable
+class NeverRepeats(Protocol):
+    """A camera with a sensor, whose noise changes every picture: two that are equal to the last bit are one."""
+
+    never_repeats: ClassVar[bool]
 
 
 def require_picture(image: object, name: str) -> NDArray[np.uint8]:

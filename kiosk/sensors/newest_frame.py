@@ -13,8 +13,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from evidence.status import Part
-from kiosk.sensors.camera import Camera, CameraEnded, CameraStalled, Frame, HoldsExposure
+from kiosk.sensors.camera import Camera, CameraEnded, CameraStalled, Frame, HoldsExposure, NeverRepeats
 from kiosk.sensors.errors import SensorError
+from kiosk.sensors.frozen import FROZEN_AFTER_S, FrozenPicture
 
 REOPEN_AFTER_S = 3.0  # picamera2 #1090: captures hang after hours; three seconds are 75 frames
 LEAVE_FACTOR = 1.5  # a reader gets this many times REOPEN_AFTER_S to come back by itself before it counts as stuck
@@ -42,6 +43,7 @@ class _Reader:
         self.error: Exception | None = None
         self.camera: Camera | None = None
         self.delivered = False  # a picture
+        self.opened_s = time.monotonic()
         self.left = threading.Event()
         # Daemon: a read that never returns must not keep the process from ending.
         self.thread = threading.Thread(target=self._run, name="camera", daemon=True)
@@ -67,7 +69,8 @@ class NewestFrame:
     """Keeps the newest frame of the camera that `open_camera` opens; `reopen_after_s` without one reopens it.
 
     Frames are numbered from 0 and go on rising over a reopening. A frame older than `reopen_after_s` is not shown to
-    anybody: a frozen picture is a lie. A video file that is over is not opened again.
+    anybody: a frozen picture is a lie. So is one that comes again and again from a camera with a sensor: it is `failed`
+    after some seconds, and the camera is opened again. A video file that is over is not opened again.
 
     There is no flush, as a camera has one: the reader takes every frame as it comes, so nothing waits here, and what
     was still on its way at a tap, a prompt or a colour says so by its own `mono_us`. The face path passes over frames
@@ -76,7 +79,12 @@ class NewestFrame:
     buffers held (one, where they obey) passes for a later one.
     """
 
-    def __init__(self, open_camera: Callable[[], Camera], reopen_after_s: float = REOPEN_AFTER_S) -> None:
+    def __init__(
+        self,
+        open_camera: Callable[[], Camera],
+        reopen_after_s: float = REOPEN_AFTER_S,
+        frozen_after_s: float = FROZEN_AFTER_S,
+    ) -> None:
         self._open_camera = open_camera
         self._reopen_after_s = reopen_after_s
         self._changed = threading.Condition()
@@ -87,6 +95,7 @@ class NewestFrame:
         self._index = -1
         self._times_us: deque[int] = deque(maxlen=RATE_OVER_FRAMES)
         self._arrived_s = 0.0  # when the newest frame came, by time.monotonic
+        self._frozen = FrozenPicture(frozen_after_s)
         self._error: Exception | None = None  # why the camera does not deliver
         self._stopping = False
         self._watcher: threading.Thread | None = None
@@ -167,6 +176,9 @@ class NewestFrame:
                 return _failed("camera_stalled", f"No new picture for {self._reopen_after_s:g} s.")
             if self._newest is None:
                 return Part(state="unknown", reason="camera_stalled: The camera is being opened.")
+            if self._frozen.frozen(now_s := time.monotonic()):
+                lasted = f"The very same picture for {self._frozen.lasted_s(now_s):.0f} s"
+                return _failed("camera_stalled", f"{lasted}: the camera hangs, or is covered and sees nothing at all.")
             return Part(state="working")
 
     @property
@@ -200,7 +212,17 @@ class NewestFrame:
             self._arrived_s = time.monotonic()
             self._error = None
             self._changed.notify_all()
-            return True
+            return not self._hangs(reader, frame)
+
+    def _hangs(self, reader: _Reader, frame: Frame) -> bool:
+        """Say whether the camera should be opened again, since its sensor no longer is where its pictures come from."""
+        if not isinstance(reader.camera, NeverRepeats) or not reader.camera.never_repeats:
+            return False
+        self._frozen.look(frame.image, self._arrived_s)
+        return (
+            self._frozen.frozen(self._arrived_s)
+            and self._arrived_s - reader.opened_s > LEAVE_FACTOR * self._frozen.after_s
+        )
 
     def _over(self, reader: _Reader) -> None:
         with self._changed:

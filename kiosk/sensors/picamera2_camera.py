@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -27,6 +27,8 @@ class Picamera2Camera:
 
     Both come from the same request, so they show the same instant. Raises CameraFailed.
     """
+
+    never_repeats: ClassVar[bool] = True
 
     def __init__(
         self, number: int = 0, width: int = 640, height: int = 480, fps: int = 25, main: tuple[int, int] | None = None

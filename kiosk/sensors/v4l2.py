@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 from kiosk.sensors.camera import CameraFailed, CameraStalled, Frame, require_picture
 
@@ -18,6 +18,8 @@ class V4l2Camera:
     The size is demanded, not wished for: a terminal judges the distance of the eyes in pixels, and a camera that
     silently falls back to a quarter of the picture turns every worker away.
     """
+
+    never_repeats: ClassVar[bool] = True
 
     def __init__(self, device: str | int, width: int = 640, height: int = 480, fps: int = 25) -> None:
         import cv2

@@ -30,6 +30,8 @@ class Limit:
 FACE_BY_BADGE = Limit("face", 8, 600_000_000)
 # Without a badge the whole queue shares one count, which any success clears.
 FACE_OF_ANYONE = Limit("face_of_anyone", 24, 600_000_000)
+# One PIN tried under every badge closes no badge's own lock. A queue mistypes one in thirty: this is somebody else.
+WRONG_PINS_OF_ANYONE = Limit("wrong_pins", 20, 600_000_000)
 # A supervisor enrols one after the other; ten in an hour is a busy hour, a hundred is a script.
 ENROLMENTS = Limit("enrolments", 10, 3_600_000_000)
 

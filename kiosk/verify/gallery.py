@@ -21,12 +21,12 @@ import numpy as np
 
 from evidence.events import Ask, Check, Outcome, Role
 from kiosk.verify import gallery_file, gallery_record
-from kiosk.verify.attempts import Limit, Moment, exhausted, recent
+from kiosk.verify.attempts import WRONG_PINS_OF_ANYONE, Limit, Moment, exhausted, recent
 from kiosk.verify.errors import GalleryError, GalleryTampered, GalleryUnreadable, WrongGalleryKey
 from kiosk.verify.gallery_record import Agreement, Pending, Person, Received, Scope, Statement
 from kiosk.verify.gallery_seal import Seal
 from kiosk.verify.lineup import Lineup
-from kiosk.verify.pin import CHECK_NAME, new_pin, try_pin
+from kiosk.verify.pin import CHECK_NAME, new_pin, too_many_here, try_pin
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -352,14 +352,22 @@ class Gallery:
     def check_pin(self, worker: str, pin: str, *, boot: str, mono_us: int) -> Check:
         """Try a PIN and keep the count of failures. `boot`, `mono_us`: as in clock.Stamp. A broken file is not_run.
 
-        The count is on disk before the outcome is known outside, so that pulling the plug buys no guess.
+        The counts, the badge's and the terminal's, are on disk before the outcome is known outside, so that pulling the
+        plug buys no guess.
         """
+        now, anyone = Moment(boot, mono_us), WRONG_PINS_OF_ANYONE
         try:
             with self._writing(same_faces=True):
+                wrong = self._moments(anyone, "")
+                if exhausted(wrong, now, anyone):
+                    return too_many_here()
                 held = self._person(worker)
                 record, check = try_pin(held.pin if held else None, pin, boot, mono_us)
                 if held is not None and record is not None:
                     self._keep_person(worker, replace(held, pin=record))
+                # A try at a locked PIN changes nothing and guesses nothing.
+                if check.outcome is Outcome.FAILED and held is not None and record != held.pin:
+                    self._keep_moments(anyone, "", recent((*recent(wrong, now, anyone), now), now, anyone))
             return check
         except GalleryError as error:
             return Check(name=CHECK_NAME, outcome=Outcome.NOT_RUN, reason=f"{error.code}: {error}"[:400])

@@ -58,6 +58,11 @@ def is_locked(record: PinRecord, boot: str, mono_us: int) -> bool:
     return since_us < LOCKED_US
 
 
+def too_many_here() -> Check:
+    """The outcome where so many wrong PINs were typed at this terminal, under whatever badge, that none is tried."""
+    return _failed("locked", "too many wrong PINs at this terminal; use your face, or wait ten minutes")
+
+
 def try_pin(record: PinRecord | None, pin: str, boot: str, mono_us: int) -> tuple[PinRecord | None, Check]:
     """Try a PIN; return the record to keep and the outcome. None: nobody enrolled one.
 

@@ -232,3 +232,55 @@ def test_a_camera_that_cannot_hold_its_exposure_says_so(run: Callable[..., Newes
 
 def test_before_a_camera_is_there_nothing_is_held() -> None:
     assert not NewestFrame(Cameras(), REOPEN_S).hold_exposure(True)
+
+
+class SensorCamera(ScriptedCamera):
+    """Has a sensor: its pictures have noise, from the `frozen`th on none, while new times go on coming."""
+
+    never_repeats = True
+    noise = np.random.default_rng(5)
+
+    def __init__(self, frozen: int, release: threading.Event) -> None:
+        super().__init__(10**9, "hang", release)
+        self.frozen = frozen
+
+    def read(self, timeout_s: float) -> Frame:
+        frame = super().read(timeout_s)
+        if frame.index >= self.frozen:
+            return frame
+        return Frame(frame.index, frame.mono_us, self.noise.integers(0, 255, (48, 64, 3), np.uint8))
+
+
+def test_a_driver_that_hands_out_its_last_picture_is_failed_and_opened_again_until_pictures_change() -> None:
+    release = threading.Event()
+    scripts = [3, 0, 10**9]
+    opened: list[SensorCamera] = []
+
+    def open_camera() -> Camera:
+        opened.append(SensorCamera(scripts[min(len(opened), 2)], release))
+        return opened[-1]
+
+    newest = NewestFrame(open_camera, REOPEN_S, frozen_after_s=0.3)
+    newest.start()
+    try:
+        until(lambda: newest.state.state == "failed")
+        assert newest.state.reason.startswith("camera_stalled: The very same picture for ")
+        until(lambda: len(opened) == 2)
+        assert newest.state.state == "failed"  # a new opening with the old picture is no working camera
+        until(lambda: newest.state.state == "working")
+        assert len(opened) == 3
+    finally:
+        release.set()
+        newest.stop()
+
+
+def test_a_recording_may_stand_still(run: Callable[..., NewestFrame]) -> None:
+    newest = NewestFrame(cameras := Cameras(), REOPEN_S, frozen_after_s=0.1)
+    newest.start()
+    try:
+        assert newest.wait_newer(40, 10) is not None
+        assert newest.state.state == "working"
+        assert len(cameras.opened) == 1
+    finally:
+        cameras.release.set()
+        newest.stop()

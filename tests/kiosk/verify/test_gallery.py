@@ -3,6 +3,7 @@ from __future__ import annotations
 import sqlite3
 import stat
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -180,6 +181,31 @@ def test_the_lock_of_a_pin_survives_a_restart(path: Path) -> None:
     check = again.check_pin("E-17", "4711", boot=BOOT, mono_us=2)
     again.close()
     assert (check.outcome, check.reason.split(":")[0]) == ("failed", "locked")
+
+
+def test_one_pin_tried_under_every_badge_is_stopped_and_ten_minutes_later_the_terminal_takes_pins_again(
+    path: Path,
+) -> None:
+    with closing(Gallery(path, KEY)) as gallery:
+        for number in range(30):
+            gallery.enrol(f"E-{number}", "Wang Fang", MODEL, [], pin="4711")
+        guessed = [gallery.check_pin(f"E-{number}", "1234", boot=BOOT, mono_us=number).reason for number in range(25)]
+        assert [one.partition(":")[0] for one in guessed] == ["wrong_pin"] * 20 + ["locked"] * 5
+        assert gallery.get("E-24") is not None
+    with closing(Gallery(path, KEY)) as gallery:  # pulling the plug buys no guess
+        right = gallery.check_pin("E-29", "4711", boot=BOOT, mono_us=30)
+        assert (right.outcome, right.reason.partition(":")[0]) == (Outcome.FAILED, "locked")
+        later = gallery.check_pin("E-29", "4711", boot=BOOT, mono_us=600_000_020)
+        assert later.outcome is Outcome.PASSED
+
+
+def test_trying_a_locked_pin_again_and_again_locks_nobody_else_out(gallery: Gallery) -> None:
+    gallery.enrol("E-17", "Wang Fang", MODEL, [], pin="4711")
+    gallery.enrol("E-18", "Li Na", MODEL, [], pin="4711")
+    for moment in range(60):
+        gallery.check_pin("E-17", "0000", boot=BOOT, mono_us=moment)
+        gallery.check_pin("E-99", "0000", boot=BOOT, mono_us=moment)
+    assert gallery.check_pin("E-18", "4711", boot=BOOT, mono_us=61).outcome is Outcome.PASSED
 
 
 def test_a_pin_for_nobody_fails_and_a_broken_row_is_not_run(gallery: Gallery, path: Path) -> None:
