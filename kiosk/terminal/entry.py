@@ -65,6 +65,7 @@ class Entry:
     supervisor: str = ""
     pin: str = ""
     missing: Field | None = None  # what the worker was told to type
+    letters: bool = False  # a keyboard with letters stands in place of everything else
     touched_s: float = 0.0
 
     def press(self, character: str, now_s: float) -> None:
@@ -94,9 +95,19 @@ class Entry:
     def choose(self, method: Method, now_s: float) -> None:
         """Take another way; a number already typed is kept."""
         self._touch(now_s)
-        self.method, self.pin, self.supervisor = method, "", ""
+        self.method, self.pin, self.supervisor, self.letters = method, "", "", False
         shown = OF_METHOD[method]
         self.field = shown[1] if self.badge and len(shown) > 1 else "badge"
+
+    def turn_pad(self, now_s: float) -> None:
+        """Show the keyboard with letters, or the pad again. A PIN has no letters."""
+        self._touch(now_s)
+        self.letters = not self.letters and self.field != "pin"
+
+    @property
+    def letters_offered(self) -> bool:
+        """True where a number begins, which may have letters."""
+        return self.field != "pin" and not self._value
 
     def next_field(self) -> Field | None:
         """Where to type next, once this field is filled; None at the last one."""
@@ -107,12 +118,12 @@ class Entry:
     def focus(self, field: Field, now_s: float) -> None:
         """Type into `field` from now on."""
         self._touch(now_s)
-        self.field = field
+        self.field, self.letters = field, False
 
     def clear(self) -> None:
         """Forget everything typed."""
         self.badge = self.supervisor = self.pin = ""
-        self.field, self.missing = "badge", None
+        self.field, self.missing, self.letters = "badge", None, False
 
     def clear_field(self) -> None:
         """Forget what is in the field."""
@@ -126,7 +137,8 @@ class Entry:
         self._touch(now_s)
         missing = next((field for field in OF_METHOD[self.method] if self._needs(field, face=face)), None)
         if missing is not None:
-            self.field = self.missing = missing
+            self.field, self.letters = missing, False
+            self.missing = missing
             return Missing(missing)
         used: ByFace | ByPin | BySupervisor
         if self.method is Method.SUPERVISOR:

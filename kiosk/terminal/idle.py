@@ -16,6 +16,7 @@ from kiosk.terminal.widgets import Stage, block, button, label, picture
 TROUBLES_SHOWN = 2  # what fits above the two buttons; the rest is counted
 METHOD_ICONS = {Method.FACE: "face", Method.BADGE_PIN: "badge", Method.SUPERVISOR: "supervisor"}
 PAD = ("1", "2", "3", "erase", "4", "5", "6", "other", "7", "8", "9", "0")
+KEYBOARD = (*"1234567890ABCDEFGHIJKLMNOPQRSTUVWXYZ-", "erase", "clear", "done")  # four rows of ten
 
 
 class IdleScene:
@@ -26,7 +27,7 @@ class IdleScene:
         self.face_available = True
         self.supervisor_available: bool | None = None
         self.troubles: tuple[str, ...] | None = None
-        with block("idle"):
+        with block("idle") as self.whole:
             with block("choice") as self.choice:
                 self.banner = block("banner")
                 self.ways = {log_type: self._direction(log_type) for log_type in LogType}
@@ -40,6 +41,9 @@ class IdleScene:
                     }
                 with block("pad"):
                     for key in PAD:
+                        self._key(key)
+                with block("keyboard"):
+                    for key in KEYBOARD:
                         self._key(key)
         ui.keyboard(on_key=self._typed, ignore=[])
         self._redraw()
@@ -110,8 +114,14 @@ class IdleScene:
                 picture("digit-icon", "erase")
             one.props(f'data-key="erase" aria-label="{say("erase", stage.language)}"')
         elif key == "other":
-            with button("digit soft", self._then(self._clear_or_next)).props('data-key="other"'):
+            with button("digit soft", self._then(self._other)).props('data-key="other"'):
                 self.other_key = label("digit-word")
+        elif key == "clear":
+            with button("digit soft", self._then(self._clear)).props('data-key="clear"'):
+                label("digit-word", say("clear", stage.language))
+        elif key == "done":
+            with button("digit soft", self._then(lambda: entry.turn_pad(stage.now_s))).props('data-key="done"'):
+                label("digit-word", say("done", stage.language))
         else:
             with button("digit", self._then(lambda: entry.press(key, stage.now_s))).props(f'data-key="{key}"'):
                 label("digit-number", key)
@@ -128,12 +138,20 @@ class IdleScene:
             return
         self.stage.entry.choose(method, self.stage.now_s)
 
-    def _clear_or_next(self) -> None:
+    def _other(self) -> None:
+        """The key that is what the field needs: on to the next one, letters where a number begins, or none of it."""
         entry = self.stage.entry
         following = entry.next_field()
         if following is not None:
             entry.focus(following, self.stage.now_s)
-        elif entry.field == "badge":
+        elif entry.letters_offered:
+            entry.turn_pad(self.stage.now_s)
+        else:
+            self._clear()
+
+    def _clear(self) -> None:
+        entry = self.stage.entry
+        if entry.field == "badge":
             entry.clear()
         else:
             entry.clear_field()
@@ -199,7 +217,9 @@ class IdleScene:
             value.set_text("●" * len(entry.pin) if which == "pin" else entry.value(which))
             one.set_visibility(which in shown)
         self.field_row.classes(add="three" if len(shown) > 2 else "", remove="" if len(shown) > 2 else "three")
-        self.other_key.set_text(say("next" if entry.next_field() else "clear", language))
+        other = "next" if entry.next_field() else "letters" if entry.letters_offered else "clear"
+        self.other_key.set_text(say(other, language))
+        self.whole.classes(add="lettering" if entry.letters else "", remove="" if entry.letters else "lettering")
 
     def _field_name(self, which: Field) -> str:
         entry, language = self.stage.entry, self.stage.language

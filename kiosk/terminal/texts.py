@@ -361,6 +361,7 @@ WORDS: dict[str, Words] = {
     "type_pin": Words("请输入密码", "Type PIN"),
     "clear": Words("清除", "Clear"),
     "erase": Words("退格", "Erase"),
+    "letters": Words("ABC", "ABC"),
     "next": Words("下一项", "Next"),
     "presence_notice": Words(
         "本工地记录在场：从上班到下班，终端记录何时听到您的工牌。",

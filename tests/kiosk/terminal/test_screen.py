@@ -38,7 +38,7 @@ def tap(page: Page, what: str) -> None:
 
 def press(page: Page, digits: str) -> None:
     for digit in digits:
-        tap(page, f'[data-key="{digit}"]')
+        tap(page, f'.pad [data-key="{digit}"]')
 
 
 def calls_come(terminal: ServedTerminal, page: Page, wanted: list[list[object]]) -> None:
@@ -105,7 +105,7 @@ def test_a_called_worker_sees_the_call_and_answers_it_with_the_face_or_the_pin(
     expect(page.locator(".call-left")).to_have_text("还有 4:32")
     tap(page, '[data-act="here"]')
     press(page, "24681")
-    tap(page, '[data-key="erase"]')
+    tap(page, '.pad [data-key="erase"]')
     expect(page.locator(".call .field-value")).to_have_text("●●●●")
     tap(page, '[data-key="ok"]')
     expect(page.locator(".call .field-value")).to_have_text("")
@@ -142,11 +142,38 @@ def test_a_tap_on_in_starts_the_face_path_without_a_badge(page: Page, terminal: 
 
 def test_a_typed_badge_number_goes_along(page: Page, terminal: ServedTerminal) -> None:
     press(page, "10096")
-    tap(page, '[data-key="erase"]')
+    tap(page, '.pad [data-key="erase"]')
     press(page, "7")
     expect(page.locator('[data-field="badge"] .field-value')).to_have_text("10097")
     tap(page, '[data-direction="OUT"]')
     calls_come(terminal, page, [["tap", "OUT", "10097"]])
+    expect(page.locator('[data-field="badge"] .field-value')).to_have_text("")
+
+
+def test_a_number_with_letters_can_be_typed_by_touch_alone(page: Page, terminal: ServedTerminal) -> None:
+    tap(page, '[data-method="badge_pin"]')
+    expect(page.locator('[data-key="other"]')).to_have_text("ABC")
+    tap(page, '[data-key="other"]')
+    assert page.evaluate(AUDIT) == []
+    for key in "WX":
+        tap(page, f'.keyboard [data-key="{key}"]')
+    tap(page, '.keyboard [data-key="erase"]')
+    for key in "-17B":
+        tap(page, f'.keyboard [data-key="{key}"]')
+    expect(page.locator('[data-field="badge"] .field-value')).to_have_text("W-17B")
+    tap(page, '.keyboard [data-key="done"]')
+    tap(page, '[data-key="other"]')  # on to the PIN, which has no letters
+    press(page, "2468")
+    expect(page.locator(".keyboard")).to_be_hidden()
+    tap(page, '[data-direction="IN"]')
+    calls_come(terminal, page, [["badge_pin", "IN", "W-17B", "2468"]])
+
+
+def test_the_keyboard_goes_away_when_its_worker_does(page: Page) -> None:
+    tap(page, '[data-key="other"]')
+    tap(page, '.keyboard [data-key="W"]')
+    expect(page.locator(".keyboard")).to_be_visible()
+    expect(page.locator(".keyboard")).to_be_hidden(timeout=(FORGET_AFTER_S + 5) * 1000)
     expect(page.locator('[data-field="badge"] .field-value')).to_have_text("")
 
 
