@@ -204,9 +204,9 @@ class Enclosure:
 
     def _take_edge(self) -> None:
         if self._edge.is_set():
-            self._edge.clear()
-            self._closed = False  # as it was: what the next reading finds open is this opening, not another
             self._take("running")
+            self._edge.clear()  # not before: what cannot be taken is tried again
+            self._closed = False  # as it was: what the next reading finds open is this opening, not another
 
     def _take(self, found: Literal["running", "start"]) -> None:
         if self._seen is None:

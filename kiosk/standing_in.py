@@ -35,8 +35,8 @@ def counted(gallery: Gallery, badge: str | None, stamp: Stamp, attempt: Callable
     face was good enough guesses nothing and is given back.
     """
     limit, subject = (FACE_OF_ANYONE, "") if badge is None else (FACE_BY_BADGE, badge)
-    now = Moment(stamp.boot, stamp.mono_us)
     try:
+        now = Moment(stamp.boot, stamp.mono_us)
         if gallery.limited(limit, subject, now):
             return no_face("face_locked: too many attempts with this face; use another way, or wait ten minutes")
         gallery.count_attempt(limit, subject, now)
@@ -71,8 +71,8 @@ def stand_in(
     look: Callable[[str], FaceResult],
 ) -> Stood:
     """Identify a supervisor, by `pin` or else by `look`, who stands for a worker. Never raises a GalleryError."""
-    now, limit = Moment(stamp.boot, stamp.mono_us), confirmations(an_hour)
     try:
+        now, limit = Moment(stamp.boot, stamp.mono_us), confirmations(an_hour)
         refused = objection(
             worker, supervisor, gallery.get(supervisor), limited=gallery.limited(limit, supervisor, now)
         )
