@@ -25,7 +25,7 @@ class GivenUp:
     @property
     def zh(self) -> str:
         """The run in Chinese."""
-        what = "已依法删除，留有墓碑记录" if self.kind == "erased" else "集中端声明永久缺失"
+        what = "已依法删除，留有墓碑记录" if self.kind == "erased" else "考勤中心声明永久缺失"
         return f"序号 {self._seqs('至')}：{what}（账本第 {self.by} 条，{self._word('；')}）"
 
     @property

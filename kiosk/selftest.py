@@ -199,7 +199,7 @@ class Selftest:
     def _network(self, part: Part) -> Line:
         settings = self._kiosk.settings
         pinned, brokers = len(settings.pinned_keys), ", ".join(settings.broker)
-        words = Words(f"{brokers}，固定了 {pinned} 把汇集端公钥", f"{brokers}, collector keys pinned: {pinned}")
+        words = Words(f"{brokers}，固定了 {pinned} 把考勤中心公钥", f"{brokers}, collector keys pinned: {pinned}")
         if part.state != "working":
             said = _said("network", part)
             words = Words(f"{words.zh}；{said.zh}", f"{words.en}; {said.en}")

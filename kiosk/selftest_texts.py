@@ -82,10 +82,10 @@ _DO: dict[tuple[str, str], Words] = {
     ("journal", "journal_busy"): Words("先停止终端服务", "Stop the terminal's service first"),
     ("journal", "journal_damaged"): Words("保留文件，联系管理员", "Keep the file, and call the manager"),
     ("network", "no_collector_key"): Words(
-        "在 collector_keys 里写上汇集端公钥", "Put the collector's keys into collector_keys"
+        "在 collector_keys 里写上考勤中心公钥", "Put the collector's keys into collector_keys"
     ),
     ("network", "offline"): Words("检查网线和 broker 设置", "Check the network and the setting broker"),
-    ("network", "no_receipts"): Words("汇集端没有回执：检查设备是否已登记", "No receipts: is this device registered?"),
+    ("network", "no_receipts"): Words("考勤中心没有回执：设备登记了吗？", "No receipts: is this device registered?"),
     ("keys", "key_file_exposed"): KEYS_DO,
     ("scene", "scene_covered"): Words("擦净镜头，开灯", "Clear the lens, switch on the light"),
     ("scene", "scene_moved"): Words(
@@ -105,7 +105,7 @@ _DO: dict[tuple[str, str], Words] = {
     ("journal", "journal_foreign"): Words(
         "检查 data_dir：这不是本终端的记录", "Check data_dir: this is not its journal"
     ),
-    ("journal", "new_chain"): Words("请管理员在汇集端批准新记录", "Have the new journal approved at the collector"),
+    ("journal", "new_chain"): Words("请管理员在考勤中心批准新记录", "Have the new journal approved at the collector"),
     ("journal", "bad_receipt"): Words("检查 collector_keys 是否过时", "Check whether collector_keys is up to date"),
     ("network", "certificate_ended"): Words(
         "检查 collector_url 和网络；不行就重新加入", "Check collector_url and the network; else join anew"
@@ -113,9 +113,9 @@ _DO: dict[tuple[str, str], Words] = {
     ("ledger", "no_ledger_key"): Words("在 ledger_key 里写上账本公钥", "Put the ledger's key into ledger_key"),
     ("ledger", "split_view"): Words("不要删除任何文件，立即通知管理员", "Remove nothing, and call the manager at once"),
     ("ledger", "memory_lost"): Words(
-        "等汇集端换钥通知；还不行按左边处理", "Wait for the collector's handovers; else as said beside"
+        "等考勤中心换钥通知；还不行按左边处理", "Wait for the collector's handovers; else as said beside"
     ),
-    ("ledger", "unproved"): Words("请管理员检查汇集端的账本", "Have the collector's ledger checked"),
+    ("ledger", "unproved"): Words("请管理员检查考勤中心的账本", "Have the collector's ledger checked"),
     ("ledger", "not_shown"): Words("等一会儿；检查网络", "Wait a while; check the network"),
     ("keys", "keys_unprotected"): Words(
         "装上 TPM 并运行 zaigang kiosk rotate-key，或锁好机箱",
@@ -183,14 +183,14 @@ _WHAT: dict[str, Words] = {
     "insufficient": Words("好的定位还不够", "too few good fixes yet"),
     "moving": Words("位置在移动", "the position moves"),
     "suspect": Words("信号可疑", "the signal looks simulated"),
-    "no_collector_key": Words("没有汇集端公钥", "No key of the collector"),
+    "no_collector_key": Words("没有考勤中心公钥", "No key of the collector"),
     "offline": Words("连不上代理", "Offline"),
     "no_receipts": Words("没有回执", "No receipts"),
     "certificate_ended": Words("证书已过期，打卡照常保存", "The certificate has ended; punches are kept"),
     "no_ledger_key": Words("没有账本公钥", "No key of the ledger"),
-    "split_view": Words("汇集端出示了不一致的账本", "The collector showed another ledger"),
+    "split_view": Words("考勤中心出示了不一致的账本", "The collector showed another ledger"),
     "memory_lost": Words("见过的账本记录读不出", "What was seen of the ledger cannot be read"),
-    "unproved": Words("汇集端不证明账本只增不减", "No proof that the ledger only grew"),
+    "unproved": Words("考勤中心不证明账本只增不减", "No proof that the ledger only grew"),
     "not_shown": Words("还没有看到账本", "The ledger has not been shown yet"),
     "keys_unprotected": Words("密钥没有 TPM 保护", "No TPM holds the keys"),
     "key_file_exposed": Words("别人能读密钥文件", "Others may read the key file"),

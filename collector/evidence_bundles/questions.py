@@ -42,7 +42,7 @@ def _complete(facts: Facts) -> Answer:
         "1. Were the systems that made, kept and sent the data complete and reliable?",
         f"本证据包涉及 {chains} 条终端签名链，完整出示事件 {events} 个。序号从 0 到链尾逐一交代："
         f"期间以外 {facts.total('outside')} 个，因涉及他人而不出示 {facts.total('withheld')} 个，"
-        f"已依法删除并留有墓碑记录 {facts.total('erased')} 个，经集中端声明永久缺失 {facts.total('missing')} 个"
+        f"已依法删除并留有墓碑记录 {facts.total('erased')} 个，经考勤中心声明永久缺失 {facts.total('missing')} 个"
         f"{_authorised_zh(facts)}。"
         f"{'没有无法解释的缺号。' if not facts.problems else '核验中发现问题，见下。'}"
         "这些数字说明的是签名记录的完整性，硬件本身的品质不在证明之列。",
@@ -92,7 +92,7 @@ def _watched(facts: Facts) -> Answer:
         "3. Were there effective means to detect and prevent errors?",
         "每个事件含终端签名、前一事件的哈希和时钟来源；改动、删除、插入、换序均会在核验时被指出。"
         f"本包 {len(facts.punches)} 次打卡中，时钟未同步 {facts.unsynced} 次；迟到送达：{late}。"
-        f"由集中端签名声明永久缺失的事件 {facts.total('missing')} 个，未作任何填补。"
+        f"由考勤中心签名声明永久缺失的事件 {facts.total('missing')} 个，未作任何填补。"
         f"在终端被吊销之后收到 {facts.after_revocation} 个事件，均不作“已核实”。",
         "Every event carries the terminal's signature, the hash of the event before it and where its time came from; a "
         "change, deletion, insertion or another order is named when the bundle is checked. Of "
@@ -143,8 +143,8 @@ def _who(facts: Facts) -> Answer:
         "六、保存、传输、提取电子数据的主体是否适当？",
         "6. Were those who kept, sent and extracted the data fit to do so?",
         f"终端以自己的密钥签名（指纹：{keys_zh}），请与张贴在终端处的纸质指纹核对；"
-        f"集中端于 {facts.made_at} 提取并封印本包。期间登记的吊销 {facts.revocations} 次。"
-        "若同一主体同时掌握终端与集中端，须靠纸质指纹、员工回执和外部见证来制约。",
+        f"考勤中心于 {facts.made_at} 提取并封印本包。期间登记的吊销 {facts.revocations} 次。"
+        "若同一主体同时掌握终端与考勤中心，须靠纸质指纹、员工回执和外部见证来制约。",
         f"Terminals sign with keys of their own (fingerprints: {keys_zh.replace('；', '; ')}); compare them with the "
         f"paper at the terminal. The collector extracted and sealed this at {facts.made_at}. {facts.revocations} "
         "revocation(s) are on record. Where one party holds terminals and collector, paper fingerprints, workers' "
@@ -154,7 +154,7 @@ def _who(facts: Facts) -> Answer:
 
 def _authorised_zh(facts: Facts) -> str:
     places = [*facts.authorities["erased"], *facts.authorities["missing"]]
-    return f"（依据：集中端签名的账本记录第 {_some(places, '、')} 条）" if places else ""
+    return f"（依据：考勤中心签名的账本记录第 {_some(places, '、')} 条）" if places else ""
 
 
 def _authorised_en(facts: Facts) -> str:

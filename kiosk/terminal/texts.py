@@ -400,7 +400,7 @@ WORDS: dict[str, Words] = {
     "call_ok": Words("确定", "OK"),
     "call_aside": Words("不是我，我要打卡", "Not me: punch"),
     "consent_transfer": Words(
-        "您的人脸资料可否也存到本工地的其他考勤机上？",
+        "您的人脸资料可否也存到本工地的其他终端上？",
         "May your face also be kept on the other terminals of this site?",
     ),
     "consent_why": Words(

@@ -228,8 +228,8 @@ def test_the_answers_and_the_coverage_speak_of_what_was_let_go(sworn: Bench, ter
     )
     assert f"  seq 2: erased, a tombstone stands (ledger entry {done.leaf_index}, 20" in coverage
     assert "  seq 6: erased" in coverage and "asked for)" in coverage
-    assert f"（依据：集中端签名的账本记录第 {done.leaf_index}、{gap.leaf_index} 条）" in chinese
-    assert f"  序号 3 至 4：集中端声明永久缺失（账本第 {gap.leaf_index} 条，" in chinese
+    assert f"（依据：考勤中心签名的账本记录第 {done.leaf_index}、{gap.leaf_index} 条）" in chinese
+    assert f"  序号 3 至 4：考勤中心声明永久缺失（账本第 {gap.leaf_index} 条，" in chinese
     assert "  序号 2：已依法删除，留有墓碑记录" in chinese
     assert [one.device for one in result.facts.terminals] == ["gate-1"]  # the collector is no terminal
     page = html(result.facts, zone_of(result.facts))

@@ -41,13 +41,13 @@ def test_statements_of_every_kind_are_read_in_both_languages_on_both_screens(
     chinese = locale == "zh-CN"
     page = scene.signed_in(browser, scene.reader, size, locale, "/statements")
     for says in (
-        "考勤机 gate-2 在第 1 号事件上自相矛盾（fork），事件链已冻结。"
+        "终端 gate-2 在第 1 号事件上自相矛盾（fork），事件链已冻结。"
         if chinese
         else "Terminal gate-2 contradicts itself at event 1 (fork); its chain is frozen.",
-        "考勤机 gate-2 的第 2 至 3 号事件声明为永久缺失。"
+        "终端 gate-2 的第 2 至 3 号事件声明为永久缺失。"
         if chinese
         else "Events 2 to 3 of gate-2 are declared missing for good.",
-        "考勤机 storage-3 获准加入。" if chinese else "Terminal storage-3 was let in.",
+        "终端 storage-3 获准加入。" if chinese else "Terminal storage-3 was let in.",
         "log_type: OUT",
         "考勤中心以 4 把密钥开始记录。" if chinese else "The collector begins its record with 4 keys.",
     ):
@@ -151,7 +151,7 @@ def test_dead_letters_are_read_with_reason_and_contents(
     letters = page.locator(".zg-letter")
     expect(letters).to_have_count(3)
     expect(letters.first).to_contain_text(
-        "主题与内容不是同一台考勤机" if chinese else "Topic and contents are of different terminals"
+        "主题与内容不是同一台终端" if chinese else "Topic and contents are of different terminals"
     )
     for summary in page.locator("summary").all():
         summary.click()

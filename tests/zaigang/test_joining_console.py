@@ -74,7 +74,7 @@ def opened(browser: Browser, console: Console, key: str, locale: str = "en-GB", 
     page.fill("#key", key)
     page.click("button[type=submit]")
     page.wait_for_url(f"{console.url}/")
-    page.get_by_text("添加考勤机" if locale == "zh-CN" else "Add a terminal").click()
+    page.get_by_text("添加终端" if locale == "zh-CN" else "Add a terminal").click()
     page.wait_for_url("**/joining")
     return page
 
@@ -162,7 +162,7 @@ def test_a_name_that_no_topic_can_carry_is_told_and_makes_no_code(browser: Brows
 @pytest.mark.parametrize("width", [1440, 390])
 def test_the_page_fits_in_chinese(browser: Browser, console: Console, width: int) -> None:
     page = opened(browser, console, console.writer, "zh-CN", width)
-    page.get_by_label("考勤机名称").fill("gate-9")
+    page.get_by_label("终端名称").fill("gate-9")
     page.get_by_role("button", name="生成加入码").click()
     expect(page.locator(".zg-code svg")).to_be_visible()
     shot(page, f"joining-zh-{width}")

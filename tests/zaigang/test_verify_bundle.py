@@ -63,7 +63,7 @@ def test_what_was_erased_or_given_up_is_named_with_the_collectors_word(desk: Des
     code, output = desk.verify()
     assert code == 0, output
     assert "gate-1: seq 2: erased, a tombstone stands (ledger entry 11, 2026-03-01T00:58" in output
-    assert "gate-1: 序号 6 至 7：集中端声明永久缺失（账本第 10 条，" in output and "unreadable" in output
+    assert "gate-1: 序号 6 至 7：考勤中心声明永久缺失（账本第 10 条，" in output and "unreadable" in output
     (one,) = json.loads(desk.verify("--json")[1])["bundles"]
     runs = next(chain["given_up"] for chain in one["chains"] if chain["device"] == "gate-1")
     assert [(run["kind"], run["first"], run["last"], run["by"]) for run in runs] == [

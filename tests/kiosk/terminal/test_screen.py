@@ -62,7 +62,7 @@ def test_whoever_was_enrolled_agrees_or_not_and_the_language_of_the_question_is_
     page: Page, terminal: ServedTerminal
 ) -> None:
     drawn(page, terminal.show(STATES["consent"]))
-    expect(page.locator(".consent-main")).to_contain_text("其他考勤机")
+    expect(page.locator(".consent-main")).to_contain_text("其他终端")
     yes, no = (page.locator(f'[data-act="consent_{act}"]').bounding_box() for act in ("yes", "no"))
     assert yes is not None and no is not None
     assert (yes["width"], yes["height"]) == (no["width"], no["height"])
