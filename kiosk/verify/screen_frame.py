@@ -1,7 +1,8 @@
 """A rectangle round the face: the edge of a phone, a tablet or a print that shows it.
 
 Doors, windows and pictures on a wall are rectangles too, but they stand behind shoulders. What is held before the
-camera is cut by nobody: its sides run on below the chin, or its lower edge is whole and lies before the neck.
+camera is cut by nobody: its sides run on below the chin, or its lower edge is whole and lies before the neck. The
+limits were looked at with seeds 1 and 2 of tests/manual/frames_in_rooms.py.
 """
 
 from __future__ import annotations
@@ -25,7 +26,11 @@ INSIDE = 0.06  # of the face's width that a side may lie inside the mesh's box, 
 SIDE_SEEN = 0.75  # share of a side's length, of what is inside the picture, that must show as an edge
 SIDE_SOUGHT = 0.5  # the same before a side is bent to fit, which costs a tenth of a look more where all are bent
 BELOW_CHIN = 0.45  # face heights: as far must an upright side go on; shoulders hide a room's lines higher than that
-CUT_BELOW_CHIN = 0.28  # face heights that must be in sight below it where no lower edge is
+CUT_BELOW_CHIN = 0.16  # face heights that must be in sight below it where no lower edge is
+# Two sides that go through the whole picture, with no other edge in sight, must do so below the chin, all but unbroken.
+THROUGH_BELOW_CHIN = 0.3  # face heights
+THROUGH_SEEN = 0.97  # of their length
+THROUGH_NEAR = 0.7  # face widths from the face
 CORNER = 0.12  # of an edge's length at each end, where it must meet the upright sides
 CORNER_SEEN = 0.4
 CORNERS = 3  # of the four of a whole rectangle: a dark jacket reaches a dark device in one of them
@@ -40,6 +45,7 @@ APART_PX = 2.5
 WEAK, STRONG = 40, 100  # Canny's limits for Sobel gradients: a dark device before a dark wall has 110, noise at most 25
 
 Size = tuple[float, float]
+Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +100,7 @@ def framed(image_bgr: NDArray[np.uint8], face: Landmarks) -> bool:
     bottoms = _sides(level, (x0, x1), (y1 - INSIDE * tall, y1 + NEAR * tall))
     # Sought beside the face, an upright side is followed on to where the picture ends.
     lefts, rights = ([one.fitted(y0, foot) for one in sides] for sides in beside(chin))
-    if any(_closed(left, right, tops, bottoms, (y0, y1), size) for left in lefts for right in rights):
+    if any(_closed(left, right, tops, bottoms, (x0, y0, x1, y1), size) for left in lefts for right in rights):
         return True
     bottoms = [edge for edge in bottoms if edge.at <= chin]
     if not tops or not bottoms:
@@ -118,17 +124,17 @@ def _boxed(left: _Side, right: _Side, tops: list[_Side], bottoms: list[_Side], s
     return False
 
 
-def _closed(
-    left: _Side, right: _Side, tops: list[_Side], bottoms: list[_Side], face: tuple[float, float], size: Size
-) -> bool:
+def _closed(left: _Side, right: _Side, tops: list[_Side], bottoms: list[_Side], face: Box, size: Size) -> bool:
     """Whether two upright sides make a frame with an edge above and one below, or one and the picture's own."""
-    y0, y1 = face
+    _, y0, _, y1 = face
     if abs(left.slope - right.slope) > SLANT:
         return False
     foot, head = size[1] * (1 - PICTURE_EDGE), size[1] * PICTURE_EDGE
     chin = min(y1 + BELOW_CHIN * (y1 - y0), foot)
     if min(left.seen(y0, chin), right.seen(y0, chin)) < SIDE_SEEN:
         return False
+    if _through(left, right, face, size):
+        return True
     above = [edge for edge in tops if _corners(edge, left, right, size) == 2]
     below = [edge for edge in bottoms if _corners(edge, left, right, size) == 2]
     if above and below:
@@ -136,6 +142,18 @@ def _closed(
     if above and foot - y1 > CUT_BELOW_CHIN * (y1 - y0):  # cut by the picture: both sides must go on to there
         return min(left.seen(y1, foot), right.seen(y1, foot)) >= SIDE_SEEN
     return bool(below) and y0 > 4 * head and min(left.seen(head, y0), right.seen(head, y0)) >= SIDE_SEEN
+
+
+def _through(left: _Side, right: _Side, face: Box, size: Size) -> bool:
+    """Whether two upright sides close to the face go through the whole picture, in front of where shoulders are."""
+    x0, y0, x1, y1 = face
+    foot, head = size[1] * (1 - PICTURE_EDGE), size[1] * PICTURE_EDGE
+    if foot - y1 < THROUGH_BELOW_CHIN * (y1 - y0):
+        return False
+    middle, close = (y0 + y1) / 2, THROUGH_NEAR * (x1 - x0)
+    if x0 - left.across(middle) > close or right.across(middle) - x1 > close:
+        return False
+    return all(one.seen(head, foot) >= THROUGH_SEEN for one in (left, right))
 
 
 def _corners(edge: _Side, left: _Side, right: _Side, size: Size) -> int:

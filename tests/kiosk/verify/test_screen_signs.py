@@ -67,6 +67,27 @@ def test_a_device_frames_the_face_that_it_shows(name: str, kind: DeviceKind, pos
     assert framed(image, seen(image))
 
 
+@pytest.mark.parametrize("name", PORTRAITS)
+@pytest.mark.parametrize("pose", [Pose(scale=1.12, shift=(0, -20)), Pose(scale=0.95, shift=(20, 40))], ids=str)
+def test_a_phone_that_the_picture_cuts_above_and_below_or_close_to_the_chin_is_a_frame(name: str, pose: Pose) -> None:
+    image = on_device(name, PHONE, pose)
+    assert framed(image, seen(image))
+
+
+@pytest.mark.parametrize("name", PORTRAITS)
+@pytest.mark.parametrize("aside_px", [15, 40, 70])
+def test_poles_behind_the_shoulders_are_no_frame(name: str, aside_px: int) -> None:
+    image, empty = person(name).render(Pose(scale=0.9)), empty_scene()
+    x0, _, x1, _ = (part * 640 for part in seen(image).box)
+    poles = empty.copy()
+    for x in (x0 - aside_px, x1 + aside_px):
+        cv2.rectangle(poles, (round(x) - 6, 0), (round(x) + 6, 480), (40, 90, 220), -1)
+    behind = (np.abs(image.astype(np.int16) - empty) < 3).all(axis=2)
+    image[behind] = poles[behind]
+    image = grainy(image)
+    assert not framed(image, seen(image))
+
+
 CUT_SHORT = DeviceKind("cut short", (330, 310), 0, 1080)  # no bezel; its lower edge lies across the neck
 
 
