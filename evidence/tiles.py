@@ -8,7 +8,8 @@ from dataclasses import dataclass
 TILE_HEIGHT = 8
 TILE_WIDTH = 1 << TILE_HEIGHT
 MAX_LEVEL = 63  # c2sp.org/tlog-tiles
-_NUMBER = re.compile(r"(x[0-9]{3}/)*[0-9]{3}")
+_NUMBER = re.compile(r"(x[0-9]{3}/){0,6}[0-9]{3}")  # below 2^64
+_LEVEL = re.compile(r"0|[1-9][0-9]?")
 _WIDTH = re.compile(r"[1-9][0-9]{0,2}")
 
 
@@ -32,7 +33,7 @@ class TileName:
         number, partial, width = rest.partition(".p/")
         if _NUMBER.fullmatch(number) is None or (partial and _WIDTH.fullmatch(width) is None):
             return None
-        if level != "entries" and not (level.isascii() and level.isdecimal() and int(level) <= MAX_LEVEL):
+        if level != "entries" and (_LEVEL.fullmatch(level) is None or int(level) > MAX_LEVEL):
             return None
         digits = number.replace("x", "").replace("/", "")
         found = cls(None if level == "entries" else int(level), int(digits), int(width) if partial else TILE_WIDTH)

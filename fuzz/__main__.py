@@ -19,7 +19,7 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from fuzz.fuzz import CASES
+from fuzz.fuzz import CASES, FOUND
 from fuzz.targets import TARGETS
 
 ROOT = Path(__file__).parents[1]
@@ -31,13 +31,15 @@ _COVERED = re.compile(r"cov: (\d+)")
 
 def fuzz(target: str, seconds: int, seed: int) -> dict[str, object]:
     """Run one target in a process of its own; return what it says of itself."""
+    (CASES / target).mkdir(parents=True, exist_ok=True)
     before = set((CASES / target).iterdir())
     command = [sys.executable, "-m", "fuzz.fuzz", target, str(seconds), str(seed)]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, errors="replace", check=False)
     runs, covered = _STAT.search(ended.stderr), _COVERED.findall(ended.stderr)
     found = sorted(one.name for one in set((CASES / target).iterdir()) - before)
     if ended.returncode:
-        (ROOT / "var" / "fuzz" / f"{target}.log").write_text(ended.stdout + ended.stderr)
+        FOUND.mkdir(parents=True, exist_ok=True)
+        (FOUND / f"{target}.log").write_text(ended.stdout + ended.stderr)
     return {
         "exit": ended.returncode,
         "runs": int(runs[1]) if runs else None,
@@ -45,7 +47,6 @@ def fuzz(target: str, seconds: int, seed: int) -> dict[str, object]:
         "seconds": seconds,
         "seed": seed,
         "found": found,
-        "commit": _git("rev-parse", "HEAD") + ("+changes" if _git("status", "--porcelain", "-uno") else ""),
         "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
     }
 
@@ -60,23 +61,30 @@ def main() -> int:
     unknown = set(asked.targets) - set(TARGETS)
     if unknown:
         said.error(f"no such target: {', '.join(sorted(unknown))}; there are {', '.join(TARGETS)}")
-    targets, failed = asked.targets or list(TARGETS), 0
+    targets, failed, commit = asked.targets or list(TARGETS), 0, _commit()
     with Progress() as progress, ThreadPoolExecutor(os.cpu_count()) as pool:
         bar = progress.add_task("fuzzing", total=len(targets))
         runs = pool.map(lambda target: (target, fuzz(target, asked.seconds, asked.seed)), targets)
         for target, result in runs:
             failed += bool(result["exit"])
-            words = "nothing found" if not result["exit"] else f"FOUND {result['found']}, see var/fuzz/{target}.log"
+            words = "nothing found" if not result["exit"] else f"ended with {result['exit']}, see var/fuzz/{target}.log"
+            words += f"; kept: {result['found']}" if result["found"] else ""
             progress.console.print(f"{target}: {result['runs']} inputs in {asked.seconds} s, {words}")
             progress.advance(bar)
             if asked.seconds >= IN_FULL:
-                _keep(target, result)
+                _keep(target, {**result, "commit": commit})
     return min(failed, 1)
 
 
 def _keep(target: str, result: dict[str, object]) -> None:
     kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     RESULTS.write_text(json.dumps({**kept, target: result}, indent=1, sort_keys=True) + "\n")
+
+
+def _commit() -> str:
+    # The results themselves change while they are written.
+    changed = [line for line in _git("status", "--porcelain", "-uno").splitlines() if "docs/results/" not in line]
+    return _git("rev-parse", "HEAD") + ("+changes" if changed else "")
 
 
 def _git(*arguments: str) -> str:

@@ -188,7 +188,7 @@ def _texts() -> dict[str, tuple[bytes, ...]]:
             LOG.public.text().encode(),
             KEY.public.text().encode(),
         ),
-        "tile_name": (b"0/x001/234", b"entries/000.p/7"),
+        "tile_name": (b"0/x001/234", b"entries/000.p/7", b"63/x018/x446/x744/x073/x709/x551/615"),
     }
 
 

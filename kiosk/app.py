@@ -465,6 +465,14 @@ class Kiosk:
     def _face_state(self) -> Part:
         return self._face_part if self._face is None else self._face.part
 
+    def try_lamps(self) -> None:
+        """Light the green lamp and sound the buzzer, as after a punch, for an installer; wrong pins are found."""
+        self._show_lamps(Verdict.VERIFIED)
+
+    def lamps_tried(self) -> bool:
+        """Whether it is known if the lamps can be driven; also where there are none."""
+        return self._lamps is None or self._lamps.driven
+
     def _show_lamps(self, verdict: Verdict | None) -> None:
         if self._lamps is not None:
             self._lamps.show(verdict)

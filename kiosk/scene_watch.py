@@ -24,8 +24,9 @@ log = structlog.get_logger(__name__)
 
 LEARN_AFTER_S = 60.0  # of a scene that stays the same: the installer has climbed down
 MAX_SCENE_BYTES = 1 << 20  # 600 points are 24 kB
+ASTRAY_S = 120.0  # a camera turned right away, a picture on the lens; a van that stays longer is worth a look as well
 # How long a state must last before it is believed. Unrecognised is what a delivery van does, too.
-LASTS_S = {SceneState.SAME: 0.0, SceneState.COVERED: 10.0, SceneState.MOVED: 20.0, SceneState.UNRECOGNISED: 600.0}
+LASTS_S = {SceneState.SAME: 0.0, SceneState.COVERED: 10.0, SceneState.MOVED: 20.0, SceneState.UNRECOGNISED: ASTRAY_S}
 SENTENCES = {
     SceneState.COVERED: "scene_covered: the camera is covered or in the dark; clear the lens, switch on the light",
     SceneState.MOVED: "scene_moved: the camera has been turned or moved; put it back, or learn the scene anew",
@@ -51,6 +52,7 @@ class SceneWatch:
         self._trouble: str | None = None  # why the file cannot be used
         self._state: SceneState | None = None  # None: nothing learnt, or not looked yet
         self._pending: Pending | None = None
+        self._astray_s: float | None = None  # since when no look has found the scene, whatever each found instead
         self._candidate: tuple[Scene, float] | None = None  # to be learnt, and since when it has been the same
 
     @property
@@ -71,13 +73,23 @@ class SceneWatch:
             return
         assert self._scene is not None
         state = look(self._scene, image).state
+        if state is SceneState.SAME:
+            self._astray_s = None
+        elif self._astray_s is None:
+            self._astray_s = now_s
         if state is self._state:
             self._pending = None
             return
         if self._pending is None or self._pending.state is not state:
             self._pending = Pending(state, now_s)
-        if now_s - self._pending.since_s >= LASTS_S[state]:
+        lasted = now_s - self._pending.since_s >= LASTS_S[state]
+        if lasted or self._lost(now_s):
             self._change(state, SENTENCES.get(state, "ok: the camera sees the scene it knows"))
+
+    def _lost(self, now_s: float) -> bool:
+        """Say whether the scene was known and has not been found for long, in looks that agree on nothing else."""
+        known = self._state in (None, SceneState.SAME)
+        return known and self._astray_s is not None and now_s - self._astray_s >= ASTRAY_S
 
     def _known(self) -> bool:
         """Have the scene at hand; a file that was removed means: learn anew."""

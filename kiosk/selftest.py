@@ -75,10 +75,15 @@ class Selftest:
         self.screen_url: str | None = None  # where this test is shown itself
         if kiosk.hearing.sensor is not None:
             kiosk.hearing.sensor.listen(self._ear.sighted)
+        kiosk.try_lamps()
 
     def settled(self) -> bool:
         """True when nothing is still warming up."""
-        return self._kiosk.placed() and all(part.state != "unknown" for part in self._kiosk.parts().values())
+        return (
+            self._kiosk.placed()
+            and self._kiosk.lamps_tried()
+            and all(part.state != "unknown" for part in self._kiosk.parts().values())
+        )
 
     def lines(self) -> list[Line]:
         """Look at every part now."""

@@ -32,7 +32,8 @@ def counted(gallery: Gallery, badge: str | None, stamp: Stamp, attempt: Callable
     """Run one face attempt, counted against the badge (or against all who have none) until it is known to be fair.
 
     The count is on disk before the camera looks, so that pulling the plug buys no attempt. An attempt in which no
-    face was good enough guesses nothing and is given back.
+    face was good enough guesses nothing and is given back, unless something was asked: leaving at a prompt that does
+    not fit the recording at hand is a try like any other.
     """
     limit, subject = (FACE_OF_ANYONE, "") if badge is None else (FACE_BY_BADGE, badge)
     try:
@@ -42,7 +43,7 @@ def counted(gallery: Gallery, badge: str | None, stamp: Stamp, attempt: Callable
         gallery.count_attempt(limit, subject, now)
         result = attempt()
         failed = [one for one in result.checks if one.outcome is Outcome.FAILED and one.name != "face_quality"]
-        if not failed:
+        if not failed and not result.shied:
             gallery.forgive(limit, subject, None if result.worker is not None else now)
         return result
     except Exception as error:  # whatever breaks costs the face, never the attempt's record

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FROZEN_AFTER_S = 5.0  # a real sensor's noise changes some bit in every picture; five seconds are 125 of them
-EVERY = 8  # of rows and columns: 4,800 points of a VGA picture, for some microseconds
+EVERY = 8  # of rows and columns: 4,800 points of a VGA picture, for some microseconds; nobody has measured a sensor
 
 
 class FrozenPicture:
@@ -17,11 +17,13 @@ class FrozenPicture:
         self._points: NDArray[np.uint8] | None = None
         self._since_s = 0.0
 
-    def look(self, image: NDArray[np.uint8], now_s: float) -> None:
-        """Take the newest picture (H x W x 3 uint8) at `now_s` of a clock that only rises."""
+    def look(self, image: NDArray[np.uint8], now_s: float) -> bool:
+        """Take the newest picture (H x W x 3 uint8) at `now_s`, which only rises; say whether it is another one."""
         points = image[::EVERY, ::EVERY].copy()
-        if self._points is None or not np.array_equal(points, self._points):
+        changed = self._points is None or not np.array_equal(points, self._points)
+        if changed:
             self._points, self._since_s = points, now_s
+        return changed
 
     def lasted_s(self, now_s: float) -> float:
         """For how long the picture has been the very same, in seconds."""

@@ -54,6 +54,7 @@ class Lamps:
         self._asked: queue.Queue[Verdict | Literal["call"] | None] = queue.Queue()
         self._stop = threading.Event()
         self._trouble: str | None = None
+        self._driven = False
         self._thread = threading.Thread(target=self._run, name="lamps", daemon=True)
 
     def start(self) -> None:
@@ -78,6 +79,11 @@ class Lamps:
         """
         if "buzzer" in self._wanted:
             self._asked.put("call")
+
+    @property
+    def driven(self) -> bool:
+        """Whether the pins were asked for anything yet: before that nobody knows of a trouble."""
+        return self._driven
 
     @property
     def trouble(self) -> str | None:
@@ -114,9 +120,9 @@ class Lamps:
         """Do something with the pins and say whether a lamp may be on; a failure lets go of all of them."""
         try:
             lit = act(*values)
-            self._trouble = None
+            self._trouble, self._driven = None, True
         except Exception as error:
-            self._trouble = f"lamps_failed: {type(error).__name__}: {error}"[:400]
+            self._trouble, self._driven = f"lamps_failed: {type(error).__name__}: {error}"[:400], True
             log.error("lamps_failed", why=self._trouble)
             try:
                 self._close()

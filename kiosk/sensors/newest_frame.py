@@ -19,6 +19,7 @@ from kiosk.sensors.frozen import FROZEN_AFTER_S, FrozenPicture
 
 REOPEN_AFTER_S = 3.0  # picamera2 #1090: captures hang after hours; three seconds are 75 frames
 LEAVE_FACTOR = 1.5  # a reader gets this many times REOPEN_AFTER_S to come back by itself before it counts as stuck
+LONGEST_THAWING_S = 600.0  # a lens that is covered all night gives black pictures, and no opening changes that
 RATE_OVER_FRAMES = 25  # a second or two: a camera that slows down in the dusk is noticed
 MOST_STUCK_READERS = 3  # each holds a thread and a device; beyond that only a restart of the process helps
 # Openings in a row, in a process that had pictures, whose every read came back in time without one: as picamera2's do
@@ -96,6 +97,7 @@ class NewestFrame:
         self._times_us: deque[int] = deque(maxlen=RATE_OVER_FRAMES)
         self._arrived_s = 0.0  # when the newest frame came, by time.monotonic
         self._frozen = FrozenPicture(frozen_after_s)
+        self._thawing_s = LEAVE_FACTOR * frozen_after_s  # how long an opening may go on with the very same picture
         self._error: Exception | None = None  # why the camera does not deliver
         self._stopping = False
         self._watcher: threading.Thread | None = None
@@ -130,8 +132,11 @@ class NewestFrame:
     def wait_newer(self, index: int, timeout_s: float) -> Frame | None:
         """Return a frame with a higher index than `index` as soon as there is one, None after `timeout_s`."""
         with self._changed:
-            self._changed.wait_for(lambda: self._stopping or (self._index > index and self._fresh()), timeout_s)
-            return self._newest if self._index > index and self._fresh() else None
+            self._changed.wait_for(lambda: self._stopping or self._newer(index), timeout_s)
+            return self._newest if self._newer(index) else None
+
+    def _newer(self, index: int) -> bool:
+        return self._index > index and self._fresh() and not self._frozen.frozen(time.monotonic())
 
     def hold_exposure(self, held: bool) -> bool:
         """Lock exposure and white balance where the camera can, or free them; whether it was done. Never raises."""
@@ -204,25 +209,25 @@ class NewestFrame:
         with self._changed:
             if reader is not self._reader or self._stopping:
                 return False
-            reader.delivered = True
-            self._barren = 0
             self._index += 1
             self._newest = replace(frame, index=self._index)
             self._times_us.append(frame.mono_us)
             self._arrived_s = time.monotonic()
             self._error = None
+            if not isinstance(reader.camera, NeverRepeats) or self._frozen.look(frame.image, self._arrived_s):
+                reader.delivered = True
+                self._barren = 0
+                self._thawing_s = LEAVE_FACTOR * self._frozen.after_s
             self._changed.notify_all()
-            return not self._hangs(reader, frame)
+            return not self._hangs(reader)
 
-    def _hangs(self, reader: _Reader, frame: Frame) -> bool:
-        """Say whether the camera should be opened again, since its sensor no longer is where its pictures come from."""
-        if not isinstance(reader.camera, NeverRepeats) or not reader.camera.never_repeats:
+    def _hangs(self, reader: _Reader) -> bool:
+        """Say whether to open the camera again, whose pictures no longer come from its sensor: ever more rarely."""
+        now_s = self._arrived_s
+        if not self._frozen.frozen(now_s) or now_s - reader.opened_s <= self._thawing_s:
             return False
-        self._frozen.look(frame.image, self._arrived_s)
-        return (
-            self._frozen.frozen(self._arrived_s)
-            and self._arrived_s - reader.opened_s > LEAVE_FACTOR * self._frozen.after_s
-        )
+        self._thawing_s = min(2 * self._thawing_s, LONGEST_THAWING_S)
+        return True
 
     def _over(self, reader: _Reader) -> None:
         with self._changed:

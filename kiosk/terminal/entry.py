@@ -99,10 +99,15 @@ class Entry:
         shown = OF_METHOD[method]
         self.field = shown[1] if self.badge and len(shown) > 1 else "badge"
 
-    def turn_pad(self, now_s: float) -> None:
-        """Show the keyboard with letters, or the pad again. A PIN has no letters."""
+    def show_letters(self, now_s: float) -> None:
+        """Show the keyboard with letters. A PIN has none."""
         self._touch(now_s)
-        self.letters = not self.letters and self.field != "pin"
+        self.letters = self.field != "pin"
+
+    def hide_letters(self, now_s: float) -> None:
+        """Show the pad again."""
+        self._touch(now_s)
+        self.letters = False
 
     @property
     def letters_offered(self) -> bool:

@@ -117,10 +117,10 @@ class IdleScene:
             with button("digit soft", self._then(self._other)).props('data-key="other"'):
                 self.other_key = label("digit-word")
         elif key == "clear":
-            with button("digit soft", self._then(self._clear)).props('data-key="clear"'):
+            with button("digit soft", self._then(entry.clear_field)).props('data-key="clear"'):
                 label("digit-word", say("clear", stage.language))
         elif key == "done":
-            with button("digit soft", self._then(lambda: entry.turn_pad(stage.now_s))).props('data-key="done"'):
+            with button("digit soft", self._then(lambda: entry.hide_letters(stage.now_s))).props('data-key="done"'):
                 label("digit-word", say("done", stage.language))
         else:
             with button("digit", self._then(lambda: entry.press(key, stage.now_s))).props(f'data-key="{key}"'):
@@ -145,7 +145,7 @@ class IdleScene:
         if following is not None:
             entry.focus(following, self.stage.now_s)
         elif entry.letters_offered:
-            entry.turn_pad(self.stage.now_s)
+            entry.show_letters(self.stage.now_s)
         else:
             self._clear()
 

@@ -89,13 +89,13 @@ class Face:
         return session
 
     def _note_last(self) -> None:
-        """Take note of how the attempt before ended: one that failed makes the next one ask for more."""
+        """Take note of how the attempt before ended: after one that failed, or was left at a prompt, more is asked."""
         if self._last is None:
             return
         badge, tapped_us, session = self._last
         self._last = None
         if session.result is not None:
-            failed = any(check.outcome is Outcome.FAILED for check in session.result.checks)
+            failed = any(check.outcome is Outcome.FAILED for check in session.result.checks) or session.result.shied
             self._caution.note(badge, tapped_us, failed=failed)
 
     def enrolment_view(self, mono_us: int, image_bgr: NDArray[np.uint8]) -> EnrolmentView:

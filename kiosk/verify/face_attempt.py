@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from evidence.events import Ask, ChallengeRecord, Check
+from evidence.events import Ask, ChallengeRecord, Check, Outcome
 from kiosk.verify.flash import Colour
 
 CHECKS = ("face_quality", "challenge", "planarity", "continuity", "screen_signs", "flash", "face_match")
@@ -55,3 +55,9 @@ class FaceResult:
     name: str | None  # as enrolled
     checks: tuple[Check, ...]  # all of CHECKS, in that order
     challenge: ChallengeRecord | None  # None: nothing was asked, and nobody excused
+
+    @property
+    def shied(self) -> bool:
+        """Whether something was asked and then not done, for whatever reason: whoever saw a prompt has learnt it."""
+        done = any(one.name == "challenge" and one.outcome is Outcome.PASSED for one in self.checks)
+        return self.challenge is not None and bool(self.challenge.prompts) and not done

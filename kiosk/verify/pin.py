@@ -60,7 +60,7 @@ def is_locked(record: PinRecord, boot: str, mono_us: int) -> bool:
 
 def too_many_here() -> Check:
     """The outcome where so many wrong PINs were typed at this terminal, under whatever badge, that none is tried."""
-    return _failed("locked", "too many wrong PINs at this terminal; use your face, or wait ten minutes")
+    return _failed("locked", "too many wrong PINs at this terminal; use another way, or wait ten minutes")
 
 
 def try_pin(record: PinRecord | None, pin: str, boot: str, mono_us: int) -> tuple[PinRecord | None, Check]:

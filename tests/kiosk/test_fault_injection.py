@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import CodeType, FunctionType
+from typing import Literal
 
 import pytest
 import structlog
@@ -16,6 +17,7 @@ from evidence.events import LogType, Method, Verdict
 from kiosk.app import Kiosk
 from kiosk.place import judged
 from kiosk.policy import PROFILES, judge
+from kiosk.verify import identity_check, matcher
 from tests.kiosk.lockstep import Stage, lockstep_terminal
 from tests.kiosk.test_app import (
     PIN,
@@ -29,7 +31,8 @@ from tests.support.faults import CallRecorder, Fault, fault_in, functions_in, mo
 
 MODULES = modules_in("kiosk.place", "kiosk.verify", "kiosk.sensors")
 SENSORS = modules_in("kiosk.sensors")
-METHODS = (Method.BADGE_PIN, Method.FACE)  # the quick one first
+Way = Literal["badge_pin", "face", "claimed_face"]
+WAYS: tuple[Way, ...] = ("badge_pin", "face", "claimed_face")  # the quick one first
 FAULTS: tuple[Fault, ...] = ("raises", "nothing")
 
 
@@ -63,11 +66,12 @@ def kiosk(
         yield one
 
 
-def punch(kiosk: Kiosk, method: Method) -> Verdict:
+def punch(kiosk: Kiosk, way: Way) -> Verdict:
     """Punch, and return what the screen says; the journal says the same where the attempt was signed."""
     before = kiosk.journal.head.seq
-    if method is Method.FACE:
-        result = result_of(kiosk, None, lambda: kiosk.attendant.tap(LogType.IN, None))
+    if way != "badge_pin":
+        badge = None if way == "face" else WORKER
+        result = result_of(kiosk, None, lambda: kiosk.attendant.tap(LogType.IN, badge))
     else:
         result = result_of(kiosk, None, lambda: kiosk.attendant.badge_pin(LogType.IN, WORKER, PIN))
     assert kiosk.journal.head.seq == before or last_punch(kiosk).verdict is result.verdict
@@ -75,15 +79,15 @@ def punch(kiosk: Kiosk, method: Method) -> Verdict:
 
 
 @pytest.fixture(scope="module")
-def ways(kiosk: Kiosk, recorder: CallRecorder) -> dict[Method, set[CodeType]]:
+def ways(kiosk: Kiosk, recorder: CallRecorder) -> dict[Way, set[CodeType]]:
     """What the attendant's thread calls from tap to verdict where every check passes."""
-    found: dict[Method, set[CodeType]] = {}
-    for method in METHODS:
+    found: dict[Way, set[CodeType]] = {}
+    for way in WAYS:
         recorder.called.clear()
         recorder.recording = True
-        assert punch(kiosk, method) is Verdict.VERIFIED, last_punch(kiosk).checks
+        assert punch(kiosk, way) is Verdict.VERIFIED, last_punch(kiosk).checks
         recorder.recording = False
-        found[method] = recorder.called["attendant"]
+        found[way] = recorder.called["attendant"]
     return found
 
 
@@ -98,7 +102,7 @@ def answers(function: FunctionType) -> bool:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("module", MODULES)
 def test_no_function_on_the_way_to_a_verdict_can_fail_into_verified(
-    kiosk: Kiosk, ways: dict[Method, set[CodeType]], module: str
+    kiosk: Kiosk, ways: dict[Way, set[CodeType]], module: str
 ) -> None:
     tried = [
         tried_once(kiosk, ways, name, function, fault)
@@ -107,33 +111,32 @@ def test_no_function_on_the_way_to_a_verdict_can_fail_into_verified(
         if fault == "raises" or answers(function)
     ]
     if any(tried):
-        back = any(punch(kiosk, Method.FACE) is Verdict.VERIFIED for _ in range(TRIES))
+        back = any(punch(kiosk, "face") is Verdict.VERIFIED for _ in range(TRIES))
         assert back, f"it did not come back: {last_punch(kiosk)}"
 
 
-def tried_once(
-    kiosk: Kiosk, ways: dict[Method, set[CodeType]], name: str, function: FunctionType, fault: Fault
-) -> bool:
+def tried_once(kiosk: Kiosk, ways: dict[Way, set[CodeType]], name: str, function: FunctionType, fault: Fault) -> bool:
     """Punch with the fault by a way that leads through the function; False where none does."""
-    method = next((one for one in METHODS if function.__code__ in ways[one]), None)
-    if method is None:
+    way = next((one for one in WAYS if function.__code__ in ways[one]), None)
+    if way is None:
         return False
+    method = Method.BADGE_PIN if way == "badge_pin" else Method.FACE
     before = kiosk.journal.head.seq
     with fault_in(function, fault) as hits:
-        verdict = punch(kiosk, method)
+        verdict = punch(kiosk, way)
     met = "attendant" in hits  # a look aside, for one, is judged only where somebody looks aside
-    assert not met or verdict is not Verdict.VERIFIED, f"verified by {method} although {name} {fault}"
+    assert not met or verdict is not Verdict.VERIFIED, f"verified by {way} although {name} {fault}"
     # A worker's time is kept whatever breaks, but for the function that sees to it.
     assert kiosk.journal.head.seq > before or function is judged, f"the attempt is lost where {name} {fault}"
     if met and fault == "raises" and kiosk.journal.head.seq > before:  # nor where the site leaves the check optional
         shipped = judge(last_punch(kiosk).checks, PROFILES["demo"], method)
-        assert shipped is not Verdict.VERIFIED, f"verified by {method} under the shipped policy although {name} raises"
+        assert shipped is not Verdict.VERIFIED, f"verified by {way} under the shipped policy although {name} raises"
     until(kiosk.placed, "the sensors to be back")
     return True
 
 
 def test_every_check_that_is_demanded_lies_on_a_way_that_was_tried(
-    kiosk: Kiosk, ways: dict[Method, set[CodeType]]
+    kiosk: Kiosk, ways: dict[Way, set[CodeType]]
 ) -> None:
     """A module that the watch has missed would be a hole in the test above."""
     on_the_way = {
@@ -160,19 +163,21 @@ def test_every_check_that_is_demanded_lies_on_a_way_that_was_tried(
         "kiosk.verify.quality",
         "kiosk.verify.session",
     } <= on_the_way
+    both = {function.__code__ for function in (identity_check._claimed, matcher.verify, matcher.identify)}
+    assert both <= set().union(*ways.values())  # one to one and one among many
 
 
 def test_no_function_that_feeds_the_camera_can_fail_into_verified(kiosk: Kiosk, recorder: CallRecorder) -> None:
     recorder.called.clear()
     recorder.recording = True
-    assert punch(kiosk, Method.FACE) is Verdict.VERIFIED
+    assert punch(kiosk, "face") is Verdict.VERIFIED
     recorder.recording = False
     for module in SENSORS:
         for name, function in functions_in(module).items():
             if function.__code__ in recorder.called["camera"]:
                 with fault_in(function) as hits:
-                    verdict = punch(kiosk, Method.FACE)
+                    verdict = punch(kiosk, "face")
                 assert "camera" in hits
                 assert verdict is not Verdict.VERIFIED, f"verified although {name} raised"
                 until(lambda: kiosk.attendant.view().face_available, "the camera to be back")
-    assert punch(kiosk, Method.FACE) is Verdict.VERIFIED
+    assert punch(kiosk, "face") is Verdict.VERIFIED

@@ -96,6 +96,22 @@ def test_what_lasts_is_signed_once_and_shown_and_its_end_is_too(
     assert terminal.watch.part.state == "working"
 
 
+def test_looks_that_agree_on_nothing_but_that_it_is_not_the_scene_are_believed_after_two_minutes(
+    terminal: Terminal,
+) -> None:
+    other = grainy(np.asarray(np.rot90(empty_scene(), 2)))
+    for _ in range(30):
+        terminal.see(ASIDE, 0)
+        terminal.see(other, 0)
+        if len(terminal.states) > 1:
+            break
+    assert terminal.watch.part.state in ("failed", "degraded")
+    assert len(terminal.states) == 2
+    terminal.see(ASIDE, 0)
+    terminal.see(other, 0)
+    assert len(terminal.states) == 2  # what changes from look to look is no news each time
+
+
 def test_a_camera_moved_while_the_terminal_was_off_is_found(terminal: Terminal) -> None:
     terminal.restart()
     terminal.see(ASIDE, LASTS_S[SceneState.MOVED] + 5)

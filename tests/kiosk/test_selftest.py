@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,13 +20,16 @@ from playwright.sync_api import Browser
 
 from evidence.status import Part
 from kiosk.app import Kiosk
-from kiosk.selftest import Line, Selftest, all_well
+from kiosk.selftest import Line, Selftest, all_well, wait_until_settled
 from kiosk.selftest_texts import HEADINGS, PARTS, STATES, do_about, part_name
 from kiosk.settings import KioskSettings
+from kiosk.settings_tables import EnclosureSettings
 from kiosk.terminal.texts import LANGUAGES
 from tests.kiosk.test_app import ANCHOR, COLLECTOR, LATITUDE, LONGITUDE
+from tests.support.gpio import Pins
 from tests.support.mosquitto import Mosquitto
 from tests.support.ports import free_port
+from tests.support.waiting import until
 from zaigang.demo.scene import beacon_recording
 from zaigang.synthetic_gps import PtyGps, standing_still
 
@@ -228,6 +232,34 @@ def test_whatever_a_part_raises_is_that_part_s_line_and_the_others_are_said(
             assert lines[part].state == "failed" and "a library's own error" in lines[part].seen.en, lines[part]
             assert lines[part].do.zh and lines[part].do.en
         assert lines["screen"].state == "ok"
+
+
+@pytest.mark.parametrize("wired", [True, False])
+def test_the_installer_sees_the_lamp_and_reads_of_pins_that_cannot_be_driven(tmp_path: Path, wired: bool) -> None:
+    pins = Pins()
+    if not wired:
+        pins.failing = OSError("no /dev/gpiochip0")
+    settings = KioskSettings(
+        device="gate-1",
+        site="east",
+        data_dir=tmp_path / "t",
+        profile="badge-only",
+        enclosure=EnclosureSettings(green_pin=22, buzzer_pin=24),
+    )
+    kiosk = Kiosk(settings, screen=False, pins=pins)
+    test = Selftest(kiosk)
+    assert not test.settled()
+    with kiosk:
+        if wired:
+            until(lambda: pins.pin(22).state, "the green lamp")
+        wait_until_settled(test, 20, threading.Event())
+        line = next(line for line in test.lines() if line.part == "enclosure")
+        if wired:
+            assert line.state in ("ok", "absent")
+        else:
+            assert line.state == "doubt"
+            assert "gpiochip0" in line.seen.en
+            assert "wiring" in line.do.en
 
 
 def test_nothing_seen_is_not_well() -> None:

@@ -325,6 +325,23 @@ def test_too_many_failed_faces_close_that_way_and_no_other(tmp_path: Path, scene
         )
 
 
+def test_leaving_at_prompts_until_one_fits_is_counted_as_trying(tmp_path: Path, scene: Scene) -> None:
+    with terminal(tmp_path, scene.open_camera, collector_keys=(COLLECTOR.public.text(),)) as kiosk:
+        enrol_boss(kiosk, scene)
+        scene.stand("worker")
+        until(lambda: kiosk.attendant.view().face_available, "the camera")
+        for _ in range(12):
+            kiosk.attendant.dismiss()
+            kiosk.attendant.tap(LogType.IN, BOSS)
+            until(lambda: kiosk.attendant.view().ask or kiosk.attendant.view().result, "a prompt, or the end")
+            kiosk.attendant.cancel()
+            result = until(lambda: kiosk.attendant.view().result, "the end of the attempt")
+            assert result.verdict is not Verdict.VERIFIED
+            if result.reasons[0] == "face_locked":
+                break
+        assert result.reasons[0] == "face_locked"
+
+
 def test_nobody_is_excused_from_everything(tmp_path: Path) -> None:
     with without_camera(tmp_path) as kiosk:
         before = kiosk.journal.head.seq

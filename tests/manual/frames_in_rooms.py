@@ -75,7 +75,7 @@ def main(seed: int, count: int) -> None:
         person = people[number % 2]
         pictures = {"person": before(person, room(random), pose(random, (-25, 60)))}
         for kind in (PHONE, TABLET):
-            pictures[kind.name] = room(random) if number % 3 else empty_scene()
+            pictures[kind.name] = room(random)
             Device(kind, grid=0.0).draw(pictures[kind.name], person.render(Pose()), pose(random, (-40, 45)))
         for name, picture in pictures.items():
             noisy = grainy(picture, random)

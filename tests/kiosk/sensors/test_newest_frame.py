@@ -265,6 +265,8 @@ def test_a_driver_that_hands_out_its_last_picture_is_failed_and_opened_again_unt
     try:
         until(lambda: newest.state.state == "failed")
         assert newest.state.reason.startswith("camera_stalled: The very same picture for ")
+        assert newest.wait_newer(-1, 0.05) is None  # nobody is enrolled from it, nobody is looked at in it
+        assert newest.newest is not None  # what the scene is judged by: a covered lens may be black to the last bit
         until(lambda: len(opened) == 2)
         assert newest.state.state == "failed"  # a new opening with the old picture is no working camera
         until(lambda: newest.state.state == "working")
@@ -283,4 +285,42 @@ def test_a_recording_may_stand_still(run: Callable[..., NewestFrame]) -> None:
         assert len(cameras.opened) == 1
     finally:
         cameras.release.set()
+        newest.stop()
+
+
+def test_a_lens_that_is_covered_all_night_is_opened_again_ever_more_rarely_and_restarts_nothing() -> None:
+    release = threading.Event()
+    opened: list[SensorCamera] = []
+
+    def open_camera() -> Camera:
+        opened.append(SensorCamera(0, release))
+        return opened[-1]
+
+    newest = NewestFrame(open_camera, REOPEN_S, frozen_after_s=0.1)
+    newest.start()
+    try:
+        until(lambda: len(opened) == 4)  # after 0.15, 0.3 and 0.6 seconds
+        begun_s = time.monotonic()
+        until(lambda: len(opened) == 5)
+        assert time.monotonic() - begun_s > 1.0
+        assert not newest.stuck
+    finally:
+        release.set()
+        newest.stop()
+
+
+def test_a_driver_whose_openings_give_their_last_picture_and_then_nothing_ends_in_a_new_process() -> None:
+    release = threading.Event()
+
+    def open_camera() -> Camera:
+        camera = SensorCamera(0, release)
+        camera.frames, camera.then = 2, "stall"
+        return camera
+
+    newest = NewestFrame(open_camera, 0.1, frozen_after_s=0.2)
+    newest.start()
+    try:
+        until(lambda: newest.stuck)
+    finally:
+        release.set()
         newest.stop()

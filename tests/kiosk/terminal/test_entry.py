@@ -122,3 +122,19 @@ def test_the_supervisor_s_number_is_forgotten_with_the_way_and_with_time() -> No
     entry.press("7", 0)
     entry.choose(Method.BADGE_PIN, 1)
     assert (entry.badge, entry.supervisor) == ("10086", "")
+
+
+def test_the_keyboard_is_put_away_by_done_however_often_it_is_pressed_and_by_the_pin() -> None:
+    entry = typed(Method.BADGE_PIN)
+    entry.show_letters(1)
+    entry.press("W", 1)
+    entry.clear_field()
+    assert entry.letters
+    entry.hide_letters(2)
+    entry.hide_letters(2)
+    assert not entry.letters
+    entry.show_letters(3)
+    entry.focus("pin", 3)
+    assert not entry.letters
+    entry.show_letters(4)
+    assert not entry.letters

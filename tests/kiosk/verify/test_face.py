@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from evidence.events import Check, Outcome
+from evidence.events import Ask, ChallengeRecord, Check, Outcome, PromptRecord
 from kiosk.verify.face import Face
 from kiosk.verify.face_settings import FaceSettings
 from kiosk.verify.gallery import Gallery
@@ -57,6 +57,16 @@ def test_after_a_failure_the_same_badge_is_asked_for_two_things_and_after_a_pass
     times = range(MINUTE_US, 3 * MINUTE_US, 3_000_000)
     assert set(asked(face, "E-17", times, Outcome.FAILED)[1:]) == {2}
     assert 1 in asked(face, "E-17", times, Outcome.PASSED)[1:]
+
+
+def test_who_leaves_at_a_prompt_is_asked_for_two_things_next(face: Face) -> None:
+    prompt = PromptRecord(ask=Ask.TURN_LEFT, shown_ms=1200, answered_ms=None)
+    for at_us in range(MINUTE_US, 2 * MINUTE_US, 3_000_000):
+        session = face.session("E-17", at_us, fps=25, rng=random.Random(at_us))
+        if at_us > MINUTE_US:
+            assert len(session._request.asks) == 2
+        left = tuple(Check(name=name, outcome=Outcome.NOT_RUN, reason="cancelled: by the worker") for name in CHECKS)
+        session.result = FaceResult(None, None, left, ChallengeRecord(prompts=(prompt,)))
 
 
 def test_a_failure_is_held_against_nobody_elses_badge(face: Face) -> None:

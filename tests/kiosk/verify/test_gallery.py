@@ -195,6 +195,8 @@ def test_one_pin_tried_under_every_badge_is_stopped_and_ten_minutes_later_the_te
     with closing(Gallery(path, KEY)) as gallery:  # pulling the plug buys no guess
         right = gallery.check_pin("E-29", "4711", boot=BOOT, mono_us=30)
         assert (right.outcome, right.reason.partition(":")[0]) == (Outcome.FAILED, "locked")
+        gallery.enrol("B-1", "Zhao Qiang", MODEL, [], pin="4711", role="supervisor")
+        assert gallery.check_pin("B-1", "4711", boot=BOOT, mono_us=30).outcome is Outcome.PASSED  # a way out for all
         later = gallery.check_pin("E-29", "4711", boot=BOOT, mono_us=600_000_020)
         assert later.outcome is Outcome.PASSED
 

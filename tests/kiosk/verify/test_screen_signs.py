@@ -76,8 +76,9 @@ def test_a_phone_that_the_picture_cuts_above_and_below_or_close_to_the_chin_is_a
 
 @pytest.mark.parametrize("name", PORTRAITS)
 @pytest.mark.parametrize("aside_px", [15, 40, 70])
-def test_poles_behind_the_shoulders_are_no_frame(name: str, aside_px: int) -> None:
-    image, empty = person(name).render(Pose(scale=0.9)), empty_scene()
+@pytest.mark.parametrize("pose", [Pose(scale=0.9), Pose(shift=(0, 20))], ids=str)
+def test_poles_behind_the_shoulders_are_no_frame(name: str, pose: Pose, aside_px: int) -> None:
+    image, empty = person(name).render(pose), empty_scene()
     x0, _, x1, _ = (part * 640 for part in seen(image).box)
     poles = empty.copy()
     for x in (x0 - aside_px, x1 + aside_px):
