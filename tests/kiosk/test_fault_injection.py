@@ -111,6 +111,7 @@ def test_no_function_on_the_way_to_a_verdict_can_fail_into_verified(
         if fault == "raises" or answers(function)
     ]
     if any(tried):
+        until(lambda: kiosk.attendant.view().face_available, "the camera to be back")
         back = any(punch(kiosk, "face") is Verdict.VERIFIED for _ in range(TRIES))
         assert back, f"it did not come back: {last_punch(kiosk)}"
 
