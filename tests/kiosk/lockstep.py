@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -111,6 +112,7 @@ class _LockstepCamera:
         if asked or stage.attempt_runs:
             stage.rested.clear()
             self._camera.show(stage.kiosk.attendant._view.ask if stage.kiosk is not None else None)
+            self._light()
             return self._camera.read(timeout_s)
         stage.clock.wait_until(time.monotonic_ns() // 1000)  # taps are stamped with the machine's clock
         self._camera.show(None)
@@ -118,6 +120,20 @@ class _LockstepCamera:
         frame = self._camera.read(timeout_s)
         stage.rested.set()
         return frame
+
+    def _light(self) -> None:
+        """Be the page that paints the flash: at once, and it says so."""
+        attendant = self._stage.kiosk.attendant if self._stage.kiosk is not None else None
+        due = attendant.light() if attendant is not None else None
+        self._camera.paint(None if due is None else due.colour)
+        if attendant is not None and due is not None:
+            attendant.painted(due.attempt, due.number, 0)
+
+    def lock_exposure(self) -> None:
+        self._camera.lock_exposure()
+
+    def unlock_exposure(self) -> None:
+        self._camera.unlock_exposure()
 
     def close(self) -> None:
         self._camera.close()
@@ -128,6 +144,8 @@ def lockstep_terminal(folder: Path, stage: Stage, patch: pytest.MonkeyPatch, **c
     """Run a terminal on which the worker W-1 is enrolled, whose clock is synchronised and whose policy is strict."""
     strict_profiles(patch)
     patch.setattr("secrets.SystemRandom", lambda: random.Random(SEED))
+    # The page's word is stamped with the machine's clock, and the pictures have one of their own.
+    patch.setattr("kiosk.screen_light.time", SimpleNamespace(monotonic_ns=lambda: stage.clock.now_us() * 1000))
     with terminal(folder, stage.open_camera, **changes) as kiosk:
         stage.kiosk = kiosk
         eyes = kiosk.eyes
