@@ -544,7 +544,7 @@ class Kiosk:
             self._coverage.cover(last=True)
 
     def _prune(self, now: Stamp) -> None:
-        self.journal.prune(now.time)
+        self.journal.prune_by_receipts(now.time)
         attempt(self.clips.prune)
 
     def _publish_health(self, now: Stamp) -> None:

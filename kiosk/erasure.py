@@ -52,15 +52,18 @@ class ErasureDesk:
     clips: Clips | None = None  # go first: no withdrawal is signed while one is kept
     forget: Callable[[str], None] = lambda worker: None  # erases what presence has not signed yet of a worker
 
-    def erase(self, worker: str) -> Erased:
+    def erase(self, worker: str, *, ordered: bool = False) -> Erased:
         """Erase all that lies here of a worker: face, name, PIN, consents, clips, presence that is not signed yet.
 
+        `ordered`: by the collector, which has buried every event that names him; so no further one is signed that does,
+        and the consents end with `worker.erased`, which names the enrolment.
         Raises NobodyThere, a GalleryError or a ClipError.
         """
         self._named(worker)  # of nobody no clip is looked for
         with self._no_clips(worker), self.owed.lock:
             held = self._named(worker)  # as he is now: a copy may have come meanwhile
-            withdrawn = [consent_statement(Kind.CONSENT_WITHDRAWN, worker, one) for one in self._consents(held)]
+            consents = () if ordered else self._consents(held)
+            withdrawn = [consent_statement(Kind.CONSENT_WITHDRAWN, worker, one) for one in consents]
             if not self.gallery.erase(worker, [*withdrawn, *erased_statements(held)]):
                 raise NobodyThere(f"nobody is enrolled here as {worker}")
             self.forget(worker)

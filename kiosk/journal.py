@@ -339,6 +339,12 @@ class Journal:
         """True for a command that was taken before."""
         return self._once.knows_command(command_id)
 
+    def prune_by_receipts(self, now: str) -> int:
+        """Prune as the collector's clock says, but never later than `now`: a clock set ahead here removes nothing."""
+        with self._lock:
+            newest = self._outbox.newest_receipt()
+            return 0 if newest is None else self.prune(min(now, newest))
+
     def prune(self, now: str) -> int:
         """Remove rows whose receipt is older than the retention period, never the head; return how many."""
         with self._lock:

@@ -92,6 +92,12 @@ class Outbox:
         if upto >= 0:
             self.release_leftovers(chain, upto)
 
+    def newest_receipt(self) -> str | None:
+        """When the newest receipt here was written, by the collector's clock; None: there is none."""
+        with self._store.reading() as database:
+            newest: str | None = database.execute("SELECT max(time) FROM receipts").fetchone()[0]
+        return newest
+
     def prune(self, now: str, retention_s: float, head_seq: int) -> int:
         """Remove rows whose receipt is older than the retention, never the head; return how many.
 

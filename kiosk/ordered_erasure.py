@@ -24,12 +24,15 @@ class OrderedErasure:
             order = EraseWorkerOrder.model_validate(command.body)
         except ValidationError as error:
             return Done("refused", f"invalid: the order has {error.error_count()} field(s) wrong", {})
-        desk = self._desk()
         try:
-            erased: Erased = desk.erase(order.worker) if order.scope == "all" else desk.withdraw(order.worker, "face")
+            erased = self._erase(order)
         except NobodyThere:  # its own words name the worker
             return Done("done", "nobody_there: nothing of the worker lies on this terminal", {"statements": []})
         except KioskError as error:
             return Done("failed", f"{error.code}: the gallery could not be changed; look at the terminal's log", {})
         later = "" if erased.seqs else ", signed as soon as the journal has room"
         return Done("done", f"erased: what lay on this terminal is gone{later}", {"statements": list(erased.seqs)})
+
+    def _erase(self, order: EraseWorkerOrder) -> Erased:
+        desk = self._desk()
+        return desk.erase(order.worker, ordered=True) if order.scope == "all" else desk.withdraw(order.worker, "face")

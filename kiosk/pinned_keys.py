@@ -18,6 +18,8 @@ from evidence.keys import PublicKey
 from evidence.note import VerifierKey
 from kiosk.durable_file import replace_file
 
+HANDOVERS = "handovers.dsse"  # in the data folder
+
 log = structlog.get_logger(__name__)
 
 

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from evidence.envelope import INQUIRY_TYPE, RENEWAL_TYPE
+from evidence.errors import EvidenceError
 from evidence.keys import PublicKey, SigningKey
 from evidence.provisioning import (
     Answer,
@@ -34,10 +35,11 @@ from evidence.provisioning import (
 )
 from evidence.signed_fact import sign_fact
 from kiosk.durable_file import replace_file
-from kiosk.errors import CollectorUnreachable, JoinDenied, JoinUnanswered, WrongPin
+from kiosk.errors import CollectorRefused, CollectorUnreachable, JoinDenied, JoinUnanswered, WrongPin
 from kiosk.identity import read_or_make
 from kiosk.joined import Joined
 from kiosk.pinned_https import PinnedServer, pin_of
+from kiosk.pinned_keys import HANDOVERS, believed_keys, take_handovers
 from kiosk.version import software
 
 ASK_EVERY_S = 2.0
@@ -127,12 +129,13 @@ def renew(joined: Joined, folder: Path, key: SigningKey, *, check_dates: bool) -
     server = PinnedServer(
         joined.collector_url, joined.collector_pin, authority=joined.authority(folder), check_dates=check_dates
     )
+    command = _command_key(joined, folder, server)
     transport, nonce = _transport_key(folder), secrets.token_hex(16)
     asked = Renewal(device=joined.device, site=joined.site, csr=_request(folder, transport, joined.device), nonce=nonce)
     data = server.post(f"{_ROOT}/renew", sign_fact(RENEWAL_TYPE, asked, key))
     answer = verify_answer(
         data,
-        PublicKey.parse(joined.command_key),
+        command,
         nonce=nonce,
         device=joined.device,
         site=joined.site,
@@ -142,6 +145,23 @@ def renew(joined: Joined, folder: Path, key: SigningKey, *, check_dates: bool) -
         raise JoinDenied("the collector gave no certificate")
     _keep(folder, answer.membership, joined.collector_pin, joined.device, transport)
     return certificate_ends(folder)
+
+
+def _command_key(joined: Joined, folder: Path, server: PinnedServer) -> PublicKey:
+    """Return the command key that counts: the pinned one, or what it was handed over to while this terminal was away.
+
+    The broker tells handovers too, but it may be the broker that this terminal cannot reach for want of a certificate.
+    """
+    pinned = (PublicKey.parse(joined.receipt_key), PublicKey.parse(joined.command_key))
+    try:
+        message = server.get(f"{_ROOT}/handovers")
+        if message:
+            take_handovers(pinned, folder / HANDOVERS, message)
+    except CollectorRefused:
+        pass  # an older collector does not know the question
+    except EvidenceError as error:
+        log.error("handovers_not_believed", why=str(error))  # the answer will say whether that matters
+    return believed_keys(pinned, folder / HANDOVERS)[-1]
 
 
 def certificate_ends(folder: Path) -> datetime:

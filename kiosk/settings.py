@@ -31,7 +31,7 @@ from evidence.keys import PublicKey
 from evidence.note import VerifierKey
 from kiosk.errors import SettingsError
 from kiosk.joined import read_joined
-from kiosk.pinned_keys import believed_keys, ledger_keys
+from kiosk.pinned_keys import HANDOVERS, believed_keys, ledger_keys
 from kiosk.settings_reading import foreign_variables, guess, named, over, problems, read_toml
 from kiosk.settings_tables import EnclosureSettings, FenceSettings, PresenceSettings, TransferSettings
 from kiosk.verify.embedder_choice import EmbedderChoice
@@ -298,7 +298,7 @@ class KioskSettings(BaseSettings):
     @property
     def handovers_file(self) -> Path:
         """Where the collector's words about its later keys lie."""
-        return self.data_dir / "handovers.dsse"
+        return self.data_dir / HANDOVERS
 
     @property
     def title(self) -> str:

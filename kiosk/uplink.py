@@ -97,6 +97,7 @@ class Uplink:
             settings.broker_ca,
             settings.broker_cert,
             settings.broker_key,
+            lambda: clock.stamp().clock.source != "none",
         )
         self._on_command = on_command
         self._on_keys = on_keys

@@ -66,7 +66,7 @@ class Authority:
     def revocations(self, revoked: Iterable[tuple[int, datetime]], now: datetime) -> bytes:
         """Return a revocation list (PEM) of serial numbers and when each was revoked."""
         builder = x509.CertificateRevocationListBuilder().issuer_name(self.certificate.subject)
-        builder = builder.last_update(now - _SKEW).next_update(now + SERVER_LIFETIME)
+        builder = builder.last_update(now - _SKEW).next_update(now + AUTHORITY_LIFETIME)
         for serial, at in revoked:
             one = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(at).build()
             builder = builder.add_revoked_certificate(one)

@@ -111,6 +111,12 @@ def authority(held: Held) -> Response:
     return Response(held.joining.authority.pem, media_type="application/x-pem-file")
 
 
+@terminals.get("/handovers", summary="How the collector's keys were replaced", response_class=Response)
+def handovers(held: Held) -> Response:
+    """Return the signed handovers, one a line, oldest first: for who was away and holds an older key. No secret."""
+    return Response(held.joining.handovers(), media_type="application/jsonl")
+
+
 @terminals.post("/join", include_in_schema=False)
 async def join(request: Request, held: Held) -> Response:
     """Take a terminal's signed request; the one-time code in it is its permission."""

@@ -30,6 +30,7 @@ from collector.devices.statements import Statements, record_nothing
 from collector.errors import ClaimRefused, Invalid, NotFound, RenewalRefused
 from collector.identity import CollectorKeys
 from collector.sites.models import Site
+from collector.statements.handovers import handovers_message
 from collector.timestamps import utc_text
 from evidence.errors import EvidenceError
 from evidence.keys import PublicKey
@@ -194,6 +195,11 @@ class Joining:
                 raise Invalid(f"{error.code}: {error}") from error
             pem = issue(session, self.authority, device.name, _transport_key(asked.csr), now)
             return self._sign("approved", None, device.name, device.site, key.key_id, asked.nonce, session, pem)
+
+    def handovers(self) -> bytes:
+        """Return how the collector's keys were replaced, one signed document a line."""
+        with self._database.read() as session:
+            return handovers_message(session)
 
     def requests(self) -> list[Waiting]:
         """Return the requests, those that wait first, the newest first."""

@@ -16,6 +16,11 @@ def handovers_of(session: Session) -> list[bytes]:
     return [one for one in session.exec(query.order_by(col(CollectorKey.id))) if one is not None]
 
 
+def handovers_message(session: Session) -> bytes:
+    """Return the documents one a line, as terminals hear them; empty where no key was ever replaced."""
+    return b"\n".join(handovers_of(session))
+
+
 def log_keys_of(session: Session, newest: VerifierKey) -> tuple[LogKey, ...]:
     """Return the keys that have signed checkpoints, from the newest back. Raises an EvidenceError."""
     return log_keys([newest], [parse_handover(one) for one in handovers_of(session)])

@@ -21,7 +21,7 @@ from collector.errors import Conflict
 from collector.identity import CollectorKeys
 from collector.ingest.message import Answer
 from collector.statements.current_keys import current_key
-from collector.statements.handovers import handovers_of
+from collector.statements.handovers import handovers_message
 from collector.statements.models import CollectorKey, OwnChain
 from collector.statements.scribe import Scribe
 from collector.timestamps import utc_now
@@ -91,12 +91,11 @@ class Handovers:
     def due(self) -> list[Answer]:
         """Return the messages for terminals that were not told for a while. One thread calls it."""
         with self._database.read() as session:
-            documents = handovers_of(session)
-            if not documents:
+            message = handovers_message(session)
+            if not message:
                 return []
             devices = session.exec(select(Device.name, Device.site).where(col(Device.revoked_at).is_(None))).all()
         now_s = self._clock_s()
         late = [(n, s) for n, s in devices if now_s - self._told_s.get(n, -TOLD_AGAIN_AFTER_S) >= TOLD_AGAIN_AFTER_S]
         self._told_s.update({name: now_s for name, _ in late})
-        message = b"\n".join(documents)
         return [Answer(str(Topic(site, name, Leaf.RECEIPT)), message, retain=True) for name, site in late]

@@ -11,6 +11,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -168,7 +169,7 @@ class Delivery(RuleBasedStateMachine):
             shutil.rmtree(self.folder)
 
 
-TestDelivery = Delivery.TestCase
+TestDelivery = pytest.mark.long(pytest.mark.timeout(3600)(Delivery.TestCase))
 TestDelivery.settings = settings(
     max_examples=EXAMPLES, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )

@@ -251,6 +251,19 @@ def test_a_receipt_of_another_key_or_of_no_sense_lets_nothing_go(journal: Journa
     assert (journal.released, journal.bad_receipts) == (-1, 7)
 
 
+def test_a_clock_that_was_set_ahead_removes_nothing(tmp_path: Path) -> None:
+    journal = open_journal(tmp_path, retention=timedelta(days=90))
+    for _ in range(5):
+        journal.append("test.noted", {})
+    assert journal.prune_by_receipts("2099-01-01T00:00:00.000Z") == 0
+    journal.release(receipt_for(journal, 3, time="2026-05-04T08:00:00.000Z"), COLLECTOR.public)
+    assert journal.prune_by_receipts("2099-01-01T00:00:00.000Z") == 0
+    journal.release(receipt_for(journal, 4, time="2026-08-02T08:00:01.000Z"), COLLECTOR.public)
+    assert journal.prune_by_receipts("2026-05-05T00:00:00.000Z") == 0  # nor does one that was set back
+    assert journal.prune_by_receipts("2099-01-01T00:00:00.000Z") == 4
+    journal.close()
+
+
 def test_prune_removes_only_old_receipted_rows_and_never_the_head(tmp_path: Path) -> None:
     journal = open_journal(tmp_path, retention=timedelta(days=90))
     for _ in range(5):

@@ -58,6 +58,9 @@ def test_everything_of_the_worker_goes_and_the_answer_names_nobody(terminal: Ter
     order(terminal, 1, {"worker": "E-17", "scope": "all"})
     assert terminal.gallery.get("E-17") is None
     assert [one.kind for one in terminal.statements()][-2:] == [Kind.WORKER_ERASED, Kind.COMMAND_DONE]
+    ordered_at = next(place for place, one in enumerate(terminal.statements()) if one.kind == Kind.WORKER_ERASED)
+    assert Kind.CONSENT_WITHDRAWN not in [one.kind for one in terminal.statements()]
+    assert "E-17" not in json.dumps([one.body for one in terminal.statements()[ordered_at:]])
     assert last(terminal).body["outcome"] == "done" and "E-17" not in json.dumps(last(terminal).body)
 
 

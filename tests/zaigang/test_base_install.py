@@ -66,6 +66,14 @@ def test_the_bare_verifier_verifies(bare: Path, tmp_path: Path) -> None:
     assert "line 3 seq 3 [gap]" in bad.stdout
 
 
+def test_the_bare_verifier_verifies_bundles(bare: Path, tmp_path: Path) -> None:
+    corpus = ROOT / "tests" / "evidence" / "corpus"
+    good = _run([bare / "zaigang", "verify", corpus / "good-site.zip", "--trust", corpus / "trust.json"], tmp_path)
+    assert good.returncode == 0, good.stdout + good.stderr
+    bad = _run([bare / "zaigang", "verify", corpus / "bad-back-dated.zip", "--trust", corpus / "trust.json"], tmp_path)
+    assert bad.returncode == 1, bad.stdout + bad.stderr
+
+
 def test_the_bare_command_lists_everything_and_says_what_to_install(bare: Path, tmp_path: Path) -> None:
     listed = _run([bare / "zaigang", "--help"], tmp_path)
     assert listed.returncode == 0

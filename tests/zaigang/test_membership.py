@@ -13,12 +13,19 @@ import cv2
 import numpy as np
 import pytest
 import segno
+from cryptography.hazmat.primitives import serialization
 
 from collector.app import Collector
 from collector.devices.broker_config import Listener, write_broker_config
+from collector.identity import load_or_create_keys
 from collector.settings import load_settings
-from evidence.events import LogType
+from collector.statements.rotation import Rotated
+from collector.statements.rotation import rotate as rotate_collector_key
+from collector.statements.scribe import Scribe
+from evidence.events import ClockReading, LogType
+from evidence.handover import sign_handover
 from evidence.keys import Ed25519Key
+from kiosk.clock import SystemClock
 from kiosk.errors import CollectorRefused, QrUnreadable
 from kiosk.joined import Joined, joined_of
 from kiosk.provisioning import certificate_ends, renew
@@ -314,3 +321,68 @@ def joined_later(config: Path) -> Path:
     path = config.with_name("named.toml")
     path.write_text(f'{config.read_text()}device = "gate-7"\nsite = "east"\n')
     return path
+
+
+@pytest.mark.parametrize("purposes", [("command",), ("receipt", "command", "command")], ids=" and ".join)
+def test_a_renewal_follows_the_collectors_keys_that_were_replaced_while_the_terminal_was_away(
+    tmp_path: Path, purposes: tuple[Rotated, ...]
+) -> None:
+    folder, port = tmp_path / "terminal", free_port()
+    before = Centre(tmp_path / "collector", port)
+    with before.serving():
+        joined(before, folder)
+    with before.database.write() as session:  # the first statement names the keys
+        Scribe(before.keys)(session, "device.revoked", {"device": "gate-9", "from_index": 0, "by": "x"})
+    for purpose in purposes:
+        keys = load_or_create_keys(before.settings.keys_path)
+        rotate_collector_key(before.database, keys, before.settings.keys_path, purpose)
+    before.close()
+    age(before, folder)
+    after = Centre(tmp_path / "collector", port)
+    assert after.keys.command.public.text() != membership(folder).command_key
+    with after.serving():
+        ends = renew(membership(folder), folder, TerminalKey(folder / "terminal.pem"), check_dates=False)
+    assert ends > datetime.now(UTC)
+    again = KioskSettings.load(membership_file(folder))
+    assert after.keys.command.public in again.pinned_keys  # kept, also for commands
+    after.close()
+
+
+def test_a_stranger_between_cannot_hand_a_terminals_trust_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "terminal"
+    centre = Centre(tmp_path / "collector")
+    with centre.serving():
+        joined(centre, folder)
+        age(centre, folder)
+        forged = sign_handover("command", Ed25519Key.generate(), Ed25519Key.generate(), "2026-05-04T08:00:00.000Z")
+        monkeypatch.setattr(centre.joining, "handovers", lambda: forged, raising=False)
+        ends = renew(membership(folder), folder, TerminalKey(folder / "terminal.pem"), check_dates=False)
+        assert ends > datetime.now(UTC)  # the pinned key counts on
+        assert KioskSettings.load(membership_file(folder)).pinned_keys[1].text() == membership(folder).command_key
+    centre.close()
+
+
+@pytest.mark.parametrize("source", ["none", "rtc"])
+def test_only_a_clock_that_knows_nothing_passes_over_the_dates_of_the_brokers_certificate(
+    centre: Centre, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    folder, files = tmp_path / "terminal", tmp_path / "broker"
+    joined(centre, folder)
+    authority, listener = centre.joining.authority, Listener(("localhost",), "127.0.0.1", centre.broker_port)
+    write_broker_config(files, listener, authority, centre.joining.revoked(), datetime.now(UTC))
+    private = serialization.load_pem_private_key((files / "broker.key").read_bytes(), None)
+    later = authority.server(("localhost",), private.public_key(), datetime.now(UTC) + timedelta(days=30))  # type: ignore[arg-type]
+    (files / "broker.pem").write_bytes(later.public_bytes(serialization.Encoding.PEM))
+    reading = ClockReading(source=source, synced=False, error_ms=None)  # type: ignore[arg-type]
+    monkeypatch.setattr(SystemClock, "_ask", lambda self: reading)
+    broker = TlsMosquitto(files, centre.broker_port).start()
+    try:
+        given = KioskSettings.load(membership_file(folder))
+        with small_terminal(tmp_path, **given.model_dump(include=WRITTEN)) as kiosk:
+            if source == "none":
+                until(lambda: kiosk.uplink.online, "the broker to let it in")
+            else:
+                until(lambda: "certificate" in (kiosk.uplink.state.reason or ""), "the certificate to be refused")
+                assert not kiosk.uplink.online
+    finally:
+        broker.stop()
