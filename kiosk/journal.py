@@ -50,7 +50,7 @@ from kiosk.journal_author import Author, Recorded, Row
 from kiosk.journal_check import CHECK_WITHIN_S, check, require_not_behind
 from kiosk.journal_mark import Mark, read_mark, write_mark
 from kiosk.journal_once import COMMAND_ANSWER as COMMAND_ANSWER
-from kiosk.journal_once import Once
+from kiosk.journal_once import FORGET_ANSWERED, Once
 from kiosk.journal_outbox import Outbox
 from kiosk.journal_salvage import RETIRED, finish_interrupted, read_remains, set_aside
 from kiosk.journal_store import Store
@@ -469,6 +469,7 @@ class Journal:
         else:
             with self._store.transaction() as database:
                 database.execute("INSERT INTO spent VALUES (?, ?)", (token, row.time))
+                database.execute(FORGET_ANSWERED, (token,))
                 database.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", values)
         self._store.trouble = None
 

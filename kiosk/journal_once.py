@@ -8,6 +8,9 @@ from kiosk.journal_store import Store
 
 COMMAND_ANSWER = "command:"  # before a command's id: the token under which its answer is appended once
 
+# What was answered is not carried out again, so its words need not lie here: an order to erase names the erased.
+FORGET_ANSWERED = "UPDATE commands SET envelope = x'' WHERE 'command:' || id = ?"
+
 
 class Once:
     """The tokens that were spent and the commands that were taken. Every method raises JournalFull or JournalFailed.

@@ -12,6 +12,7 @@ from evidence.command import ERASE_WORKER, Command, sign_command
 from evidence.events import Event, Kind
 from evidence.keys import Ed25519Key
 from kiosk.commands import CommandDesk
+from kiosk.journal import COMMAND_ANSWER
 from kiosk.ordered_erasure import OrderedErasure
 from tests.kiosk.test_erasure import Terminal, enrol
 
@@ -62,6 +63,17 @@ def test_everything_of_the_worker_goes_and_the_answer_names_nobody(terminal: Ter
     assert Kind.CONSENT_WITHDRAWN not in [one.kind for one in terminal.statements()]
     assert "E-17" not in json.dumps([one.body for one in terminal.statements()[ordered_at:]])
     assert last(terminal).body["outcome"] == "done" and "E-17" not in json.dumps(last(terminal).body)
+
+
+def test_no_byte_of_the_order_stays_in_the_journal_once_it_is_answered(terminal: Terminal) -> None:
+    taken = terminal.journal.take_command(7, "b" * 32, b"erase E-17-and-no-other")
+    assert taken and terminal.journal.open_commands() == [b"erase E-17-and-no-other"]
+    terminal.journal.append_once(COMMAND_ANSWER + "b" * 32, "test.noted", {})
+    assert terminal.journal.open_commands() == []
+    assert not terminal.journal.take_command(7, "b" * 32, b"again")
+    path = terminal.journal.path
+    terminal.journal.close()  # folds the log into the file
+    assert b"E-17-and-no-other" not in path.read_bytes()
 
 
 def test_the_scope_face_takes_the_template_alone(terminal: Terminal) -> None:
