@@ -38,6 +38,7 @@ PICTURE_EDGE = 0.02  # of the picture: a side that leaves it ends there
 SLOPES = np.arange(-SLANT, SLANT + 0.001, 0.02)
 BENDS = (0.0, -0.012, 0.012, -0.024, 0.024)  # tried where an edge is followed further than it was sought
 MOVES = (0.0, -1.0, 1.0, -2.0, 2.0)  # px
+_BENT, _MOVED = (one.ravel() for one in np.meshgrid(BENDS, MOVES, indexing="ij"))
 STEP_PX = 2  # every other pixel of a side is looked at: edges are two pixels wide at least
 SHORTEST = 6  # px
 CANDIDATES = 5  # on each side of the face; APART_PX from each other
@@ -71,9 +72,16 @@ class _Side:
         return float(np.count_nonzero(self.marks[across[inside], along[inside]])) / int(np.count_nonzero(inside))
 
     def fitted(self, low: float, high: float) -> _Side:
-        """Return the side, bent and moved a little, that shows best along low..high."""
-        tried = (replace(self, slope=self.slope + bend, at=self.at + move) for bend in BENDS for move in MOVES)
-        return max(tried, key=lambda one: one.seen(low, high))
+        """Return the side, bent and moved a little, that shows best along low..high, as `seen` counts."""
+        along = np.arange(max(int(low), 0), min(int(high) + 1, self.marks.shape[1]))
+        slopes, places = self.slope + _BENT, self.at + _MOVED
+        across = np.round(places[:, None] + slopes[:, None] * (along - self.middle)).astype(np.intp)
+        inside = (across >= 0) & (across < self.marks.shape[0])
+        found = (self.marks[np.where(inside, across, 0), along] > 0) & inside
+        counts = inside.sum(axis=1)
+        shares = np.where(counts < SHORTEST, 0.0, found.sum(axis=1) / np.maximum(counts, 1))
+        best = int(shares.argmax())
+        return replace(self, slope=float(slopes[best]), at=float(places[best]))
 
 
 def framed(image_bgr: NDArray[np.uint8], face: Landmarks) -> bool:
@@ -194,8 +202,9 @@ def _sides(marks: NDArray[np.uint8], along: tuple[float, float], across: tuple[f
         return []
     reach = int(np.abs(shifts).max())
     padded = cv2.copyMakeBorder(marks, reach, reach, 0, 0, cv2.BORDER_CONSTANT, value=0)
-    rows = np.arange(first, last)[:, None, None] + shifts[None] + reach
-    seen = padded[rows, places[None, None]].mean(axis=2, dtype=np.float32)  # (rows, slopes)
+    rows = np.arange(first, last, dtype=np.int32)[:, None, None] + shifts[None] + reach
+    lit = np.take(padded, rows * padded.shape[1] + places.astype(np.int32))  # (rows, slopes, places), each 0 or 1
+    seen = lit.sum(axis=2, dtype=np.uint16).astype(np.float32) / np.float32(len(places))  # (rows, slopes)
     best = seen.max(axis=1)
     found: list[_Side] = []
     for row in np.argsort(-best, kind="stable").tolist():
