@@ -10,6 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from collector.auth.sessions import Sessions
+from collector.devices.certificate_ends import ending
 from collector.devices.server_tls import server_tls
 from collector.healthz import Health, health_of
 from collector.identity import load_or_create_keys
@@ -100,7 +101,17 @@ class Collector:
         pump, broker, unsigned = self.pump.state, self.subscriber.state, self.checkpointer.failing
         leads, trouble = (True, None) if self.election is None else (self.election.leads, self.election.trouble)
         own = self.keys.public()
-        return health_of(pump, broker, self.database, unsigned, unattested, own, takes_events=leads, no_leader=trouble)
+        return health_of(
+            pump,
+            broker,
+            self.database,
+            unsigned,
+            unattested,
+            own,
+            takes_events=leads,
+            no_leader=trouble,
+            certificates=ending(self.settings.mqtt_certificate),
+        )
 
     def web(self, verifiers: Mapping[str, bytes] | None = None) -> FastAPI:
         """Build the HTTP application, with the console where the settings want it.

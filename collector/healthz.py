@@ -44,6 +44,9 @@ class Health(BaseModel):
     attestations: Annotated[
         PartHealth, Field(description="Witnesses and time-stamps: others' word, so `status` does not hang on it.")
     ] = PartHealth(state="ok")
+    certificates: Annotated[
+        PartHealth, Field(description="Failed once they end within 60 days; until then nothing is wrong.")
+    ] = PartHealth(state="ok")
 
 
 def health_of(
@@ -56,16 +59,19 @@ def health_of(
     *,
     takes_events: bool = True,
     no_leader: str | None = None,
+    certificates: str | None = None,
 ) -> Health:
     """Judge the parts.
 
     `unsigned` is why no checkpoint could be signed, `unattested` whose word did not come, `own` the process's keys,
-    `no_leader` why nobody can tell which collector takes events in.
+    `no_leader` why nobody can tell which collector takes events in, `certificates` what ends soon.
     """
     parts = {"intake": _intake(intake, no_leader), "broker": _broker(broker), "database": _database(database)}
     parts |= {"checkpoints": _checkpoints(unsigned), "keys": _keys(database, own or {})}
     whole: Literal["ok", "failed"] = "ok" if all(part.state == "ok" for part in parts.values()) else "failed"
-    return Health(status=whole, **parts, attestations=_attestations(unattested), takes_events=takes_events)
+    ends = PartHealth(state="ok") if certificates is None else PartHealth(state="failed", reason=certificates)
+    others = {"attestations": _attestations(unattested), "certificates": ends}
+    return Health(status=whole, **parts, **others, takes_events=takes_events)
 
 
 def _intake(state: PumpState, no_leader: str | None) -> PartHealth:

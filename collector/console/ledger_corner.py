@@ -70,7 +70,7 @@ class LedgerCorner:
 
 def ledger_lines(standing: Standing, health: Health, texts: Texts, now: datetime) -> list[Line]:
     """Put it in words."""
-    parts = ("keys", "checkpoints", "attestations")
+    parts = ("keys", "checkpoints", "attestations", "certificates")
     lines = [line for name in parts for line in _trouble(name, getattr(health, name), texts)]
     lines.append(Line(texts("ledger.entries"), str(standing.entries), "", "off"))
     lines.append(_checkpoint(standing, texts, now))
@@ -88,7 +88,8 @@ def ledger_lines(standing: Standing, health: Health, texts: Texts, now: datetime
 def _trouble(name: str, part: PartHealth, texts: Texts) -> list[Line]:
     if part.state == "ok":
         return []
-    reason = part.reason if texts.language == "en" else texts("health.log")
+    elsewhere = "" if name == "certificates" else texts("health.log")
+    reason = part.reason if texts.language == "en" else elsewhere
     return [Line(texts(f"health.{name}"), reason, "", "bad", texts("ledger.failed"))]
 
 

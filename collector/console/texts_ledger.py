@@ -114,6 +114,7 @@ LEDGER_ZH = {
     "health.keys": "运行期间密钥已被替换：请重启考勤中心",
     "health.checkpoints": "检查点无法签署",
     "health.attestations": "上一轮见证或时间戳没有成功",
+    "health.certificates": "消息代理和考勤中心的证书快到期：请重新写代理配置",
     "health.log": "原因见服务器日志。",
     "dead_letters_page": "未入账的消息",
     "dead_letters_intro": "收到了但不能入账的消息，连同原因留在这里，不会丢弃，也不会堵住后面的消息。",
@@ -273,6 +274,7 @@ LEDGER_EN = {
     "health.keys": "A key was replaced while it ran: restart the collector",
     "health.checkpoints": "No checkpoint can be signed",
     "health.attestations": "The last round of witnesses or time-stamps failed",
+    "health.certificates": "Broker's and collector's certificates end soon: write the broker's configuration again",
     "health.log": "The server's log says why.",
     "dead_letters_page": "Dead letters",
     "dead_letters_intro": "What arrived and could not enter the ledger is kept here with the reason. It is not "
