@@ -28,7 +28,7 @@ CASES = 60 if os.environ.get("ZAIGANG_LONG") == "1" else 8
 pytestmark = pytest.mark.both_databases
 # A terminal that joins has no API key: its one-time code, or its signature, is its permission.
 OPEN = {"/api/v1/healthz", "/docs", "/openapi.json", "/checkpoint", "/tile/{level}/{rest:path}"} | {
-    f"/api/v1/provisioning/{one}" for one in ("authority", "join", "inquire", "renew")
+    f"/api/v1/provisioning/{one}" for one in ("authority", "handovers", "join", "inquire", "renew")
 }
 
 
