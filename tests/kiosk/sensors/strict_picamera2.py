@@ -82,6 +82,8 @@ class Sensor:
     out: int = 0  # requests that somebody holds
     came: threading.Condition = field(default_factory=threading.Condition)
     exposure_us: int = 10_000
+    noisy: bool = False  # no two pictures in a row are the same to the last bit, as those of a sensor
+    taken: int = 0
     metadata: dict[str, Any] = field(default_factory=lambda: {"AnalogueGain": 2.5, "ColourGains": (1.5, 1.9)})
 
 
@@ -94,6 +96,10 @@ class CompletedRequest:
         self._stamp_ns = int(request)
         self._colour = picam2.sensor.colour
         self._buffers = {name: _buffer(config, self._colour) for name, config in picam2.streams.items()}
+        if picam2.sensor.noisy:
+            for buffer in self._buffers.values():
+                buffer.reshape(-1)[0] = picam2.sensor.taken % 251
+        picam2.sensor.taken += 1
 
     @as_recorded("CompletedRequest")
     def get_metadata(self) -> dict[str, Any]:

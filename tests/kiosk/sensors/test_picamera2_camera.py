@@ -279,6 +279,7 @@ def pictures(cameras: list[Picamera2Camera], *, until_: Callable[[], bool]) -> N
 def test_a_camera_that_stops_for_good_and_stalls_in_time_ends_the_process(
     sensor: Sensor, watch: Callable[[Callable[[], Any]], NewestFrame]
 ) -> None:
+    sensor.noisy = True
     cameras, factory = opened_in_turn()
     newest = watch(factory)
     pictures(cameras, until_=lambda: newest.newest is not None)
