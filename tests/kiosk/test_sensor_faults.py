@@ -24,7 +24,7 @@ from evidence.events import LogType, Verdict
 from evidence.status import Health, Part
 from kiosk import enclosure, hardware, hearing, keeper
 from kiosk.app import Kiosk
-from kiosk.sensors import beacons, evdev_badges, newest_frame, serial_gps
+from kiosk.sensors import beacons, evdev_badges, frozen, newest_frame, serial_gps
 from kiosk.sensors.advertisement import Advertisement
 from kiosk.sensors.badges import INPUT_EVENT
 from kiosk.sensors.evdev_badges import EvdevBadges
@@ -81,6 +81,9 @@ class CameraRig:
 
     def garbage(self) -> None:
         self.device.script = ["grey"]
+
+    def freeze(self) -> None:
+        self.device.script = ["frozen"]
 
     def back(self) -> None:
         self.device.opens, self.device.script, self.device.late_s = True, ["late"], 0.04
@@ -301,6 +304,7 @@ FAULTS = [
     ("camera", "unplug", "failed", "camera_failed"),
     ("camera", "hang", "failed", "camera_stalled"),
     ("camera", "garbage", "failed", "camera_failed"),
+    ("camera", "freeze", "failed", "camera_stalled"),
     ("gps", "unplug", "failed", "no_receiver"),
     ("gps", "hang", "failed", "stale"),
     ("gps", "garbage", "failed", "stale"),
@@ -356,6 +360,7 @@ def test_a_sensor_fails_and_comes_back_while_punches_go_on(
 def test_the_limits_of_the_sensors_and_the_pause_between_messages_add_up_to_ten_seconds() -> None:
     slowest_s = max(
         newest_frame.REOPEN_AFTER_S,
+        frozen.FROZEN_AFTER_S,
         serial_gps.SILENT_AFTER_S,
         serial_gps.READ_TIMEOUT_S,
         beacons.QUIET_AFTER_US / 1e6,

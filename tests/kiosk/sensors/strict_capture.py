@@ -19,7 +19,7 @@ class Device:
     """What stands behind the device node: its size, and the script of its reads (the last entry repeats)."""
 
     size: tuple[int, int] = (640, 480)
-    script: list[str] = field(default_factory=lambda: ["frame"])  # frame, none, late, small, grey, unplug
+    script: list[str] = field(default_factory=lambda: ["frame"])  # frame, none, late, frozen, small, grey, unplug
     opens: bool = True
     late_s: float = 0.15
     stamp_age_us: int | None = 5000  # age of the driver's time stamp; None: a clock that is not ours
@@ -73,10 +73,13 @@ class StrictCapture:
         if what == "unplug":
             self._open = False
             return False, None
-        if what == "late":
+        if what in ("late", "frozen"):
             time.sleep(self.device.late_s)
         if what == "grey":
             return True, np.zeros((height, width), np.uint8)
         if what == "small":
             return True, np.zeros((height // 2, width // 2, 3), np.uint8)
-        return True, np.zeros((height, width, 3), np.uint8)
+        picture = np.zeros((height, width, 3), np.uint8)
+        if what != "frozen":
+            picture[0, 0] = self.device.reads % 251  # a sensor's noise: no two in a row are the same to the last bit
+        return True, picture
