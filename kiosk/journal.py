@@ -469,7 +469,7 @@ class Journal:
         else:
             with self._store.transaction() as database:
                 database.execute("INSERT INTO spent VALUES (?, ?)", (token, row.time))
-                database.execute(FORGET_ANSWERED, (token,))
+                database.execute(FORGET_ANSWERED, (COMMAND_ANSWER, token))
                 database.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", values)
         self._store.trouble = None
 

@@ -9,7 +9,7 @@ from kiosk.journal_store import Store
 COMMAND_ANSWER = "command:"  # before a command's id: the token under which its answer is appended once
 
 # What was answered is not carried out again, so its words need not lie here: an order to erase names the erased.
-FORGET_ANSWERED = "UPDATE commands SET envelope = x'' WHERE 'command:' || id = ?"
+FORGET_ANSWERED = "UPDATE commands SET envelope = x'' WHERE ? || id = ?"  # (COMMAND_ANSWER, token)
 
 
 class Once:

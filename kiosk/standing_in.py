@@ -43,7 +43,7 @@ def counted(gallery: Gallery, badge: str | None, stamp: Stamp, attempt: Callable
         gallery.count_attempt(limit, subject, now)
         result = attempt()
         failed = [one for one in result.checks if one.outcome is Outcome.FAILED and one.name != "face_quality"]
-        if not failed and not result.shied:
+        if not failed and not result.left_unanswered:
             gallery.forgive(limit, subject, None if result.worker is not None else now)
         return result
     except Exception as error:  # whatever breaks costs the face, never the attempt's record

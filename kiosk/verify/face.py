@@ -95,7 +95,10 @@ class Face:
         badge, tapped_us, session = self._last
         self._last = None
         if session.result is not None:
-            failed = any(check.outcome is Outcome.FAILED for check in session.result.checks) or session.result.shied
+            failed = (
+                any(check.outcome is Outcome.FAILED for check in session.result.checks)
+                or session.result.left_unanswered
+            )
             self._caution.note(badge, tapped_us, failed=failed)
 
     def enrolment_view(self, mono_us: int, image_bgr: NDArray[np.uint8]) -> EnrolmentView:

@@ -57,7 +57,7 @@ class FaceResult:
     challenge: ChallengeRecord | None  # None: nothing was asked, and nobody excused
 
     @property
-    def shied(self) -> bool:
+    def left_unanswered(self) -> bool:
         """Whether something was asked and then not done, for whatever reason: whoever saw a prompt has learnt it."""
         done = any(one.name == "challenge" and one.outcome is Outcome.PASSED for one in self.checks)
         return self.challenge is not None and bool(self.challenge.prompts) and not done
