@@ -87,8 +87,9 @@ class _Side:
 def framed(image_bgr: NDArray[np.uint8], face: Landmarks) -> bool:
     """Whether a rectangle that lies before the body frames the face of an image (H, W, 3)."""
     scale = min(1.0, EYE_DISTANCE_PX / max(face.eye_distance_px, 1.0))
-    small = cv2.resize(image_bgr, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else image_bgr
-    grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
+    grey = cv2.cvtColor(image_bgr, cv2.COLOR_BGR2GRAY)
+    if scale < 1:
+        grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     height, width = grey.shape
     x0, y0, x1, y1 = (part * size for part, size in zip(face.box, (width, height) * 2, strict=True))
     wide, tall = x1 - x0, y1 - y0
