@@ -44,8 +44,8 @@ FOLLOW_MOVED_DEG = 2.5
 # From one followed frame to the next a face moves almost as an affine map would have it. A point this far from there
 # sits on something else now: a paper's edge that passed, another face. What it adds looks like depth: it is dropped.
 STRAY_OF_EYE_DISTANCE = 0.5
-# At the limit between head and paper, 62 % outliers, so many rounds hit four points of the plane 995 times of 1,000, and
-# paper has fewer outliers; a head has no plane to find, however long one looks.
+# At the limit between head and paper, 62 % outliers, so many rounds hit four points of the plane 995 times in 1,000.
+# Paper has fewer outliers; a head has no plane to find, however long one looks.
 RANSAC_ROUNDS = 250
 _CRITERIA = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.03)
 

@@ -33,6 +33,13 @@ def console() -> list[str]:
 
 
 @pytest.fixture
+def silent_console(console: list[str]) -> Iterator[None]:
+    """The story ends without an error in the browser's console."""
+    yield
+    assert console == []
+
+
+@pytest.fixture
 def page(browser: Browser, terminal: ServedTerminal, console: list[str]) -> Iterator[Page]:
     """The screen in the site's language, Chinese."""
     yield from open_page(browser, terminal.url, console)

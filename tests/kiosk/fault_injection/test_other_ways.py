@@ -1,7 +1,7 @@
 """No failure on the supervisor's way, or in what watches the case, ends in a punch marked verified.
 
-The counterpart of test_fault_injection, which breaks what a worker's own face or PIN goes through. A supervisor's word
-is reviewed by default; here the site takes it, so that a failure that turns into a pass would show.
+The counterpart of test_ways_to_a_verdict, which breaks what a worker's own face or PIN goes through. A supervisor's
+word is reviewed by default; here the site takes it, so that a failure that turns into a pass would show.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """No failure in what feeds a sensor ends in a punch marked verified: each function that the threads of receiver and
 scanner go through raises whenever it is called, on a terminal that has just been started.
 
-The counterpart of test_fault_injection, which breaks what is asked at the punch.
+The counterpart of test_ways_to_a_verdict, which breaks what is asked at the punch.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """No failure in the flash, or in what hears a worn badge, ends in a punch marked verified.
 
-The counterpart of test_fault_injection for what a terminal has that lights the face and whose workers wear badges.
+The counterpart of test_ways_to_a_verdict for what a terminal has that lights the face and whose workers wear badges.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-import structlog
 
 from evidence.events import LogType, Outcome, Verdict
 from kiosk.app import Kiosk
@@ -28,28 +27,15 @@ AFTERWARDS = (Hearing.punched, WornBadges.spend)  # what is noted once the punch
 
 
 @pytest.fixture(scope="module")
-def patch() -> Iterator[pytest.MonkeyPatch]:
-    with pytest.MonkeyPatch.context() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def recorder() -> CallRecorder:
-    return CallRecorder()
-
-
-@pytest.fixture(scope="module")
 def kiosk(
     tmp_path_factory: pytest.TempPathFactory, patch: pytest.MonkeyPatch, recorder: CallRecorder
 ) -> Iterator[Kiosk]:
-    structlog.configure(processors=[structlog.processors.KeyValueRenderer()])
     folder = tmp_path_factory.mktemp("terminal")
     with (
         recorder.installed(),
         lockstep_terminal(folder, Stage(), patch, flash="on", badges={ANCHOR: WORKER}) as one,
     ):
         yield one
-    structlog.reset_defaults()
 
 
 def punch(kiosk: Kiosk) -> Verdict:

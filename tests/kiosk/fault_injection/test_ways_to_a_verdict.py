@@ -11,7 +11,6 @@ from types import CodeType, FunctionType
 from typing import Literal
 
 import pytest
-import structlog
 
 from evidence.events import LogType, Method, Verdict
 from kiosk.app import Kiosk
@@ -34,25 +33,6 @@ SENSORS = modules_in("kiosk.sensors")
 Way = Literal["badge_pin", "face", "claimed_face"]
 WAYS: tuple[Way, ...] = ("badge_pin", "face", "claimed_face")  # the quick one first
 FAULTS: tuple[Fault, ...] = ("raises", "nothing")
-
-
-@pytest.fixture(scope="module")
-def patch() -> Iterator[pytest.MonkeyPatch]:
-    with pytest.MonkeyPatch.context() as one:
-        yield one
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quiet() -> Iterator[None]:
-    """A traceback with every local variable, a hundred times over, hides what failed and takes half of the time."""
-    structlog.configure(processors=[structlog.processors.KeyValueRenderer()])
-    yield
-    structlog.reset_defaults()
-
-
-@pytest.fixture(scope="module")
-def recorder() -> CallRecorder:
-    return CallRecorder()
 
 
 @pytest.fixture(scope="module")
