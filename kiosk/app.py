@@ -52,7 +52,7 @@ from kiosk.part_states import PartStates
 from kiosk.place import beacon_check, clock_check, gps_check, judged
 from kiosk.policy import PROFILES
 from kiosk.renewal import CertificateKeeper
-from kiosk.scene_watch import SceneWatch
+from kiosk.scene_watch import CHANGES_SOUGHT, SceneWatch, told_of
 from kiosk.sensors.camera import Camera
 from kiosk.sensors.enclosure import GpioTamperLoop, lgpio_pins
 from kiosk.sensors.gps import GpsReading
@@ -196,7 +196,11 @@ class Kiosk:
             )
             if self._face is not None:  # also where nothing is started: an open landmarker hangs when it is collected
                 self._closing.callback(self._face.close)  # after all that starts: a running attempt still looks
-        self._scene = SceneWatch(settings.scene_file, self._sign_scene) if self.eyes is not None else None
+        if self.eyes is None:
+            self._scene = None
+        else:
+            told = told_of(self.journal.newest([Kind.SENSOR_CHANGED], CHANGES_SOUGHT))
+            self._scene = SceneWatch(settings.scene_file, self._sign_scene, told)
         self.attendant = Attendant(
             policy=self.policy,
             journal=self.journal,
@@ -545,7 +549,7 @@ class Kiosk:
 
     def _prune(self, now: Stamp) -> None:
         self.journal.prune_by_receipts(now.time)
-        attempt(self.clips.prune)
+        attempt(lambda: self.clips.prune(now))
 
     def _publish_health(self, now: Stamp) -> None:
         self._hung_told = self.attendant.hung is not None  # before the process ends for it, the status has said it

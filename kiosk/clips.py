@@ -18,7 +18,7 @@ from pydantic import JsonValue
 from evidence.events import ClipErasedBody, ClipReleasedBody, Kind
 from kiosk.clip_recording import Recording
 from kiosk.clip_store import ClipError, ClipMissing, ClipStore, Opened
-from kiosk.clock import format_time, parse_time
+from kiosk.clock import Stamp, format_time, parse_time
 from kiosk.errors import KioskError
 from kiosk.gallery_key import gallery_key
 from kiosk.journal import Journal
@@ -118,10 +118,15 @@ class Clips:
         """What is kept, oldest first, without any picture. Raises ClipError."""
         return [{name: getattr(one, name) for name in one.__slots__} for one in self._store().held()]
 
-    def prune(self) -> None:
-        """Remove what has been kept long enough; the answers said how long. Raises ClipError."""
-        if self.store is not None:
-            self.store.prune()
+    def prune(self, now: Stamp) -> None:
+        """Remove what has been kept long enough; the answers said how long. Raises ClipError.
+
+        Where nothing sets the clock it counts up to the newest receipt at most: set ahead, it erases nothing.
+        """
+        if self.store is None:
+            return
+        newest = None if now.clock.synced else self.journal.newest_receipt()
+        self.store.prune(parse_time(now.time if newest is None else min(now.time, newest)) / 1e9)
 
     def _store(self) -> ClipStore:
         if self.store is None:

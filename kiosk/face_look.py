@@ -20,7 +20,7 @@ from kiosk.policy import Policy
 from kiosk.punch import Punch, Step
 from kiosk.screen_light import ScreenLight
 from kiosk.sensors.camera import Frame
-from kiosk.standing_in import counted, no_face
+from kiosk.standing_in import counted, left, no_face
 from kiosk.verify.face_attempt import FacePhase, FaceProgress, FaceResult
 from kiosk.verify.gallery import Gallery
 from kiosk.verify.session import FaceSession
@@ -97,7 +97,7 @@ class FaceLook:
         """
         if self._locked():
             return no_face(_LOCKED)
-        return counted(self._gallery, badge, stamp, lambda: self._attempt(badge, since_us, punch))
+        return left(counted(self._gallery, badge, stamp, lambda: self._attempt(badge, since_us, punch)))
 
     def _attempt(self, badge: str | None, since_us: int, punch: Punch | None) -> FaceResult:
         if self._new_session is None or self._eyes is None or not self.works:

@@ -339,6 +339,11 @@ class Journal:
         """True for a command that was taken before."""
         return self._once.knows_command(command_id)
 
+    def newest_receipt(self) -> str | None:
+        """When the newest receipt here was written, by the collector's clock; None: there is none."""
+        with self._lock:
+            return self._outbox.newest_receipt()
+
     def prune_by_receipts(self, now: str) -> int:
         """Prune as the collector's clock says, but never later than `now`: a clock set ahead here removes nothing."""
         with self._lock:

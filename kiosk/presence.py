@@ -134,8 +134,11 @@ class Presence:
         """Follow an erased worker no longer; what is open about him is never said."""
         self._shifts.pop(worker, None)
 
-    def heard(self, at: Moment, badges: Iterable[tuple[str, int]]) -> list[Interval]:
-        """Take one advertisement: of anybody, and of these workers' badges with their dBm."""
+    def heard(self, at: Moment, badges: Iterable[tuple[str, int | None]]) -> list[Interval]:
+        """Take one advertisement: of anybody, and of these workers' badges with their dBm.
+
+        Without dBm a badge was heard all the same: that is no silence, and no sample either.
+        """
         if self._now is not None and at.mono_us < self._now.mono_us:
             return []  # from before what has been said already
         self._advance(at)
@@ -227,7 +230,7 @@ class Presence:
             shift.heard, shift.silent_from, shift.goes_on = None, None, False
         self._deaf = True
 
-    def _sight(self, shift: _Shift, at: Moment, dbm: int) -> None:
+    def _sight(self, shift: _Shift, at: Moment, dbm: int | None) -> None:
         self._settle(shift)
         if shift.silent_from is not None:
             self._say_silent(shift, at, "badge_heard")
@@ -235,7 +238,8 @@ class Presence:
         if shift.heard is None:
             shift.heard = _Sightings(at, at)
         shift.heard.last = at
-        shift.heard.counts[dbm] = shift.heard.counts.get(dbm, 0) + 1
+        if dbm is not None:
+            shift.heard.counts[dbm] = shift.heard.counts.get(dbm, 0) + 1
         if at.mono_us - shift.heard.start.mono_us >= CUT_AFTER_US:
             self._say_heard(shift, "cut")
             shift.heard = _Sightings(at, at)

@@ -87,12 +87,11 @@ class PresenceKeeper:
 
     def sighted(self, sighting: Sighting) -> None:
         """Take one advertisement; quick, for the scanner's thread."""
-        badges: dict[str, int] = {}
-        if sighting.rssi is not None:
-            for beacon in sighting.beacons:
-                worker = self._worn.worker(beacon.id)
-                if worker is not None:
-                    badges[worker] = sighting.rssi
+        badges: dict[str, int | None] = {}
+        for beacon in sighting.beacons:
+            worker = self._worn.worker(beacon.id)
+            if worker is not None:
+                badges[worker] = sighting.rssi
         try:
             with self._lock:
                 self._wait_for(self._presence.heard(Moment(sighting.mono_us, sighting.unix_ms), badges.items()))

@@ -7,7 +7,7 @@ A state counts only once it has lasted: people lean on terminals. Driven by the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,9 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from evidence.events import SensorChangedBody
+from evidence.envelope import Envelope
+from evidence.errors import EvidenceError
+from evidence.events import SensorChangedBody, parse_body, parse_event
 from evidence.status import Part
 from kiosk.durable_file import replace_file
 from kiosk.sensors.scene import Scene, SceneState, SceneUnusable, describe, look
@@ -35,6 +37,21 @@ SENTENCES = {
 _PARTS = {SceneState.COVERED: "failed", SceneState.MOVED: "failed", SceneState.UNRECOGNISED: "degraded"}
 
 
+CHANGES_SOUGHT = 500  # of any sensor's, from the newest back; a scene that changed before that is looked at anew
+
+
+def told_of(envelopes: Iterable[bytes]) -> SceneState | None:
+    """Return what a journal's own sensor.changed events, newest first, say of the scene; None: nothing, or well."""
+    for data in envelopes:
+        try:
+            body = parse_body(parse_event(Envelope.decode(data).payload))
+            if isinstance(body, SensorChangedBody) and body.sensor == "scene":
+                return None if body.state in ("learnt", "same") else SceneState(body.state)
+        except (EvidenceError, ValueError):  # of another version; it stands in the journal all the same
+            continue
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Pending:
     """A state that has been seen and has not lasted yet."""
@@ -44,10 +61,13 @@ class Pending:
 
 
 class SceneWatch:
-    """`file` holds the learnt scene; `sign` writes a sensor.changed event and may raise a JournalError."""
+    """`file` holds the learnt scene; `sign` writes a sensor.changed event and may raise a JournalError.
 
-    def __init__(self, file: Path, sign: Callable[[SensorChangedBody], None]) -> None:
-        self._file, self._sign = file, sign
+    `told`: what the chain said last, before this start; None: nothing, or that all is well.
+    """
+
+    def __init__(self, file: Path, sign: Callable[[SensorChangedBody], None], told: SceneState | None = None) -> None:
+        self._file, self._sign, self._told = file, sign, told
         self._scene: Scene | None = None
         self._trouble: str | None = None  # why the file cannot be used
         self._state: SceneState | None = None  # None: nothing learnt, or not looked yet
@@ -127,7 +147,8 @@ class SceneWatch:
         self._scene, self._state, self._candidate = scene, SceneState.SAME, None
 
     def _change(self, state: SceneState, reason: str) -> None:
-        before = self._state
-        if before is not None or state is not SceneState.SAME:  # the first look after a start is news only if bad
+        before = self._state or self._told
+        # The first look after a start is news only if it is bad, or if what was told before it was.
+        if before is not None or state is not SceneState.SAME:
             self._sign(SensorChangedBody(sensor="scene", state=state.value, before=before, reason=reason))
-        self._state, self._pending = state, None
+        self._state, self._pending, self._told = state, None, None

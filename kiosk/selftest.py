@@ -24,6 +24,7 @@ from kiosk.selftest_texts import FACE_SEEN, FLAGS, KEYS_DO, Words, do_about, par
 from kiosk.sensors.gps_sky import Satellite
 from kiosk.terminal.picture import privacy_jpeg
 from kiosk.terminal.texts import reason
+from kiosk.verify.errors import GalleryError
 
 if TYPE_CHECKING:
     from kiosk.app import Kiosk
@@ -131,6 +132,8 @@ class Selftest:
         seen = f"{width}×{height}, {fps:.0f}/s"
         face = FACE_SEEN.get(code) or reason(code).what
         words = Words(f"{seen}，亮度 {light:.0f}，{face.zh}", f"{seen}, light {light:.0f}; {face.en}")
+        if part.state == "failed":  # a frozen picture is bright and fresh, too
+            return Line("camera", "failed", words, do_about("camera", _code(part)))
         problem = "slow" if fps < SLOW_FPS else "dark" if light < DARK else "bright" if light > BRIGHT else ""
         state: State = "doubt" if problem else _STATES[part.state]
         return Line("camera", state, words, do_about("camera", problem))
@@ -253,7 +256,7 @@ class Selftest:
 
 def failed_to_start(error: Exception) -> list[Line]:
     """The one line of a terminal that could not even be put together."""
-    code = getattr(error, "code", "error")
+    code = "gallery" if isinstance(error, GalleryError) else getattr(error, "code", "error")
     part = KEY_FILES if code.startswith("key_file") else "journal" if code.startswith("journal") else "terminal"
     return [_plain(part, Part(state="failed", reason=f"{code}: {error}"[:400]))]
 

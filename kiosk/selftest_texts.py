@@ -147,6 +147,10 @@ _DO: dict[tuple[str, str], Words] = {
         "检查 tamper_pin、接线和 gpio 组", "Check tamper_pin, the wiring and the group gpio"
     ),
     ("enclosure", "lamps_failed"): Words("检查灯和蜂鸣器的接线", "Check the wiring of lamps and buzzer"),
+    ("terminal", "gallery"): Words(
+        "人脸库或其密钥损坏：从同一份备份恢复两者，或移走 gallery.db 后重新登记",
+        "The gallery or its key is damaged: restore both from one backup, or move gallery.db away and enrol again",
+    ),
     ("terminal", "identity"): Words("检查 data_dir 里的身份文件", "Check the identity files in data_dir"),
     ("terminal", "tpm_failed"): Words(
         "检查 TPM 和设置 tpm，重启终端", "Check the TPM and the setting tpm, then restart"

@@ -164,7 +164,7 @@ class KioskSettings(BaseSettings):
         """Take the constructor's values alone."""
         return (init_settings,)
 
-    @field_validator("broker", "collector_keys", "anchors", mode="before")
+    @field_validator("broker", "collector_keys", "anchors", "flash_excused", mode="before")
     @classmethod
     def _one_or_many(cls, value: object) -> object:
         return [one.strip() for one in value.split(",") if one.strip()] if isinstance(value, str) else value

@@ -6,7 +6,7 @@ Limits are looked up and counted before anybody is looked at; a gallery that can
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -49,6 +49,22 @@ def counted(gallery: Gallery, badge: str | None, stamp: Stamp, attempt: Callable
     except Exception as error:  # whatever breaks costs the face, never the attempt's record
         log.exception("face_attempt_failed")
         return no_face(_error(error))
+
+
+def left(result: FaceResult) -> FaceResult:
+    """Make a refusal of an attempt that its worker ended, or that comes after too many.
+
+    As a check that could not run it would be recorded for review under the code that was typed, and that is anybody's.
+    """
+    checks = tuple(
+        one.model_copy(update={"outcome": Outcome.FAILED}) if one.name == "face_match" and _by_choice(one) else one
+        for one in result.checks
+    )
+    return replace(result, checks=checks)
+
+
+def _by_choice(check: Check) -> bool:
+    return check.outcome is Outcome.NOT_RUN and check.reason.partition(":")[0] in ("cancelled", "face_locked")
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,8 @@ class BadgeDecoder:
 
     def _take(self, seconds: int, microseconds: int, kind: int, code: int, value: int) -> str | None:
         if kind == _EV_SYN and code == _SYN_DROPPED:
-            self._spoilt, self._shift = True, False
+            # Its own time: the next key may be the first for an hour, and is the middle of a code all the same.
+            self._spoilt, self._shift, self._at_us = True, False, seconds * 1_000_000 + microseconds
         if kind != _EV_KEY or value not in (_UP, _DOWN):
             return None
         at_us = seconds * 1_000_000 + microseconds

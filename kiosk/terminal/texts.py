@@ -110,7 +110,7 @@ REASONS: dict[str, Reason] = {
         "The whole picture moves as if a hand held it",
         "Try again in person, or use badge and PIN.",
     ),
-    "exposure_free": _r("相机无法固定曝光", _RECORDED_ZH, "The camera cannot hold its exposure", _RECORDED_EN),
+    "exposure_free": _r("摄像头无法固定曝光", _RECORDED_ZH, "The camera cannot hold its exposure", _RECORDED_EN),
     "no_reflection": _r(
         "脸上没有屏幕的反光",
         "请本人再试一次，或用工号和密码。",
@@ -139,6 +139,12 @@ REASONS: dict[str, Reason] = {
         "More than one worker is possible",
         "Type your badge number first.",
     ),
+    "badge_needed": _r(
+        "本机人数较多，需要先输入工号",
+        "请先输入工号再刷脸。",
+        "With so many workers here a badge number is needed",
+        "Type your badge number first.",
+    ),
     "not_enrolled": _r("该工号没有登记人脸", _PIN_INSTEAD_ZH, "No face is enrolled for this badge", _PIN_INSTEAD_EN),
     "gallery_empty": _r("本机还没有登记人脸", _PIN_INSTEAD_ZH, "No faces are enrolled here yet", _PIN_INSTEAD_EN),
     # place
@@ -149,7 +155,7 @@ REASONS: dict[str, Reason] = {
     "moving": _r("终端正在移动", _CALL_ZH, "The terminal is moving", _CALL_EN),
     "insufficient": _r("定位不够准确", _RECORDED_ZH, "The position is not exact enough", _RECORDED_EN),
     "no_receiver": _r("定位模块未连接", _CALL_ZH, "The position receiver is missing", _CALL_EN),
-    "stale": _r("位置数据已过时", _RECORDED_ZH, "The position data are too old", _RECORDED_EN),
+    "stale": _r("有一段时间没有收到信号", _RECORDED_ZH, "Nothing has been received for a while", _RECORDED_EN),
     "not_heard": _r("没有收到现场信标", _CALL_ZH, "The site beacon was not heard", _CALL_EN),
     "no_scanner": _r("蓝牙未工作", _CALL_ZH, "Bluetooth is not working", _CALL_EN),
     # the badge that a worker wears

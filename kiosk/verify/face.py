@@ -19,7 +19,7 @@ from kiosk.verify.caution import Caution
 from kiosk.verify.challenge import Random, choose_asks
 from kiosk.verify.embedder_choice import EmbedderChoice, open_embedder
 from kiosk.verify.errors import GalleryError, VerifyError
-from kiosk.verify.flash import choose_colours
+from kiosk.verify.flash import COLOURS, ROUNDS, choose_colours
 from kiosk.verify.gallery import Gallery, Template
 from kiosk.verify.landmarks import LandmarkDetector
 from kiosk.verify.matcher import Likeness, verify
@@ -81,7 +81,7 @@ class Face:
             delays_ms=delays_ms,
             tapped_us=tapped_us,
             excused=excused,
-            colours=choose_colours(rng) if flash and not unlit else (),
+            colours=choose_colours(rng, ROUNDS * COLOURS) if flash and not unlit else (),
             unlit=unlit,
         )
         session = FaceSession(self._video, self.embedder, self._gallery, self._settings, request, recent=self._recent)

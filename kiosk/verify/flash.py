@@ -22,7 +22,8 @@ Colour = tuple[int, int, int]  # red, green, blue, 0..255, as the page paints it
 
 # Far apart in every channel, none a saturated red (red at least 0.8 of the sum, WCAG 2.3.1).
 PALETTE: tuple[Colour, ...] = ((255, 255, 255), (20, 20, 20), (40, 80, 255), (60, 230, 80), (255, 190, 40))
-COLOURS = 4  # of one attempt: 120 and more sequences, and 1.4 s of a wait that is there anyway
+COLOURS = 4  # that one face is lit by: 120 and more sequences, and 1.4 s of a wait that is there anyway
+ROUNDS = 4  # of them in an attempt: whoever goes away meanwhile is lit anew, by colours nobody has seen yet
 CHANGE_US = 350_000  # between changes: 2.9 a second
 PATIENCE_US = 700_000  # for the page's word; then it is not there, or a punch would wait for a lamp
 SETTLE_US = 70_000  # from the page's paint to a frame exposed wholly under it
@@ -61,15 +62,34 @@ def choose_colours(rng: Random, count: int = COLOURS) -> tuple[Colour, ...]:
 
 
 class FlashMeter:
-    """One attempt's colours: ask `due` what to paint, tell `painted` when it was, `feed` every frame with the face."""
+    """One attempt's colours: ask `due` what to paint, tell `painted` when it was, `feed` every frame with the face.
+
+    Colours are numbered through the attempt; COLOURS of them make a round, which one and the same face has to answer.
+    """
 
     def __init__(self, colours: tuple[Colour, ...]) -> None:
-        self._colours = colours
-        self._asked_us: list[int] = []  # when each colour was first due
+        self._first, self._colours, self._later = 0, colours[:COLOURS], colours[COLOURS:]
+        self._asked_us: list[int] = []  # when each colour of the round was first due
         self._painted_us: dict[int, int] = {}
         self._over = self._silent = False
         self.held = False  # set it where the camera's exposure is locked while colours are on
         self._seen: list[tuple[int, NDArray[np.float64], NDArray[np.float64]]] = []
+
+    @property
+    def begun(self) -> bool:
+        """Whether a colour of this round has been asked for."""
+        return bool(self._asked_us)
+
+    def forget(self) -> None:
+        """The face was away: begin another round; without colours for one nothing more is shown."""
+        if not self.begun or self._silent:
+            return
+        self._first += len(self._colours)
+        self._colours, self._later = self._later[:COLOURS], self._later[COLOURS:]
+        self._asked_us.clear()
+        self._painted_us.clear()
+        self._seen.clear()
+        self._over = not self._colours
 
     def due(self, mono_us: int) -> tuple[int, Colour] | None:
         """Return the number and the colour to have on the screen now; None when all have been."""
@@ -86,10 +106,11 @@ class FlashMeter:
             self._over = number == len(self._colours)
             if not self._over:
                 self._asked_us.append(mono_us)
-        return None if self._over else (number, self._colours[number])
+        return None if self._over else (self._first + number, self._colours[number])
 
     def painted(self, number: int, mono_us: int) -> None:
         """Take the page's word that colour `number` came up then: the first word, and none before it was due."""
+        number -= self._first
         if 0 <= number < len(self._asked_us) and not self._over:
             self._painted_us.setdefault(number, max(mono_us, self._asked_us[number]))
 

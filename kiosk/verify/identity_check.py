@@ -44,7 +44,7 @@ def identity_check(
     if not len(lineup):
         return Identity(_check(Outcome.NOT_RUN, "gallery_empty: nobody has enrolled a face here", model_id))
     if len(lineup) > identify_at_most:
-        reason = f"not_reached: recognition without a badge is for at most {identify_at_most} workers; use the badge"
+        reason = f"badge_needed: recognition without a badge is for at most {identify_at_most} workers; use the badge"
         return Identity(_check(Outcome.NOT_RUN, reason, model_id))
     match = identify(vector, lineup, limits)
     sentences = {

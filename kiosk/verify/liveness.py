@@ -153,6 +153,8 @@ def screen_check(seen: SignsSeen, limits: ScreenLimits) -> Check:
         "held": seen.wander >= limits.wander,
     }
     observed: dict[str, JsonValue] = {"looks": seen.looks, "signs": [name for name, shown in signs.items() if shown]}
+    if seen.unmeasured:
+        observed["unmeasured"] = list(seen.unmeasured)
     # The border last: what it alone convicts is told from what shows in the picture itself.
     for name in ("replayed", "moire", "held", "framed"):
         if signs[name]:

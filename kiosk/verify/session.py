@@ -81,15 +81,15 @@ class FaceSession:
         if request.asks:
             self._challenge = Challenge(request.asks, request.delays_ms, rules, request.shown_us)
         self._continuity = Continuity()
-        # Under changing light a wall's shadows seem to move: then the flash itself tells a screen.
-        self._signs: ScreenSigns | None = ScreenSigns(recent, bolted=settings.bolted and not request.colours)
+        self._signs: ScreenSigns | None = ScreenSigns(recent, bolted=settings.bolted)
         self._flash = FlashMeter(request.colours) if request.colours else None
         self._flash_due: tuple[int, Colour] | None = None
         self._quality: quality.Quality | None = None
         self._good_frames = 0
         self._turns = Turns()
         self._candidate: _Candidate | None = None
-        self._answered: _Candidate | None = None  # the frame of the last answer, of the turn's where there is one
+        self._answered: list[_Candidate] = []  # the frame of each answer
+        self._lit: _Candidate | None = None  # the last frame before the first colour
         self._checks: dict[str, Check] = {}
         self._phase = FacePhase.LOOKING
         self._hint: str | None = None
@@ -152,7 +152,7 @@ class FaceSession:
             return
         if not found.ok or found.face is None:
             self._good_frames, self._phase = 0, FacePhase.LOOKING
-            self._challenge.forget_rest()
+            self._forget_rest()
             return
         self._good_frames += 1
         if self._good_frames >= self._settings.good_frames:
@@ -161,16 +161,27 @@ class FaceSession:
 
     def _rest(self, mono_us: int, face: Landmarks, image: NDArray[np.uint8]) -> None:
         assert self._challenge is not None
-        self._look_for_signs(mono_us, face, image)
         reading = _reading(mono_us, face)
         stage = self._challenge.feed(reading)
         if stage is Stage.FAILED:
             self._finish()
-        elif stage is Stage.ASKED:
+            return
+        if stage is Stage.ASKED:
             assert self._quality is not None
             self._checks["face_quality"] = quality.quality_check(self._quality, quality.VERIFICATION)
             self._continuity.begin(mono_us, face)
             self._prompt_shown(face, image, reading.yaw_deg)
+        self._look_for_signs(mono_us, face, image)
+
+    def _forget_rest(self) -> None:
+        """Whoever comes next may be somebody else."""
+        assert self._challenge is not None
+        self._challenge.forget_rest()
+        if self._signs is not None:
+            self._signs.forget_rest()
+        if self._flash is not None:
+            self._flash.forget()
+            self._lit = None
 
     def _out_of_time(self, found: quality.Quality) -> None:
         self._checks["face_quality"] = quality.quality_check(found, quality.VERIFICATION)
@@ -200,8 +211,7 @@ class FaceSession:
             if self._turns.follow(mono_us, image, reading.yaw_deg):
                 self._consider(face, image, reading.yaw_deg)
             if stage is not Stage.ASKED:
-                if self._turns.tracker is not None or self._answered is None:
-                    self._answered = _Candidate(image.copy(), face, abs(reading.yaw_deg))
+                self._answered.append(_Candidate(image.copy(), face, abs(reading.yaw_deg)))
                 self._turns.end()
         elif stage is Stage.ASKED:
             self._prompt_shown(face, image, reading.yaw_deg)
@@ -214,6 +224,8 @@ class FaceSession:
     def _prompt_shown(self, face: Landmarks, image: NDArray[np.uint8], yaw: float) -> None:
         assert self._challenge is not None
         self._phase, self._hint = FacePhase.PROMPTED, None
+        if self._signs is not None:
+            self._signs.prompted()
         if self._challenge.ask in TURNS:
             self._turns.begin(image, face, yaw)
         self._consider(face, image, yaw)
@@ -233,7 +245,8 @@ class FaceSession:
         if self._signs is None:
             return
         try:
-            self._signs.offer(mono_us, image, face, at_rest=not self._prompted)
+            lit = self._flash_due is not None
+            self._signs.offer(mono_us, image, face, at_rest=not self._prompted, lit=lit)
         except Exception as error:  # the attempt goes on; this check cannot pass any more
             self._signs = None
             self._broken("screen_signs", error)
@@ -242,6 +255,8 @@ class FaceSession:
         if self._flash is None:
             return
         try:
+            if not self._flash.begun:
+                self._lit = _Candidate(image.copy(), face, 0.0)
             self._flash_due = self._flash.due(mono_us)
             self._flash.feed(mono_us, image, face)
         except Exception as error:
@@ -287,16 +302,15 @@ class FaceSession:
         return identity
 
     def _same_as_answered(self, vector: NDArray[np.float32]) -> bool:
-        """Whether the face to match is the one that answered; if not, or if nobody can say, continuity says so."""
-        if self._answered is None:
-            return True
+        """Whether the face to match gave every answer and was lit; if not, or if nobody can say, continuity says so."""
+        others = self._answered if self._lit is None else [*self._answered, self._lit]
         try:
-            answered = self.embedder.embed(self._answered.image, self._answered.face)
-            apart = distance(vector, answered)
+            at_most = self._settings.same_face_distance_for(self.embedder.model_id)
+            apart = [distance(vector, self.embedder.embed(one.image, one.face)) for one in others]
         except Exception as error:
             self._broken("continuity", error)
             return True  # not_run is never verified; the match may still tell who it was
-        if apart <= self._settings.same_face_distance_for(self.embedder.model_id):
+        if all(one <= at_most for one in apart):
             return True
         self._checks["continuity"] = liveness.continuity_check(self._continuity, changed=True)
         return False
@@ -368,7 +382,8 @@ class FaceSession:
             prompts = record.prompts if record is not None else ()
             record = ChallengeRecord(prompts=prompts, excused=self._request.excused)
         self.result = FaceResult(worker, name, checks, record)
-        self._phase, self._hint, self._candidate, self._answered = FacePhase.DONE, None, None, None
+        self._phase, self._hint, self._candidate, self._answered = FacePhase.DONE, None, None, []
+        self._lit = None
         self._turns.forget()
 
     def _broken(self, name: str, error: Exception) -> None:

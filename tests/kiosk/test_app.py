@@ -236,8 +236,11 @@ def test_an_attempt_that_the_worker_cancels_is_kept_and_says_so(tmp_path: Path, 
         kiosk.attendant.cancel()
         until(lambda: kiosk.attendant.view().result, "the end of the attempt")
         body = last_punch(kiosk)
-        assert body.verdict is not Verdict.VERIFIED
+        assert body.verdict is Verdict.REFUSED
         assert check(body, "face_match").reason.startswith("cancelled:")
+        result = kiosk.attendant.view().result
+        assert result is not None
+        assert Method.BADGE_PIN in result.other_methods
 
 
 def test_badge_and_pin_is_verified_without_a_face_and_a_wrong_pin_is_refused(tmp_path: Path, scene: Scene) -> None:

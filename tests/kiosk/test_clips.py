@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from evidence.events import ClockReading
 from kiosk.clip_recording import EVERY_US, LASTS_US, Recording, Video
 from kiosk.clip_store import ClipError, ClipMissing, ClipStore, ClipUnreadable, NoRoomForClip
+from kiosk.clips import Clips
+from kiosk.clock import Stamp, format_time
 
 KEY = bytes(range(32))
 CALL, OTHER = "ab" * 16, "cd" * 16
@@ -191,6 +194,26 @@ def test_a_clip_goes_when_its_time_is_over(tmp_path: Path) -> None:
     assert clips.prune(since_s + 999) == 0
     assert clips.prune(since_s + 1001) == 1
     assert clips.held() == ()
+
+
+@pytest.mark.parametrize(
+    ("synced", "receipt_after_s", "left"), [(False, 0, 1), (False, 1001, 0), (True, 0, 0), (False, None, 0)]
+)
+def test_a_clock_that_nothing_sets_erases_no_clip_before_its_time(
+    tmp_path: Path, synced: bool, receipt_after_s: int | None, left: int
+) -> None:
+    held = store(tmp_path, kept_s=1000)
+    held.put(CALL, "E-17", MADE, VIDEO)
+    since_s = (tmp_path / "clips" / f"{CALL}.clip").stat().st_mtime
+
+    class Receipts:
+        def newest_receipt(self) -> str | None:
+            return None if receipt_after_s is None else format_time(int((since_s + receipt_after_s) * 1e9))
+
+    clips = Clips(held, None, Receipts(), lambda: MADE)  # type: ignore[arg-type]  # what is asked of a journal
+    reading = ClockReading(source="ntp" if synced else "none", synced=synced)
+    clips.prune(Stamp(format_time(int((since_s + 31 * 86_400) * 1e9)), reading, "0" * 32, 0))
+    assert len(held.held()) == left
 
 
 def test_a_workers_clips_go_and_those_of_others_stay(tmp_path: Path) -> None:

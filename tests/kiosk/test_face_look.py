@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evidence.events import Ask, ClockReading
+from evidence.events import Ask, ClockReading, Method, Verdict
 from kiosk.clock import Stamp
 from kiosk.face_look import FaceLook
-from kiosk.policy import PROFILES
+from kiosk.policy import PROFILES, judge
 from kiosk.screen_light import ScreenLight
 from kiosk.sensors.camera import Frame
 from kiosk.sensors.newest_frame import NewestFrame
+from kiosk.standing_in import left, no_face
 from kiosk.verify.face_settings import FaceSettings
 from kiosk.verify.gallery import Gallery
 from kiosk.verify.session import FaceRequest, FaceSession
@@ -60,6 +61,21 @@ def gallery(tmp_path: Path) -> Iterator[Gallery]:
     one = Gallery(tmp_path / "gallery.db", bytes(32))
     yield one
     one.close()
+
+
+@pytest.mark.parametrize("reason", ["cancelled: the worker ended it", "face_locked: too many attempts"])
+def test_what_its_worker_ended_and_what_comes_after_too_many_is_refused_not_reviewed(reason: str) -> None:
+    """Under review it would be a punch of whomever's code was typed."""
+    ended = left(no_face(reason))
+    assert {one.name: one.outcome for one in ended.checks if one.outcome != "not_run"} == {"face_match": "failed"}
+    assert {one.reason for one in ended.checks} == {reason}
+    for profile in ("demo", "outdoor", "indoor"):
+        assert judge(ended.checks, PROFILES[profile], Method.FACE) is Verdict.REFUSED
+
+
+@pytest.mark.parametrize("reason", ["camera_failed: no picture", "timeout: it took too long", "error: of ours"])
+def test_what_could_not_run_is_left_to_a_reviewer(reason: str) -> None:
+    assert judge(left(no_face(reason)).checks, PROFILES["demo"], Method.FACE) is Verdict.REVIEW
 
 
 def test_no_frame_from_before_the_tap_is_judged(gallery: Gallery) -> None:

@@ -131,14 +131,27 @@ def test_a_badge_that_any_phone_can_copy_is_said_to_be_one(run: Callable[..., Ru
     again.stop()
 
 
-def test_an_rssi_that_was_not_measured_is_no_sighting_but_shows_a_living_scanner(run: Callable[..., Run]) -> None:
+def test_a_badge_that_was_heard_without_a_strength_is_neither_silent_nor_a_sample(run: Callable[..., Run]) -> None:
     one = run()
     one.punch(LogType.IN)
     one.air(10)
     one.air(150, rssi=None)
+    one.punch(LogType.OUT)
     one.stop()
     again = run()
-    assert again.said()[0] == ("W-1", "heard", 10, "badge_silent")
+    assert again.said() == [("W-1", "heard", 10, "out")]
+    again.stop()
+
+
+def test_a_silence_ends_with_a_badge_that_was_heard_without_a_strength(run: Callable[..., Run]) -> None:
+    one = run()
+    one.punch(LogType.IN)
+    one.air(150, badge=None)
+    one.air(150, rssi=None)
+    one.punch(LogType.OUT)
+    one.stop()
+    again = run()
+    assert again.said() == [("W-1", "silent", 0, "badge_heard")]
     again.stop()
 
 

@@ -7,16 +7,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evidence.events import SensorChangedBody
+from evidence.envelope import EVENT_TYPE, sign
+from evidence.events import Kind, SensorChangedBody
 from kiosk.errors import JournalFull
-from kiosk.scene_watch import ASTRAY_S, LASTS_S, LEARN_AFTER_S, SceneWatch
+from kiosk.scene_watch import ASTRAY_S, LASTS_S, LEARN_AFTER_S, SceneWatch, told_of
 from kiosk.sensors.scene import Image, SceneState
+from tests.evidence.chains import an_event, ed25519_key
 from tests.kiosk.sensors.test_scene import grainy, palm, turned
 from zaigang.synthetic.portraits import astronaut
 from zaigang.synthetic.scene import empty_scene
 
 HERE = grainy(empty_scene())
 ASIDE = grainy(turned(empty_scene(), right_px=60))
+
+
+def in_a_chain(body: SensorChangedBody) -> bytes:
+    """An envelope with this body, as a journal returns it."""
+    told = an_event(1, "00" * 32, ed25519_key(), kind=Kind.SENSOR_CHANGED, body=body.model_dump(mode="json"))
+    return sign(EVENT_TYPE, told.payload(), ed25519_key()).encode()
 
 
 class Terminal:
@@ -30,7 +38,8 @@ class Terminal:
         self.restart()
 
     def restart(self) -> None:
-        self.watch = SceneWatch(self.file, self._sign)
+        told = told_of(reversed([in_a_chain(one) for one in self.signed]))
+        self.watch = SceneWatch(self.file, self._sign, told)
 
     def see(self, image: Image, for_s: float, every_s: float = 5.0) -> None:
         end_s = self.now_s + for_s
@@ -94,6 +103,24 @@ def test_what_lasts_is_signed_once_and_shown_and_its_end_is_too(
     terminal.see(HERE, 5)
     assert terminal.states == ["learnt", state.value, "same"]
     assert terminal.watch.part.state == "working"
+
+
+def test_what_was_put_right_while_the_terminal_was_off_is_signed_at_its_start(terminal: Terminal) -> None:
+    terminal.see(ASIDE, 60)
+    assert terminal.states == ["learnt", "moved"]
+    terminal.restart()
+    terminal.see(HERE, 10)
+    assert terminal.states == ["learnt", "moved", "same"]
+    assert terminal.signed[-1].before == "moved"
+    terminal.restart()
+    terminal.see(HERE, 10)
+    assert terminal.states == ["learnt", "moved", "same"], "the first look after a start is no news where all is well"
+
+
+def test_what_other_sensors_and_other_versions_wrote_says_nothing_of_the_scene() -> None:
+    other = in_a_chain(SensorChangedBody(sensor="gps", state="failed", reason="no_fix: none"))
+    strange = in_a_chain(SensorChangedBody(sensor="scene", state="inside_out", reason="of another version: none"))
+    assert told_of([b"cut in ha", other, strange]) is None
 
 
 def test_looks_that_agree_on_nothing_but_that_it_is_not_the_scene_are_believed_after_two_minutes(

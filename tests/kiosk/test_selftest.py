@@ -170,6 +170,14 @@ def test_a_key_that_others_may_read_is_said_and_nothing_else_is_tried(site: Site
     assert "chmod 600" in lines["key_files"]["do"]
 
 
+def test_a_damaged_gallery_is_a_line_with_what_to_do(site: Site) -> None:
+    site.run("--seconds", "1")
+    (site.folder / "data" / "gallery.db").write_bytes(b"not a gallery" * 1000)
+    status, lines, out = site.run("--language", "en", "--seconds", "1")
+    assert (status, list(lines)) == (1, ["terminal"]), out
+    assert "enrol again" in lines["terminal"]["do"]
+
+
 @pytest.mark.browser
 def test_the_screen_shows_the_live_picture_and_every_line_at_800_by_480(site: Site, browser: Browser) -> None:
     with ended(site.start("--screen", broker=["mqtt://127.0.0.1:9"])) as process:
@@ -232,6 +240,29 @@ def test_whatever_a_part_raises_is_that_part_s_line_and_the_others_are_said(
             assert lines[part].state == "failed" and "a library's own error" in lines[part].seen.en, lines[part]
             assert lines[part].do.zh and lines[part].do.en
         assert lines["screen"].state == "ok"
+
+
+def test_a_camera_that_failed_while_its_last_picture_is_bright_has_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one whose picture has frozen: the newest looks like any other."""
+    clip = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"MJPG"), 25, (640, 480))
+    for _ in range(250):
+        writer.write(np.full((480, 640, 3), 120, np.uint8))
+    writer.release()
+    settings = KioskSettings(
+        device="gate-1", site="east", data_dir=tmp_path / "t", profile="indoor", camera=f"file:{clip}"
+    )
+    with Kiosk(settings, screen=False) as kiosk:
+        assert kiosk.eyes is not None
+        until(lambda: kiosk.eyes.newest, "a picture")  # type: ignore[union-attr]
+        stalled = Part(state="failed", reason="camera_stalled: the picture does not change any more")
+        monkeypatch.setattr(type(kiosk.eyes), "state", property(lambda _: stalled))
+        line = next(line for line in Selftest(kiosk).lines() if line.part == "camera")
+    assert line.state == "failed"
+    assert "Replug" in line.do.en
+    assert not all_well([line])
 
 
 @pytest.mark.parametrize("wired", [True, False])

@@ -135,6 +135,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_one_text_serves_where_a_list_may_stand(tmp_path: Path) -> None:
     assert load(tmp_path, LEAST + 'anchors = "ibeacon:x:1:1"').anchors == ("ibeacon:x:1:1",)
     assert load(tmp_path, LEAST + 'beacons = "none"').beacons is None
+    assert load(tmp_path, LEAST + 'flash_excused = "W-1, W-2"').flash_excused == ("W-1", "W-2")
 
 
 def test_presence_is_off_until_a_site_writes_it_down(tmp_path: Path) -> None:

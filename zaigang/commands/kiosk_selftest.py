@@ -34,9 +34,11 @@ def selftest(
     from kiosk.errors import KioskError
     from kiosk.log import configure
     from kiosk.selftest import Selftest, all_well, failed_to_start, wait_until_settled
+    from kiosk.sensors.errors import SensorError
     from kiosk.settings import KioskSettings
     from kiosk.terminal.selftest_page import attach_selftest
     from kiosk.terminal.serve import TerminalServer
+    from kiosk.verify.errors import VerifyError
 
     configure()
     settings = KioskSettings.load(config)
@@ -73,7 +75,7 @@ def selftest(
                 lines = test.lines()
                 tell(lines, test)
                 server.stop()
-    except KioskError as error:
+    except (KioskError, VerifyError, SensorError) as error:
         lines = failed_to_start(error)
         tell(lines)
     raise typer.Exit(0 if all_well(lines) else 1)

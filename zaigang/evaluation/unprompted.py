@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from kiosk.verify.landmarks import LandmarkDetector, Landmarks
 
 GOOD_FRAMES = 3  # in a row: a face that the terminal would begin with
+LOOKS = 6  # as many as the terminal takes of an attempt with one prompt
 LONGEST_TURN_US = 3_000_000  # points are followed no longer than this, then sought anew
 
 
@@ -35,7 +36,7 @@ class Unprompted:
         self._good = 0
         self._begun = False
         self._continuity = Continuity()
-        self._signs = ScreenSigns()
+        self._signs = ScreenSigns(per_prompt=LOOKS)
         self._blinks, self._blinked = BlinkDetector(), 0
         self._tracker: PlaneTracker | None = None
         self._tracker_us, self._tracker_yaw = 0, 0.0
@@ -83,6 +84,7 @@ class Unprompted:
         self._good = self._good + 1 if found.ok else 0
         if self._good >= GOOD_FRAMES and found.face is not None:
             self._begun = True
+            self._signs.prompted()
             self._continuity.begin(mono_us, found.face)
 
     def _turn(self, mono_us: int, image: NDArray[np.uint8], face: Landmarks) -> None:

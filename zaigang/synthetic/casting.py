@@ -12,7 +12,7 @@ from functools import cached_property
 
 from evidence.events import Ask
 from kiosk.verify.challenge import choose_asks
-from kiosk.verify.flash import Colour, choose_colours
+from kiosk.verify.flash import COLOURS, ROUNDS, Colour, choose_colours
 from kiosk.verify.landmarks import LandmarkDetector
 from zaigang.synthetic.attacks import FlatPrint
 from zaigang.synthetic.camera import Subject
@@ -170,7 +170,7 @@ def cast(attempt: Attempt, company: Company) -> Scene:
         light=random_.uniform(*LIGHTS),
         asks=draw.asks,
         delays_ms=draw.delays_ms,
-        colours=choose_colours(random_) if attempt.flash else (),
+        colours=choose_colours(random_, ROUNDS * COLOURS) if attempt.flash else (),
         told=draw.told,
     )
 

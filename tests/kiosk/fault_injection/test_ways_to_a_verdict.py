@@ -139,10 +139,16 @@ def test_every_check_that_is_demanded_lies_on_a_way_that_was_tried(
         "kiosk.verify.landmarks",
         "kiosk.verify.liveness",
         "kiosk.verify.matcher",
+        "kiosk.verify.moire",
         "kiosk.verify.pin",
         "kiosk.verify.planarity",
         "kiosk.verify.quality",
+        "kiosk.verify.recent_clips",
+        "kiosk.verify.screen_frame",
+        "kiosk.verify.screen_signs",
         "kiosk.verify.session",
+        "kiosk.verify.surroundings",
+        "kiosk.verify.turns",
     } <= on_the_way
     both = {function.__code__ for function in (identity_check._claimed, matcher.verify, matcher.identify)}
     assert both <= set().union(*ways.values())  # one to one and one among many

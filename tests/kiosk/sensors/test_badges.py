@@ -143,6 +143,15 @@ def test_events_that_the_kernel_dropped_spoil_the_code() -> None:
     assert decoder.feed(data + keyboard.type("56")) == ["56"]
 
 
+def test_they_spoil_it_too_where_the_beginning_is_what_was_lost() -> None:
+    keyboard, decoder = Keyboard(), BadgeDecoder()
+    assert decoder.feed(keyboard.type("0012")) == ["0012"]
+    keyboard.at_us += 60_000_000
+    assert decoder.feed(keyboard.event(EV_SYN, 3, 0) + keyboard.type("34")) == []
+    assert decoder.dropped == 1
+    assert decoder.feed(keyboard.type("56")) == ["56"]
+
+
 def test_enter_alone_is_no_code() -> None:
     keyboard = Keyboard()
     assert BadgeDecoder().feed(keyboard.press(ENTER) * 2) == []

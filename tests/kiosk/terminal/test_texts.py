@@ -16,7 +16,7 @@ from kiosk.terminal.view import Phase
 CODES_OF_THE_PROTOCOL = """
 no_face two_faces too_far too_dark too_bright blurred turned_away out_of_frame
 no_answer wrong_answer too_early moved_before_prompt not_asked
-flat too_little_turn face_lost face_changed no_match ambiguous not_enrolled gallery_empty
+flat too_little_turn face_lost face_changed no_match ambiguous badge_needed not_enrolled gallery_empty
 outside no_fix antenna_lost suspect moving insufficient no_receiver stale not_heard no_scanner
 wrong_pin locked no_pin disk_full journal_failed camera_stalled camera_ended camera_failed
 ok timeout cancelled error not_reached

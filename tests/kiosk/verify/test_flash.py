@@ -36,6 +36,31 @@ def test_each_colour_is_due_until_it_has_been_on_the_screen_for_its_time_and_the
     assert meter.due(now_us) is None
 
 
+def test_whoever_goes_away_is_lit_anew_by_colours_nobody_has_seen() -> None:
+    colours = choose_colours(random.Random(1), 2 * COLOURS)
+    meter, now_us, shown = FlashMeter(colours), 0, []
+
+    def paint(count: int) -> None:
+        nonlocal now_us
+        for _ in range(count):
+            due = meter.due(now_us)
+            assert due is not None
+            shown.append(due)
+            meter.painted(due[0], now_us)
+            now_us += CHANGE_US
+
+    paint(3)
+    meter.forget()
+    assert not meter.begun
+    assert meter.response().painted == 0
+    meter.painted(2, now_us)  # a word about a colour from before
+    paint(COLOURS)
+    assert meter.due(now_us) is None
+    assert shown == [*enumerate(colours[:3]), *((COLOURS + place, one) for place, one in enumerate(colours[COLOURS:]))]
+    meter.forget()
+    assert meter.due(now_us) is None, "there are no colours for a third"
+
+
 def test_two_colours_never_come_up_nearer_than_a_third_of_a_second_however_the_page_lags() -> None:
     lag = random.Random(5)
     for _ in range(50):

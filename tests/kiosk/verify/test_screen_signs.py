@@ -15,7 +15,7 @@ from kiosk.verify.liveness import ScreenLimits, screen_check
 from kiosk.verify.moire import BLOCK, moire_peak
 from kiosk.verify.recent_clips import REST_EVERY, Clip, HashSequence, RecentClips
 from kiosk.verify.screen_frame import framed
-from kiosk.verify.screen_signs import LOOK_EVERY_US, LOOKS, ScreenSigns
+from kiosk.verify.screen_signs import LOOK_EVERY_US, PER_PROMPT, ScreenSigns, SignsSeen
 from kiosk.verify.surroundings import wander
 from tests.support.faces import still_detector
 from zaigang.synthetic.attacks import FlatPrint
@@ -289,7 +289,8 @@ def test_a_face_that_fills_the_picture_leaves_nothing_to_say() -> None:
 
 @pytest.mark.parametrize("bolted", [True, False])
 def test_what_is_behind_counts_only_where_the_camera_is_bolted_down(bolted: bool) -> None:
-    signs = ScreenSigns(bolted=bolted)
+    signs = ScreenSigns(bolted=bolted, per_prompt=6)
+    signs.prompted()
     for number, (image, face) in enumerate(film(lambda now_us: on_a_screen("hopper", now_us, 1.5))):
         signs.offer(number * LOOK_EVERY_US, image, face)
     check = screen_check(signs.seen(), LIMITS)
@@ -302,9 +303,59 @@ def test_what_is_behind_counts_only_where_the_camera_is_bolted_down(bolted: bool
 def test_few_frames_are_looked_at_and_two_sightings_convict() -> None:
     image = on_device("astronaut", PHONE, Pose(scale=0.85))
     face, signs = seen(image), ScreenSigns()
-    for now_us in range(0, 3 * LOOKS * LOOK_EVERY_US, 40_000):
+    signs.prompted()
+    for now_us in range(0, 3 * PER_PROMPT * LOOK_EVERY_US, 40_000):
         signs.offer(now_us, image, face)
     counted = signs.seen()
-    assert (counted.looks, counted.framed) == (LOOKS, LOOKS)
+    assert (counted.looks, counted.framed) == (PER_PROMPT, PER_PROMPT)
     check = screen_check(counted, LIMITS)
     assert (check.outcome, check.reason.partition(":")[0]) == ("failed", "framed")
+
+
+def looks(*shown: tuple[str, Image]) -> SignsSeen:
+    """What is counted of pictures a quarter of a second apart, each `at rest`, `asked` (with a prompt) or `then`."""
+    signs = ScreenSigns()
+    for number, (when, image) in enumerate(shown):
+        if when == "asked":
+            signs.prompted()
+        signs.offer(number * LOOK_EVERY_US, image, seen(image), at_rest=when == "at rest")
+    return signs.seen()
+
+
+def test_whoever_answers_is_looked_at_however_long_somebody_stood_there_before() -> None:
+    alive, phone = grainy(person("hopper").render(Pose())), on_device("astronaut", PHONE, Pose(scale=0.85))
+    counted = looks(*[("at rest", alive)] * 12, ("asked", phone), ("then", phone))
+    assert (counted.looks, counted.framed) == (2, 2)
+
+
+def test_looks_at_rest_alone_say_nothing() -> None:
+    alive = grainy(person("hopper").render(Pose()))
+    assert screen_check(looks(*[("at rest", alive)] * 12, ("asked", alive)), LIMITS).outcome == "not_run"
+    assert screen_check(looks(("asked", alive), ("then", alive)), LIMITS).outcome == "passed"
+
+
+def test_each_prompt_has_its_own_looks() -> None:
+    alive, phone = grainy(person("hopper").render(Pose())), on_device("astronaut", PHONE, Pose(scale=0.85))
+    counted = looks(("asked", alive), *[("then", alive)] * 8, ("asked", phone), ("then", phone))
+    assert (counted.looks, counted.framed) == (PER_PROMPT + 2, 2)
+
+
+def test_a_face_that_went_away_at_rest_counts_for_nothing() -> None:
+    phone, signs = on_device("astronaut", PHONE, Pose(scale=0.85)), ScreenSigns()
+    for number in range(3):
+        signs.offer(number * LOOK_EVERY_US, phone, seen(phone), at_rest=True)
+    signs.forget_rest()
+    assert signs.seen().framed == 0
+
+
+def test_signs_that_could_not_be_measured_are_named() -> None:
+    """Before a bare wall nothing behind a face can be followed, and nobody shall read that as seen to stand still."""
+    near = grainy(person("astronaut").render(Pose(scale=1.5)))
+    signs = ScreenSigns(bolted=True)
+    signs.prompted()
+    for number in range(3):
+        signs.offer(number * LOOK_EVERY_US, near, seen(near))
+    check = screen_check(signs.seen(), LIMITS)
+    assert check.outcome == "passed"
+    assert isinstance(check.observed, dict)
+    assert check.observed["unmeasured"] == ["held"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -85,7 +85,7 @@ class Stage:
     def session(self, *asks: Ask, badge: str | None = ASTRONAUT, **parts: Any) -> FaceSession:
         colours = parts.get("colours", ())
         excused = parts.get("excused", ())
-        delays_ms = (DELAY_MS,) * len(asks)
+        delays_ms = (parts.get("delay_ms", DELAY_MS),) * len(asks)
         request = FaceRequest(badge, asks, delays_ms, self.clock.now_us(), excused=excused, colours=colours)
         return FaceSession(
             parts.get("detector", self.detector),
@@ -413,12 +413,75 @@ def test_another_face_at_the_answer_fails_continuity_and_is_not_matched(
     assert said["face_match"] == "not_run not_reached"
 
 
+@pytest.mark.parametrize("asks", [(LEFT, BLINK), (BLINK, LEFT), (LEFT, RIGHT)])
+@pytest.mark.parametrize("other", [0, 1], ids=["first", "second"])
+def test_of_two_prompts_neither_may_be_answered_by_another_face(
+    stage: Stage, asks: tuple[Ask, ...], other: int
+) -> None:
+    matched, far = np.zeros(128, np.float32), np.full(128, 0.06, np.float32)  # 0.68 apart: another person
+    vectors_ = iter([matched, *(far if number == other else matched for number in range(len(asks)))])
+
+    class Three:
+        model_id = embedder().model_id
+
+        def embed(self, image: Image, face: Landmarks) -> NDArray[np.float32]:
+            return next(vectors_)
+
+    result = stage.play(stage.session(*asks, embedder=Three()), living_person(person(astronaut), seed=3))
+    said = outcomes(result)
+    assert said["continuity"] == "failed face_changed"
+    assert said["face_match"] == "not_run not_reached"
+
+
+def test_a_face_of_ones_own_shown_before_the_prompt_vouches_for_no_screen_after_it(stage: Stage) -> None:
+    """Seen at rest again and again, then gone for a moment: none of those looks is of whoever answers."""
+    myself, phone = living_person(person(grace_hopper), seed=3), on_a_phone()
+    turns = iter([myself, None] * 6)
+
+    def cue(phase: FacePhase) -> None:
+        if phase in (FacePhase.LOOKING, FacePhase.HOLD):
+            subject = next(turns, phone)
+            stage.camera.leave()
+            if subject is not None:
+                stage.camera.stand(subject)
+
+    result = stage.play(stage.session(LEFT, delay_ms=400), myself, cue)
+    assert stage.phases.count(FacePhase.HOLD) > 4
+    assert outcomes(result)["screen_signs"] == "failed framed"
+
+
+def on_a_phone() -> Subject:
+    """The worker's own clip, started at the prompt, on a phone held before the terminal."""
+    clip = living_person(person(astronaut), seed=3)
+    held = Actor(FlatPrint(astronaut(), still_detector()), answers=lambda ask, share: Pose(), stance=Pose(scale=0.85))
+    return Replay(clip, [(500, LEFT)], Device(PHONE, grid=0.0), held, on_prompt=True)
+
+
+def test_a_face_of_ones_own_that_the_colours_lit_vouches_for_no_other(stage: Stage) -> None:
+    embedded = embedder().embed
+    lit_face = iter([True])
+
+    class LitByAnother:
+        """The third face that is embedded, after the matched and the answering one, is somebody else's."""
+
+        model_id = embedder().model_id
+        faces = 0
+
+        def embed(self, image: Image, face: Landmarks) -> NDArray[np.float32]:
+            self.faces += 1
+            return embedded(image, face) + (0.06 if self.faces == 3 and next(lit_face) else 0.0)
+
+    session = stage.session(LEFT, embedder=LitByAnother(), colours=choose_colours(random.Random(3)))
+    said = outcomes(stage.play(session, living_person(person(astronaut), seed=3)))
+    assert said["continuity"] == "failed face_changed"
+
+
 # The screen's light
 
 
 def lit(stage: Stage, subject: Subject, *, acknowledged: bool = True, light: float = 1.0, held: bool = True) -> str:
     """The flash check of an attempt whose page paints and, perhaps, says so."""
-    session = stage.session(LEFT, colours=choose_colours(random.Random(3)))
+    session = stage.session(LEFT, BLINK, colours=choose_colours(random.Random(3)))
     stage.camera.light(light)
     stage.camera.show(None)
     stage.camera.stand(subject)
@@ -441,27 +504,28 @@ def test_a_face_answers_the_colours_of_the_screen(stage: Stage, portrait: Callab
 
 
 def test_a_screen_that_shows_a_face_does_not_answer(stage: Stage) -> None:
-    clip = living_person(person(astronaut), seed=3)
-    held = Actor(FlatPrint(astronaut(), still_detector()), answers=lambda ask, share: Pose(), stance=Pose(scale=0.85))
-    replay = Replay(clip, [(500, LEFT)], Device(PHONE, grid=0.0), held, on_prompt=True)
-    assert lit(stage, replay) == "failed no_reflection"
+    assert lit(stage, on_a_phone()) == "failed no_reflection"
 
 
 def test_a_camera_that_sets_its_own_exposure_draws_no_conviction_from_the_flash(stage: Stage) -> None:
-    clip = living_person(person(astronaut), seed=3)
-    held = Actor(FlatPrint(astronaut(), still_detector()), answers=lambda ask, share: Pose(), stance=Pose(scale=0.85))
-    replay = Replay(clip, [(500, LEFT)], Device(PHONE, grid=0.0), held, on_prompt=True)
-    assert lit(stage, replay, held=False) == "not_run exposure_free"
+    assert lit(stage, on_a_phone(), held=False) == "not_run exposure_free"
 
 
 @pytest.mark.parametrize("colours", [(), choose_colours(random.Random(3))])
-def test_what_is_behind_a_face_is_not_judged_under_changing_light(
+def test_what_is_behind_a_face_is_judged_before_and_after_the_colours_only(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, colours: tuple[Colour, ...]
 ) -> None:
-    monkeypatch.setattr("kiosk.verify.screen_signs.wander", lambda kept: [9.0, 9.0])  # as if the wall swayed
-    session = stage.session(LEFT, colours=colours)
+    looked: list[int] = []
+
+    def swaying(kept: Sequence[object]) -> list[float]:
+        looked.append(len(kept))
+        return [9.0] * max(0, len(kept) - 1)
+
+    monkeypatch.setattr("kiosk.verify.screen_signs.wander", swaying)
+    session = stage.session(LEFT, BLINK, colours=colours)
     said = outcomes(stage.play(session, living_person(person(astronaut), seed=3)))["screen_signs"]
-    assert said == ("passed" if colours else "failed held")
+    assert said == "failed held"
+    assert looked == ([5, 5] if colours else [9, 6])
 
 
 def test_a_page_that_does_not_say_when_it_painted_leaves_the_flash_not_run(stage: Stage) -> None:
