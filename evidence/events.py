@@ -188,7 +188,7 @@ Role = Literal["worker", "supervisor"]  # a supervisor may confirm and enrol oth
 class PunchBody(Fact):
     """Body of punch.recorded and punch.refused."""
 
-    worker: WorkerCode | None  # employee code; None: not identified
+    worker: WorkerCode | None  # employee code; where nobody was identified the code that was typed; None: none was
     log_type: LogType | None
     method: Method
     verdict: Verdict
