@@ -28,7 +28,7 @@ class PunchAnswer(BaseModel):
     """One attempt to punch."""
 
     id: Annotated[int, Field(description="Place in the ledger (leaf index).")]
-    employee: Annotated[str | None, Field(description="Employee code; where nobody was identified the code that was typed, null without one.")]
+    employee: Annotated[str | None, Field(description="Employee code; as typed where nobody was identified.")]
     employee_name: str | None
     log_type: Literal["IN", "OUT"] | None
     time: UtcText
