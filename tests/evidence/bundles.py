@@ -16,14 +16,13 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from evidence.bundle_chain import STATEMENT_TYPE
 from evidence.bundle_index import Erased, Line, Missing, Shown, Withheld
 from evidence.bundle_make import ChainPart, Parts, make_bundle
 from evidence.bundle_manifest import ChainEntry, KeyEntry, Revocation, Scope
 from evidence.bundle_tree import leaf_of
 from evidence.canonical import canonical
 from evidence.checkpoint import Checkpoint, sign_checkpoint
-from evidence.envelope import EVENT_TYPE, Envelope, sign
+from evidence.envelope import EVENT_TYPE, STATEMENT_TYPE, Envelope, sign
 from evidence.events import ClockReading, Event, parse_event
 from evidence.handover import sign_handover
 from evidence.keys import Ed25519Key, Es256Key, PublicKey, SigningKey, low_s
