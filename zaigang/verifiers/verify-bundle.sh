@@ -523,15 +523,17 @@ check_event() { # SEQ LEAF_INDEX SALT RECEIVED FLAGS PROOF…: the next line of 
     return
   fi
   next_key=
-  case $line in
-    *'},{"keyid":'*)
+  case "$device $line" in
+    'collector '* | *'},{"keyid":'*)
       sed 's/^{"payload":"\([^"]*\)".*/\1/' "$work/envelope" | openssl base64 -d -A >"$work/payload"
-      split_payload && if [ "$(text_of event kind)" = device.key_rotated ]; then
-        next_key=$(key_for "$device" "$chain" $((seq + 1)))
-      elif hands_over; then
+      split_payload && if hands_over; then
         next_key=$(text_of body new)
-        [ "$(text_of body old)" = "$key" ] && printf %s "$next_key" | grep -Eqx "(ed25519|es256):$b64+={0,2}" ||
+        [ "$(text_of body old)" = "$key" ] && printf %s "$next_key" | grep -Eqx "$key_text" ||
           { fail invalid_body "$place_name seq $seq: the rotation names another key as the one before, or none after"; return; }
+        [ "$next_key" != "$key" ] ||
+          { fail signature_count "$place_name seq $seq: a key is not handed over to itself"; return; }
+      elif [ "$device" != collector ] && [ "$(text_of event kind)" = device.key_rotated ]; then
+        next_key=$(key_for "$device" "$chain" $((seq + 1)))
       fi
       ;;
   esac
@@ -549,7 +551,7 @@ check_event() { # SEQ LEAF_INDEX SALT RECEIVED FLAGS PROOF…: the next line of 
   [ "$of_device $of_chain" = "$device $chain" ] || { fail wrong_chain "$place_name seq $seq belongs elsewhere"; return; }
   [ "$of_seq" = "$seq" ] || { fail invalid_index "$place_name: the event is seq $of_seq, the index says $seq"; return; }
   rotates=
-  if [ "$kind_now" = device.key_rotated ] || hands_over; then rotates=yes; fi
+  if [ "$device" != collector ] && [ "$kind_now" = device.key_rotated ] || hands_over; then rotates=yes; fi
   if [ -n "$rotates" ] && [ -z "$next_key" ]; then
     fail signature_count "$place_name seq $seq: a rotation is signed by both keys"
     return
@@ -557,10 +559,7 @@ check_event() { # SEQ LEAF_INDEX SALT RECEIVED FLAGS PROOF…: the next line of 
     fail signature_count "$place_name seq $seq: only a rotation has two signatures"
     return
   fi
-  if [ "${next_key:-$key}" = "$key" ] && [ -n "$rotates" ]; then
-    fail signature_count "$place_name seq $seq: a key is not handed over to itself"
-    return
-  elif [ "$device" = collector ] && [ -n "$rotates" ] && [ "$(key_for "$device" "$chain" $((seq + 1)))" != "$next_key" ]; then
+  if [ "$device" = collector ] && [ -n "$rotates" ] && [ "$(key_for "$device" "$chain" $((seq + 1)))" != "$next_key" ]; then
     fail unknown_key "$place_name seq $seq hands over to another key than the manifest names"
     return
   fi
@@ -592,6 +591,7 @@ check_event() { # SEQ LEAF_INDEX SALT RECEIVED FLAGS PROOF…: the next line of 
   last_boot=$boot last_mono=$mono
   check_meaning
 }
+key_text="ed25519:MCowBQYDK2VwAyEA$b64{43}=|es256:MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE$b64{86}=="
 hands_over() { # the event in $work/fields is a rotation of the key that signs the collector's own chain
   [ "$device" = collector ] && [ "$(text_of event kind)" = collector.key_rotated ] && [ "$(text_of body purpose)" = statement ]
 }
