@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 
 from evidence.bundle_index import AFTER_REVOCATION, Erased, Line, Missing, Outside, Shown, Withheld
 from evidence.bundle_manifest import ChainEntry, Manifest
+from evidence.bundle_own_keys import check_own_key
 from evidence.bundle_report import ChainFound, Report, ShownPunch
 from evidence.bundle_tree import Tree, leaf_of
 from evidence.chain import Head, follow
 from evidence.checkpoint import Checkpoint
 from evidence.clearance import opening_after
-from evidence.envelope import EVENT_TYPE, STATEMENT_TYPE, Envelope
+from evidence.envelope import EVENT_TYPE, Envelope
 from evidence.errors import (
     BadStart,
     BrokenLink,
@@ -48,6 +49,7 @@ from evidence.key_history import LogKey, signed_by_log
 from evidence.keys import PublicKey
 from evidence.note import Note
 from evidence.seen_checkpoint import CarriedNote, notes_in
+from evidence.statements import COLLECTOR, StatementKind, verify_statement
 from evidence.trust import BundleTrust
 
 
@@ -84,10 +86,6 @@ class Bundle:
         return self.signed[note]
 
 
-COLLECTOR_BEGUN, COLLECTOR_ROTATED = "collector.begun", "collector.key_rotated"
-COLLECTOR = "collector"  # the device name under which the collector signs its own chain of events
-
-
 class ChainCheck:
     """Checks one chain of a bundle line by line."""
 
@@ -105,6 +103,8 @@ class ChainCheck:
         self._shown = 0
         self._key: PublicKey | None = None  # that counts for the next event
         self._revoked_from = bundle.manifest.revoked_from(entry.device)
+        own = bundle.trust.statement_keys() if entry.device == COLLECTOR else ()
+        self._own = {one.key: one for one in own}  # that may have signed the collector's chain; empty: not known
 
     def run(self) -> None:
         """Check everything, each problem once, and put the chain into the report."""
@@ -180,6 +180,7 @@ class ChainCheck:
         if event.device == COLLECTOR:
             self._bundle.report.statements[line.leaf_index] = event
         self._take_leaf(line.leaf_index, leaf_of(line.salt, data), line.proof, line.seq)
+        check_own_key(self._own, key, self._key or key, line.leaf_index)
         self._check_link(event, digest, before, head, clock)
         self._check_revocation(line)
         self._look_inside(event, line, key)
@@ -202,11 +203,9 @@ class ChainCheck:
             raise UnknownKey(f"the manifest names the key {key.fingerprint}, to which no event hands the chain over")
         following = key
         if event.device == COLLECTOR:
-            envelope.verify(key, STATEMENT_TYPE)
-            if event.kind == COLLECTOR_ROTATED and event.body.get("purpose") == "statement":
-                following = manifest.key_for(event.device, event.chain, event.seq + 1)
-                if event.body.get("new") != following.text():
-                    raise UnknownKey("the collector's chain hands over to another key than the manifest names")
+            following = verify_statement(envelope, event, key)
+            if following != key and following != manifest.key_for(event.device, event.chain, event.seq + 1):
+                raise UnknownKey("the collector's chain hands over to another key than the manifest names")
         elif event.kind == Kind.DEVICE_KEY_ROTATED:
             following = manifest.key_for(event.device, event.chain, event.seq + 1)
             envelope.verify_all([key, following], EVENT_TYPE)
@@ -232,8 +231,8 @@ class ChainCheck:
         self, event: Event, digest: str, before: str | None, head: Head | None, clock: tuple[str, int] | None
     ) -> None:
         if event.device == COLLECTOR and event.seq == 0:
-            if event.prev is not None or event.kind != COLLECTOR_BEGUN:
-                raise BadStart(f"the collector's chain starts with {COLLECTOR_BEGUN} and names no event before it")
+            if event.prev is not None or event.kind != StatementKind.BEGUN:
+                raise BadStart(f"the collector's chain starts with {StatementKind.BEGUN} and names no event before it")
             return
         if head is not None or event.seq == 0:
             follow(head, event, digest)

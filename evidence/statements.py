@@ -15,7 +15,7 @@ from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from evidence.chain import Head, follow
 from evidence.envelope import STATEMENT_TYPE, Envelope, sign
-from evidence.errors import BadStart, InvalidBody, UnknownKey, WrongChain
+from evidence.errors import BadStart, InvalidBody, InvalidKey, UnknownKey, WrongChain
 from evidence.events import Counter, Event, Fact, Hex128, HexDigest, Name, Text, WorkerCode, parse_event
 from evidence.keys import PublicKey, SigningKey
 
@@ -44,7 +44,10 @@ class BegunBody(Fact):
 
 
 class KeyRotatedBody(Fact):
-    """From here on another key signs for this purpose. A terminal is told by a document signed by both keys."""
+    """From here on another key signs for this purpose. A terminal is told by a document signed by both keys.
+
+    With purpose `statement` this event is signed by both keys itself, and from the next one on `new` signs the chain.
+    """
 
     purpose: Purpose
     old: str  # PublicKey.text()
@@ -159,23 +162,56 @@ def parse_statement(event: Event) -> Fact | None:
         raise InvalidBody(f"the body of {event.kind} has {error.error_count()} field(s) wrong") from error
 
 
-def sign_statement(event: Event, key: SigningKey) -> Envelope:
-    """Sign a statement. Raises WrongChain for an event of a terminal."""
+def sign_statement(event: Event, *keys: SigningKey) -> Envelope:
+    """Sign a statement: with one key, or with the old and the new where the chain is handed over.
+
+    Raises WrongChain for an event of a terminal.
+    """
     if event.device != COLLECTOR:
         raise WrongChain(f"the collector speaks for itself, not for {event.device}")
-    return sign(STATEMENT_TYPE, event.payload(), key)
+    return sign(STATEMENT_TYPE, event.payload(), *keys)
+
+
+def verify_statement(envelope: Envelope, event: Event, key: PublicKey) -> PublicKey:
+    """Check that a statement is signed as it has to be under `key`; return the key that counts after it.
+
+    `event` is what the envelope's payload parses to. Raises a SignatureError, or InvalidBody for a rotation of the
+    statement key that cannot be read or names another predecessor than `key`: it says who has to sign it.
+    """
+    if not hands_over(event):
+        envelope.verify(key, STATEMENT_TYPE)
+        return key
+    old, new = _handed_over(event)
+    if old != key:
+        raise InvalidBody(f"the rotation names {old.id[:16]}… as the key before, here counts {key.id[:16]}…")
+    envelope.verify_all([key, new], STATEMENT_TYPE)
+    return new
+
+
+def hands_over(event: Event) -> bool:
+    """Say whether this statement hands the collector's own chain over to another key."""
+    return event.kind == StatementKind.KEY_ROTATED and event.body.get("purpose") == "statement"
+
+
+def _handed_over(event: Event) -> tuple[PublicKey, PublicKey]:
+    body = parse_statement(event)
+    assert isinstance(body, KeyRotatedBody)
+    try:
+        return PublicKey.parse(body.old), PublicKey.parse(body.new)
+    except InvalidKey as error:
+        raise InvalidBody(f"the rotation names something that is no key: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
 class StatementKey:
-    """A statement key and the first event of the collector's chain that it signs."""
+    """A statement key and the first event of the collector's chain that it signs alone."""
 
     key: PublicKey
     first_seq: int
 
 
 def statement_key(keys: Sequence[StatementKey], seq: int) -> PublicKey:
-    """Return the key that counts at a seq. Raises UnknownKey."""
+    """Return the key that counts at a seq: at a rotation the old one. Raises UnknownKey."""
     counting = [one for one in keys if one.first_seq <= seq]
     if not counting:
         raise UnknownKey(f"no statement key counts at seq {seq}")
@@ -191,17 +227,19 @@ def continue_statements(head: Head | None, event: Event, event_hash: str) -> Hea
     return Head(event.device, event.chain, event.seq, event_hash, event.boot, event.mono_us)
 
 
-def verify_statements(envelopes: Iterable[bytes], keys: Sequence[StatementKey]) -> list[Event]:
+def verify_statements(envelopes: Iterable[bytes], first: PublicKey) -> list[Event]:
     """Read the collector's whole chain, in order. Raises an EvidenceError for the first thing that is wrong.
 
-    `keys` come from outside: what the chain says of its own keys is no reason to trust them.
+    `first` is the key that began it and comes from outside: what the chain says of its own keys is no reason to trust
+    them. Each rotation brings the next.
     """
     head: Head | None = None
+    key = first
     events = []
     for data in envelopes:
         envelope = Envelope.decode(data)
         event = parse_event(envelope.payload)
-        envelope.verify(statement_key(keys, event.seq), STATEMENT_TYPE)
+        key = verify_statement(envelope, event, key)
         head = continue_statements(head, event, envelope.hash)
         events.append(event)
     return events

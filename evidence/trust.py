@@ -20,6 +20,7 @@ from evidence.handover import KeyHandover, parse_handover
 from evidence.key_history import CountingKey, LogKey, keys_over_time, log_keys
 from evidence.keys import PublicKey
 from evidence.note import VerifierKey
+from evidence.statements import COLLECTOR
 
 
 def _readable(text: str) -> str:
@@ -98,7 +99,7 @@ class BundleTrust(_Strict):
     @model_validator(mode="after")
     def _one_history(self) -> BundleTrust:
         try:
-            self.receipt_keys(), self.command_keys(), self.log_keys()
+            self.receipt_keys(), self.command_keys(), self.log_keys(), self.statement_keys()
         except EvidenceError as error:
             raise ValueError(f"handovers: {error}") from error
         return self
@@ -116,10 +117,17 @@ class BundleTrust(_Strict):
         """The keys that may have signed checkpoints, and up to where."""
         return log_keys([VerifierKey.parse(text) for text in self.checkpoint_keys], self._handovers())
 
+    def statement_keys(self) -> tuple[CountingKey, ...]:
+        """The keys that may have signed the collector's own chain, and up to where; none where the reader pins none."""
+        pinned = [PublicKey.parse(text) for text in self.devices.get(COLLECTOR, [])]
+        return keys_over_time("statement", pinned, self._handovers())
+
     def _handovers(self) -> list[KeyHandover]:
         return [parse_handover(canonical(one)) for one in self.handovers]
 
     def pinned(self, device: str) -> tuple[PublicKey, ...] | None:
         """The keys that the reader knows for this device; None: he knows none."""
         texts = self.devices.get(device)
+        if texts is not None and device == COLLECTOR:
+            return tuple(one.key for one in self.statement_keys())
         return None if texts is None else tuple(PublicKey.parse(text) for text in texts)

@@ -20,9 +20,10 @@ from collector.ledger.models import LedgerEntry
 from collector.services import Services
 from collector.statements.search import StatementView, read_statement
 from evidence.canonical import MAX_SAFE_INTEGER
-from evidence.envelope import STATEMENT_TYPE, Envelope
+from evidence.envelope import Envelope
 from evidence.errors import EvidenceError, UnknownKey
-from evidence.statements import StatementKey, statement_key
+from evidence.events import parse_event
+from evidence.statements import StatementKey, statement_key, verify_statement
 from evidence.tlog_proof import MEDIA_TYPE
 
 _Of = Callable[[LedgerEntry], bytes]
@@ -91,7 +92,8 @@ def signature_of(entry: LedgerEntry, keys: list[StatementKey]) -> Signature:
     if not entry.envelope:
         return "erased"
     try:
-        Envelope.decode(entry.envelope).verify(statement_key(keys, entry.seq), STATEMENT_TYPE)
+        envelope = Envelope.decode(entry.envelope)
+        verify_statement(envelope, parse_event(envelope.payload), statement_key(keys, entry.seq))
     except UnknownKey:
         return "not_run"
     except EvidenceError:

@@ -112,11 +112,13 @@ class Devices:
         return device
 
     def approve(self, name: str, chain: str | None, by: str) -> list[str]:
-        """Let a device's waiting chains in (or only `chain`); return them. Raises NotFound, Conflict."""
+        """Let a device's waiting chains in (or only `chain`); return them. Raises NotFound.
+
+        Also of a device that was revoked meanwhile: what waits enters like all that comes after a revocation, flagged
+        and never verified. A chain that begins after it does not wait: it is refused.
+        """
         with self._database.write() as session:
-            device = _held(session, name)
-            if device.revoked_at is not None:
-                raise Conflict(f"{name} was revoked at {device.revoked_at}")
+            _held(session, name)
             waiting = select(Chain.chain).where(Chain.device == name, Chain.state == ChainState.PENDING)
             if chain is not None:
                 waiting = waiting.where(Chain.chain == chain)

@@ -73,8 +73,10 @@ def own_chain(session: Session, tree: Tree, used: set[int], size: int) -> ChainP
     if not needed or head is None:
         return None
     place = (COLLECTOR, head.chain)
+    last_needed = max(needed)
     for entry, body in _statements(session, StatementKind.KEY_ROTATED):
-        if isinstance(body, KeyRotatedBody) and body.purpose == "statement":
+        # One that came later hands nothing over to what is shown.
+        if isinstance(body, KeyRotatedBody) and body.purpose == "statement" and entry.leaf_index < last_needed:
             needed.add(entry.leaf_index)
     seqs = select(LedgerEntry.seq).where(col(LedgerEntry.leaf_index).in_(needed), col(LedgerEntry.leaf_index) < size)
     wanted = set(session.exec(seqs.where(LedgerEntry.device == COLLECTOR))) - {0}
@@ -106,11 +108,13 @@ def own_chain(session: Session, tree: Tree, used: set[int], size: int) -> ChainP
 def statement_keys(session: Session, chain: str | None) -> list[KeyEntry]:
     """Return the keys that sign the collector's chain, oldest first."""
     query = select(CollectorKey).where(CollectorKey.purpose == "statement").order_by(col(CollectorKey.id))
+    held = list(session.exec(query))
+    last_seqs = [*(one.first_seq - 1 for one in held[1:]), None]  # a rotation counts as the old key's
     return [
         KeyEntry(
-            device=COLLECTOR, key=one.key, chain=chain, first_seq=one.first_seq, last_seq=None, added_at=one.added_at
+            device=COLLECTOR, key=one.key, chain=chain, first_seq=one.first_seq, last_seq=last, added_at=one.added_at
         )
-        for one in session.exec(query)
+        for one, last in zip(held, last_seqs, strict=True)
     ]
 
 

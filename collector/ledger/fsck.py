@@ -1,9 +1,9 @@
 """Derives the ledger again from its envelopes and keys, and names the first difference to what is stored.
 
 Checked: contiguous places, decoding, signatures, chains, every derived column, leaf hashes, the seal over what the
-collector added, chain heads, derived rows, the Merkle tree's tiles and checkpoints. Not found: entries cut off at the
-end together with their chain heads and every checkpoint over them, by somebody who may write the database and the
-file `last-checkpoint`; receipts at the terminals and witnesses show those.
+collector added, chain heads, derived rows, the collector's own keys, the Merkle tree's tiles and checkpoints. Not
+found: entries cut off at the end together with their chain heads and every checkpoint over them, by somebody who may
+write the database and the file `last-checkpoint`; receipts at the terminals and witnesses show those.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from cryptography import x509
 from sqlmodel import Session, SQLModel, col, select
 
 from collector.database import Database
-from collector.devices.keys import key_for, parse_key
+from collector.devices.keys import key_for
 from collector.devices.models import DeviceKey
 from collector.erasure.checking import Tombs
 from collector.errors import UnknownKind
 from collector.ledger.carried import signed_in
+from collector.ledger.fsck_own_keys import OwnKeys
 from collector.ledger.fsck_tree import TreeCheck
 from collector.ledger.leaves import SALT_BYTES, leaf_data, leaf_hash, seal
 from collector.ledger.models import Chain, LedgerEntry
@@ -30,10 +31,10 @@ from collector.ledger.tree import Tree
 from collector.schema import HEAD, held_revision
 from collector.statements.gaps import bridged
 from collector.statements.handovers import log_keys_of
-from collector.statements.models import CollectorKey, OwnChain
+from collector.statements.models import OwnChain
 from evidence import merkle
 from evidence.chain import Head, follow
-from evidence.envelope import STATEMENT_TYPE, Envelope
+from evidence.envelope import Envelope
 from evidence.errors import EvidenceError, InvalidBody
 from evidence.events import Event, parse_event
 from evidence.key_history import LogKey
@@ -42,11 +43,9 @@ from evidence.rotation import verify_event
 from evidence.statements import (
     COLLECTOR,
     GapDeclaredBody,
-    StatementKey,
     StatementKind,
     continue_statements,
     parse_statement,
-    statement_key,
 )
 
 PAGE = 1000  # entries in memory at once: about 2 MB
@@ -113,7 +112,7 @@ class _State:
     report: LedgerReport
     keys: dict[str, list[DeviceKey]]
     tree: TreeCheck
-    signers: list[StatementKey]
+    own_keys: OwnKeys
     tombs: Tombs
     log_keys: tuple[LogKey, ...]
     carried: dict[tuple[int, bytes], int] = field(default_factory=dict)  # size and root that a terminal saw: its entry
@@ -142,10 +141,9 @@ def check_ledger(
         except _Found as found:
             report.difference = found.difference
             return report
-        stated = session.exec(select(CollectorKey).where(CollectorKey.purpose == "statement"))
-        signers = [StatementKey(parse_key(one.key), one.first_seq) for one in stated]
+        own_keys = OwnKeys(session, _found)
         state = _State(
-            session, seal_key, report, keys, tree, signers, Tombs(session, _found), log_keys_of(session, log)
+            session, seal_key, report, keys, tree, own_keys, Tombs(session, _found), log_keys_of(session, log)
         )
         try:
             _compare("alembic_version", "", {"version_num": HEAD}, {"version_num": held_revision(session.connection())})
@@ -153,6 +151,7 @@ def check_ledger(
                 _check_page(state, page)
             state.tree.finish()
             _check_chains(state)
+            state.own_keys.finish()
             state.tombs.finish()
             _check_carried(state)
         except _Found as found:
@@ -228,8 +227,7 @@ def _check_entry(state: _State, entry: LedgerEntry) -> Event | None:
     _compare("ledger_entries", place, _derived(event, envelope), entry.model_dump())
     try:
         if event.device == COLLECTOR:
-            key = statement_key(state.signers, event.seq)
-            envelope.verify(key, STATEMENT_TYPE)
+            key = state.own_keys.verify(envelope, event, place)
         else:
             key = key_for(state.keys.get(event.device, ()), event.chain, event.seq)
             verify_event(envelope, event, key)

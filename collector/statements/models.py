@@ -14,7 +14,7 @@ class CollectorKey(SQLModel, table=True):
     purpose: str = Field(index=True)  # receipt, command, checkpoint, statement
     key: str  # PublicKey.text()
     key_id: str
-    first_seq: int  # of the collector's chain, from which this key counts
+    first_seq: int  # of the collector's chain, from which this key counts; of a rotated statement key, signs alone
     added_at: str
     retired_at: str | None = None
     handover: bytes | None = None  # the document that the key before and this one have signed

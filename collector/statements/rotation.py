@@ -1,7 +1,8 @@
-"""Rotating one of the collector's keys: the old one signs the new one in, terminals follow when they are back.
+"""Rotating one of the collector's keys: the old one signs the new one in, whoever has pinned it follows.
 
-The other collectors must stand still meanwhile; they get the new key file before they start again. One that runs on
-signs nothing more (current_keys.py).
+The statement that says so is an entry of the collector's own chain. Where it is this chain's key that is replaced, both
+keys sign the statement, and the new one signs all that follow. The other collectors must stand still meanwhile; they
+get the new key file before they start again. One that runs on signs nothing more (current_keys.py).
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ from evidence.topics import Leaf, Topic
 
 TOLD_AGAIN_AFTER_S = 600.0  # a broker that lost its retained messages has them again within ten minutes
 
-Rotated = Literal["receipt", "command", "checkpoint"]  # the keys that terminals, witnesses and readers pin
+Rotated = Literal["receipt", "command", "checkpoint", "statement"]  # all that terminals, witnesses and readers pin
+
+_DRAFT = ".pem.new"  # ends the name of a key's file until the rotation is committed
 
 log = structlog.get_logger()
 
@@ -40,45 +43,68 @@ log = structlog.get_logger()
 def rotate(database: Database, keys: CollectorKeys, folder: Path, purpose: Rotated) -> Ed25519Key:
     """Make a new key, have the old one hand over, and put it in place of the old file. Return the new key.
 
-    The new key is on the disk before the database speaks of it. Raises Conflict before the first statement.
+    The new key is on the disk before the database speaks of it, and nobody else rotates or finishes meanwhile. Raises
+    Conflict before the first statement, SettingsError where `keys` are no more those that sign.
     """
-    old = {"receipt": keys.receipt, "command": keys.command, "checkpoint": keys.checkpoint}[purpose]
+    old = _signing(keys, purpose)
     new = Ed25519Key.generate()
-    draft = folder / f"{purpose}.pem.new"
-    replace_file(draft, new.pem())
     now = utc_now()
     with database.write() as session:
         held, own = current_key(session, purpose), session.get(OwnChain, 1)
         if held is None or own is None:
             raise Conflict("the collector has stated nothing yet, so nobody holds its keys; make new key files instead")
         body = {"purpose": purpose, "old": old.public.text(), "new": new.public.text()}
-        place = Scribe(keys).state(session, StatementKind.KEY_ROTATED, body)
+        own_key = purpose == "statement"
+        scribe = Scribe(keys)
+        if own_key:
+            place = scribe.hand_over(session, new, body)
+        else:
+            place = scribe.state(session, StatementKind.KEY_ROTATED, body)
         held.retired_at = now
         session.add(
             CollectorKey(
                 purpose=purpose,
                 key=new.public.text(),
                 key_id=new.public.id,
-                first_seq=own.head_seq,
+                first_seq=own.head_seq + own_key,
                 added_at=now,
                 handover=sign_handover(purpose, old, new, now, place),
             )
         )
+        replace_file(_draft(folder, purpose), new.pem())
     finish(database, folder)
     log.warning("collector key rotated", purpose=purpose, key=new.public.fingerprint)
     return new
 
 
 def finish(database: Database, folder: Path) -> None:
-    """Put a new key in its place that a rotation had committed before the power went; drop one that it had not."""
-    for draft in sorted(folder.glob("*.pem.new")):
-        purpose = draft.name.removesuffix(".pem.new")
-        with database.read() as session:
+    """Put a new key in its place that a rotation had committed before the power went; drop one that it had not.
+
+    A rotation that another process is about to commit is waited for: its draft is no leftover.
+    """
+    if not any(folder.glob(f"*{_DRAFT}")):
+        return
+    with database.write() as session:
+        for draft in sorted(folder.glob(f"*{_DRAFT}")):
+            purpose = draft.name.removesuffix(_DRAFT)
             held = current_key(session, purpose)
-        if held is not None and Ed25519Key.from_pem(draft.read_bytes()).public.id == held.key_id:
-            draft.replace(folder / f"{purpose}.pem")
-        else:
-            draft.unlink()
+            if held is not None and Ed25519Key.from_pem(draft.read_bytes()).public.id == held.key_id:
+                draft.replace(folder / f"{purpose}.pem")
+            else:
+                draft.unlink()
+
+
+def _draft(folder: Path, purpose: Rotated) -> Path:
+    return folder / f"{purpose}{_DRAFT}"
+
+
+def _signing(keys: CollectorKeys, purpose: Rotated) -> Ed25519Key:
+    return {
+        "receipt": keys.receipt,
+        "command": keys.command,
+        "checkpoint": keys.checkpoint,
+        "statement": keys.statement,
+    }[purpose]
 
 
 class Handovers:

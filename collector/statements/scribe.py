@@ -23,7 +23,7 @@ from collector.statements.models import CollectorKey, OwnChain
 from collector.timestamps import parse_utc, utc_now
 from evidence.chain import Head
 from evidence.events import Event
-from evidence.keys import PublicKey
+from evidence.keys import PublicKey, SigningKey
 from evidence.statements import COLLECTOR, STATEMENTS, StatementKind, continue_statements, sign_statement
 
 
@@ -51,6 +51,17 @@ class Scribe:
         appender.write()
         return place
 
+    def hand_over(self, session: Session, new: SigningKey, body: Mapping[str, Any]) -> int:
+        """State, signed by both keys, that `new` signs this chain from the next statement on; return its leaf index.
+
+        Nothing more is to be stated with these keys. Raises SettingsError for foreign keys.
+        """
+        appender = Appender(session, self._keys.seal)
+        own = self._own_chain(session, appender)
+        place = self._sign(session, appender, own, StatementKind.KEY_ROTATED, body, new)
+        appender.write()
+        return place
+
     def append(self, session: Session, appender: Appender, kind: str, body: Mapping[str, Any]) -> int:
         """State it among the entries that `appender` is about to write; return its leaf index."""
         own = self._own_chain(session, appender)
@@ -75,7 +86,9 @@ class Scribe:
         self._sign(session, appender, own, StatementKind.BEGUN, {"keys": keys})
         return own
 
-    def _sign(self, session: Session, appender: Appender, own: OwnChain, kind: str, body: Mapping[str, Any]) -> int:
+    def _sign(
+        self, session: Session, appender: Appender, own: OwnChain, kind: str, body: Mapping[str, Any], *too: SigningKey
+    ) -> int:
         now = self._now()
         model = STATEMENTS.get(kind)
         event = Event.model_validate(
@@ -97,7 +110,7 @@ class Scribe:
                 "body": dict(body) if model is None else model.model_validate(body).model_dump(mode="json"),
             }
         )
-        envelope = sign_statement(event, self._keys.statement)
+        envelope = sign_statement(event, self._keys.statement, *too)
         head = continue_statements(_head(own), event, envelope.hash)
         place = appender.tree_size
         key_id = self._keys.statement.public.id

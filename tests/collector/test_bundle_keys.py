@@ -10,6 +10,7 @@ import pytest
 
 from collector.devices.service import NewDevice
 from collector.ingest.message import Message
+from collector.ledger.fsck import check_ledger
 from collector.ledger.models import Anchor
 from collector.statements.actor import acting_as
 from collector.timestamps import utc_now
@@ -25,7 +26,17 @@ from kiosk.terminal_key import TerminalKey
 from tests.collector.conftest import Bench
 from tests.collector.holes import by_every_verifier, erase, good, seqs, swear, with_a_gap
 from tests.collector.terminal import Terminal
-from tests.collector.test_evidence_bundles import SITE, UNTIL, WORKER, a_day, coverage_body, made, punch
+from tests.collector.test_evidence_bundles import (
+    POLICY,
+    POLICY_HASH,
+    SITE,
+    UNTIL,
+    WORKER,
+    a_day,
+    coverage_body,
+    made,
+    punch,
+)
 from tests.collector.test_rotation import rotate
 
 SEEN = {"sensor": "camera", "state": "working", "before": None, "reason": "ok: a test"}
@@ -89,6 +100,28 @@ def test_events_that_waited_while_their_terminal_was_revoked_make_no_bundle_fals
         sworn.services.devices.revoke("gate-1")
     sworn.offer(terminal, missing)
     assert good(made(sworn, SITE)).after_revocation == 2
+
+
+@pytest.mark.browser
+def test_every_verifier_takes_a_chain_that_was_let_in_after_its_terminal_was_revoked(
+    sworn: Bench, terminal: Terminal, tmp_path: Path, browser: Any
+) -> None:
+    a_day(sworn, terminal)
+    again = terminal.again()
+    policy = again.enrol(), again.append(Kind.CONFIG_APPLIED, {"policy": POLICY, "policy_hash": POLICY_HASH})
+    again.time_s = 3600
+    sworn.offer(again, *policy, punch(again, "E001"))
+    with acting_as("cli:li"):
+        sworn.services.devices.revoke("gate-1")
+        sworn.services.devices.approve("gate-1", again.chain, "li")
+    sworn.intake.admit_ready()
+    result, report = made(sworn, SITE)
+    assert report.ok, [str(one) for one in report.problems]
+    assert report.after_revocation == 3 and len(report.chains) == 3
+    assert [one.verdict for one in report.punches if one.verdict != one.signed_verdict] == ["review"]
+    by_every_verifier(result.data, sworn, tmp_path, browser)
+    log = sworn.services.checkpoints.signer.public
+    assert check_ledger(sworn.database, sworn.keys.seal, log).difference is None
 
 
 def a_rotated_day(bench: Bench, terminal: Terminal) -> None:

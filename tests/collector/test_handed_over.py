@@ -63,9 +63,9 @@ def test_no_checkpoint_is_signed_with_a_key_that_was_handed_over(bench: Bench, t
         stale.sign()
 
 
-@pytest.mark.parametrize("purpose", ["receipt", "command"])
+@pytest.mark.parametrize("purpose", ["receipt", "command", "statement"])
 def test_nothing_is_admitted_under_a_key_that_was_handed_over(bench: Bench, terminal: Terminal, purpose: str) -> None:
-    """Under the command key neither: a batch may have to state something, for which every key must be that of now."""
+    """Under the other two neither: a batch may have to state something, for which every key must be that of now."""
     a_day(swear(bench), terminal)
     replaced_beside(bench, purpose)
     size, late = bench.services.ledger.size(), punch(terminal, "E001")

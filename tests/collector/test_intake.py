@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlmodel import select
 
+from collector.errors import NotFound
 from collector.ingest.batch import Batch
 from collector.ingest.dead_letters import CONTENT_BYTES, Bounds
 from collector.ingest.intake import Intake, Limits
@@ -442,6 +443,32 @@ def test_what_waited_while_its_terminal_was_revoked_enters_flagged(bench: Bench,
     bench.services.devices.revoke(terminal.device)
     bench.offer(terminal, missing)
     assert [p.entry.after_revocation for p in punches(bench)] == [True, True]
+
+
+@pytest.mark.both_databases
+def test_a_chain_that_waited_when_its_terminal_was_revoked_may_be_let_in_flagged(
+    bench: Bench, terminal: Terminal
+) -> None:
+    bench.offer(terminal, terminal.enrol(), terminal.punch())
+    again = terminal.again()
+    assert bench.offer(again, again.enrol(), again.punch()) == []
+    bench.services.devices.revoke(terminal.device)
+    assert bench.offer(again, again.punch()) == []  # and what comes of it later waits, too
+    assert (state(bench, again), bench.seqs(again), bench.dead()) == (ChainState.PENDING, 0, [])
+    troubles = [one.code for one in bench.services.devices.get(again.device).troubles]
+    assert {"revoked", "chain_pending"} <= set(troubles)
+    assert bench.intake.admit_ready() == []
+    bench.services.devices.approve(again.device, again.chain, "boss")
+    (answer,) = bench.intake.admit_ready()
+    assert bench.read_receipt(answer.payload, again).upto == 2  # the terminal may let them go
+    (receipt,) = bench.offer(again, again.punch())
+    assert receipt.upto == 3
+    found = [(p.entry.after_revocation, p.punch.verdict, p.punch.signed_verdict) for p in punches(bench)]
+    assert found == [(False, "verified", "verified"), *[(True, "review", "verified")] * 3]
+    third = again.again()
+    assert bench.offer(third, third.enrol()) == [] and bench.dead() == ["revoked_device"]
+    with pytest.raises(NotFound, match="waits"):
+        bench.services.devices.approve(third.device, None, "boss")
 
 
 def test_a_revoked_device_opens_no_chain(bench: Bench, terminal: Terminal) -> None:

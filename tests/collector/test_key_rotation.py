@@ -111,7 +111,7 @@ def test_after_every_key_was_replaced_old_and_new_evidence_verifies_from_one_tru
     before = bench.services.evidence_bundles.make(SITE, "test")
     trust_before = bench.services.evidence_bundles.trust()
     kept = bench.services.proofs.checkpoint()
-    for purpose in ("receipt", "command", "checkpoint", "checkpoint"):
+    for purpose in ("receipt", "statement", "command", "checkpoint", "checkpoint", "statement"):
         rotate(bench.database, bench.keys, bench.settings.keys_path, purpose)  # type: ignore[arg-type]
         bench.keys = load_or_create_keys(bench.settings.keys_path)
     swear(bench)
@@ -121,7 +121,7 @@ def test_after_every_key_was_replaced_old_and_new_evidence_verifies_from_one_tru
     signer = bench.services.checkpoints.signer.public
     assert check_ledger(bench.database, bench.keys.seal, signer).difference is None
     trust = bench.services.evidence_bundles.trust()
-    assert len(trust.handovers) == 4 and trust.collector.command == bench.keys.command.public.text()
+    assert len(trust.handovers) == 6 and trust.collector.command == bench.keys.command.public.text()
     followed = trust_before.model_copy(update={"handovers": trust.handovers, "checkpoints": [kept.decode()]})
     for one in (trust, followed):
         report = verify_bundle(after.data, one)

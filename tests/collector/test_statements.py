@@ -22,7 +22,7 @@ from collector.statements.actor import acting_as
 from collector.statements.scribe import Scribe
 from evidence.errors import BadSignature, BrokenLink, EvidenceError, UnknownKey, WrongPayloadType
 from evidence.events import Event
-from evidence.statements import StatementKey, StatementKind, verify_statements
+from evidence.statements import StatementKind, verify_statements
 from tests.collector.conftest import Api, Bench
 from tests.collector.terminal import Terminal
 from tests.collector.test_intake import fork_of
@@ -42,8 +42,8 @@ def sworn(bench: Bench) -> Bench:
 
 def stated(bench: Bench) -> list[Event]:
     """Every statement, verified as anybody could who has the envelopes and the key."""
-    signers = [StatementKey(bench.keys.statement.public, 0)]
-    return verify_statements(bench.services.statements.envelopes(), signers)
+    first = bench.services.statements.signers()[0]
+    return verify_statements(bench.services.statements.envelopes(), first.key)
 
 
 def kinds(bench: Bench) -> list[str]:
@@ -110,17 +110,17 @@ def test_no_terminal_may_be_called_collector(sworn: Bench) -> None:
 def test_a_statement_dropped_moved_or_signed_by_another_is_found(sworn: Bench, broken: str) -> None:
     sworn.register(Terminal(), Terminal("gate-2"))
     envelopes = list(sworn.services.statements.envelopes())
-    signers = [StatementKey(sworn.keys.statement.public, 0)]
+    signer = sworn.keys.statement.public
     if broken == "dropped":
         del envelopes[1]
     elif broken == "moved":
         envelopes[1:] = reversed(envelopes[1:])
     elif broken == "other key":
-        signers = [StatementKey(sworn.keys.receipt.public, 0)]
+        signer = sworn.keys.receipt.public
     else:
         envelopes[0] = Terminal("collector", "collector", sworn.keys.statement).enrol()
     with pytest.raises(EvidenceError) as found:
-        verify_statements(envelopes, signers)
+        verify_statements(envelopes, signer)
     expected = {"other key": UnknownKey, "terminal's type": WrongPayloadType}
     assert not isinstance(found.value, BadSignature | BrokenLink) or broken in ("dropped", "moved")
     assert isinstance(found.value, expected.get(broken, EvidenceError))

@@ -16,14 +16,13 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from evidence.bundle_chain import STATEMENT_TYPE
 from evidence.bundle_index import Erased, Line, Missing, Shown, Withheld
 from evidence.bundle_make import ChainPart, Parts, make_bundle
 from evidence.bundle_manifest import ChainEntry, KeyEntry, Revocation, Scope
 from evidence.bundle_tree import leaf_of
 from evidence.canonical import canonical
 from evidence.checkpoint import Checkpoint, sign_checkpoint
-from evidence.envelope import EVENT_TYPE, Envelope, sign
+from evidence.envelope import EVENT_TYPE, STATEMENT_TYPE, Envelope, sign
 from evidence.events import ClockReading, Event, parse_event
 from evidence.handover import sign_handover
 from evidence.keys import Ed25519Key, Es256Key, PublicKey, SigningKey, low_s
@@ -58,11 +57,16 @@ class SteadyEs256:
 LOG, RECEIPT, WITNESS = ed25519_key(21), ed25519_key(22), ed25519_key(23)
 OTHER = ed25519_key(66)  # nobody's
 LATER_LOG, LATER_RECEIPT = ed25519_key(31), ed25519_key(32)  # to which the first two are handed over
+STATEMENT, LATER_STATEMENT, LAST_STATEMENT = (ed25519_key(seed) for seed in (24, 34, 35))  # of the collector's chain
 HANDED_OVER_AT = 9  # entries of the ledger then: a day's
 HANDOVERS = [
     json.loads(sign_handover(purpose, old, new, "2026-03-01T01:00:00.000Z", HANDED_OVER_AT))
     for purpose, old, new in (("receipt", RECEIPT, LATER_RECEIPT), ("checkpoint", LOG, LATER_LOG))
 ]
+STATED_AT = 11  # the ledger entry of the rotation in `a_day_of_two_keys`
+STATEMENT_HANDOVER = json.loads(
+    sign_handover("statement", STATEMENT, LATER_STATEMENT, "2026-03-01T00:57:00.000Z", STATED_AT)
+)
 LOG_SIGNER = NoteSigner(ORIGIN, SignatureType.ED25519, LOG)
 LATER_SIGNER = NoteSigner(ORIGIN, SignatureType.ED25519, LATER_LOG)
 WITNESS_SIGNER = NoteSigner("witness.example/council", SignatureType.COSIGNATURE_V1, WITNESS)
@@ -92,7 +96,7 @@ class Site:
         default_factory=lambda: {
             "gate-1": ed25519_key(1),
             "gate-2": SteadyEs256(ec.derive_private_key(7, ec.SECP256R1())),
-            "collector": ed25519_key(24),
+            "collector": STATEMENT,
         }
     )
     entries: list[Leaf] = field(default_factory=list)
@@ -133,8 +137,8 @@ class Site:
         }
         return Event(**{**fields, **changes})
 
-    def entry(self, event: Event, key: SigningKey) -> Leaf:
-        envelope = sign(STATEMENT_TYPE if event.device == "collector" else EVENT_TYPE, event.payload(), key)
+    def entry(self, event: Event, *keys: SigningKey) -> Leaf:
+        envelope = sign(STATEMENT_TYPE if event.device == "collector" else EVENT_TYPE, event.payload(), *keys)
         salt = hashlib.sha256(f"salt {envelope.hash}".encode()).digest()[:16]
         return Leaf(
             envelope.encode(), salt, event.time.replace(":00.000Z", ":01.000Z"), event.device, envelope.hash, event.seq
@@ -235,6 +239,11 @@ class Site:
             "collector": {"receipt": LATER_RECEIPT.public.text()},
         }
         return self.trust(**(today if named == "later" else {}), handovers=HANDOVERS, **changes)
+
+    def statement_trust(self, pinned: SigningKey, *, followed: bool = True) -> BundleTrust:
+        """With another key of the collector's chain pinned, and `followed`: the document that leads from it."""
+        trust = self.trust(handovers=[STATEMENT_HANDOVER] if followed else [])
+        return trust.model_copy(update={"devices": trust.devices | {"collector": [pinned.public.text()]}})
 
     def receipt(self, leaf: Leaf) -> str:
         event = parse_event(Envelope.decode(leaf.envelope).payload)
@@ -426,3 +435,52 @@ def revoked_from(parts: Parts, start: int) -> Parts:
 
 def revocation(device: str, from_index: int) -> Revocation:
     return Revocation(device=device, at="2026-03-01T12:00:00.000Z", from_index=from_index)
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """One switch of the key that signs the collector's chain, and what an operator made of it."""
+
+    old: SigningKey = STATEMENT
+    new: SigningKey = LATER_STATEMENT
+    signers: tuple[SigningKey, ...] | None = None  # None: both, as it must be
+    named: tuple[str, str] | None = None  # `old` and `new` as the body names them; None: as they are
+
+    def body(self) -> dict[str, Any]:
+        old, new = self.named or (self.old.public.text(), self.new.public.text())
+        return {"purpose": "statement", "old": old, "new": new}
+
+
+def a_day_of_two_keys(
+    *rotations: Rotation, before: int = 1, signed: SigningKey = LATER_STATEMENT, keys: list[KeyEntry] | None = None
+) -> tuple[Site, Parts]:
+    """The collector's chain: begun, `before` approvals, the rotations, a revocation of gate-1 by the key `signed`.
+
+    `keys`: of the collector, as the manifest has them; None: as the rotations say.
+    """
+    site = a_day()
+    site.append("collector", "collector.begun", {"keys": {"statement": STATEMENT.public.text()}}, minute=56)
+    approved = {"device": "gate-1", "chain": None, "key": site.keys["gate-1"].public.text(), "by": "Zhao"}
+    for _ in range(before):
+        site.append("collector", "device.approved", approved, minute=56)
+    said = [statement_key_entry(STATEMENT, 0)]
+    for one in rotations:
+        seq, prev = site.next_of("collector")
+        event = site.event("collector", seq, prev, "collector.key_rotated", one.body(), minute=57)
+        site.take(site.entry(event, *(one.signers or (one.old, one.new))))
+        said.append(statement_key_entry(one.new, seq + 1))
+    start = len(site.entries)
+    site.keys["collector"] = signed
+    body = {"device": "gate-1", "from_index": start, "by": "Zhao"}
+    site.append("collector", "device.revoked", body, minute=57)
+    site.keys["collector"] = STATEMENT
+    site.punch("gate-1", "W-1", "IN", minute=58)
+    parts = revoked_from(site.parts(), start)
+    others = [one for one in parts.keys if one.device != "collector"]
+    return site, replace(parts, keys=[*others, *(said if keys is None else keys)])
+
+
+def statement_key_entry(key: SigningKey, first_seq: int) -> KeyEntry:
+    return KeyEntry(
+        device="collector", key=key.public.text(), chain=None, first_seq=first_seq, last_seq=None, added_at=SINCE
+    )

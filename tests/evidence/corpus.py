@@ -18,19 +18,25 @@ from evidence.bundle_make import Parts
 from evidence.bundle_zip import pack, unpack
 from evidence.canonical import canonical, parse_canonical
 from evidence.checkpoint import Checkpoint, sign_checkpoint
-from evidence.envelope import EVENT_TYPE, sign
+from evidence.envelope import EVENT_TYPE, Envelope, sign
+from evidence.events import parse_event
 from evidence.note import Note
 from evidence.trust import BundleTrust
 from tests.evidence.bundles import (
     HANDOVERS,
+    LAST_STATEMENT,
     LATER_RECEIPT,
     LATER_SIGNER,
+    LATER_STATEMENT,
     LOG_SIGNER,
     OTHER,
     RECEIPT,
+    STATEMENT,
+    Rotation,
     Site,
     a_day,
     a_day_after_the_handovers,
+    a_day_of_two_keys,
     a_day_with_holes,
     a_gap_at_the_end,
     a_revoked_day,
@@ -41,6 +47,7 @@ from tests.evidence.bundles import (
     punch_body,
     revocation,
     revoked_from,
+    statement_key_entry,
     withholding,
 )
 from tests.evidence.forgeries import FORGERIES, first_chain
@@ -70,6 +77,9 @@ def trusts() -> dict[str, BundleTrust]:
         "trust-later.json": site.later_trust(),
         "trust-followed.json": site.later_trust(named="before"),
         "trust-twice.json": site.trust(handovers=[*HANDOVERS, *HANDOVERS]),
+        "trust-statement-before.json": site.statement_trust(STATEMENT),
+        "trust-statement-later.json": site.statement_trust(LATER_STATEMENT),
+        "trust-statement-alone.json": site.statement_trust(LATER_STATEMENT, followed=False),
     }
 
 
@@ -97,6 +107,7 @@ def cases() -> Iterator[Case]:
     yield Case("bad-hole-whose-statement-is-withheld", bundle(withheld), "unauthorised")
     yield Case("bad-seal", bundle(site.parts(), OTHER), "unknown_key")
     yield Case("bad-no-witness", bundle(replace(site.parts(), last=site.checkpoint().encode())), "missing_cosignatures")
+    yield from _statement_key()
 
 
 def _other_good_ones() -> Iterator[Case]:
@@ -235,6 +246,80 @@ def _handed_over() -> Iterator[Case]:
         yield Case(f"bad-retired-log-{trust}", bundle(retired, LATER_RECEIPT), "retired_key", trust=file)
     yield Case("good-handover-named-twice", later, None, trust="trust-twice.json")
     yield Case("bad-successor-unknown", later, "unknown_key")
+
+
+def _statement_key() -> Iterator[Case]:
+    """The key that signs the collector's chain was replaced within it: as it must be, and as nobody may."""
+    parts = a_day_of_two_keys(Rotation())[1]
+    whole, revoked = bundle(parts), bundle(a_revoked_day()[1])
+    twice = a_day_of_two_keys(Rotation(), Rotation(LATER_STATEMENT, LAST_STATEMENT), signed=LAST_STATEMENT)[1]
+    yield Case("good-statement-key", whole, None)
+    yield Case("good-statement-key-replaced-twice", bundle(twice), None)
+    for trust in ("before", "later"):
+        file = f"trust-statement-{trust}.json"
+        yield Case(f"good-statement-key-{trust}", whole, None, trust=file)
+        yield Case(f"good-statement-key-before-the-handover-{trust}", revoked, None, trust=file)
+    yield Case("bad-statement-key-later-alone", whole, "unknown_key", trust="trust-statement-alone.json")
+    for name, code, rotation in _forged_rotations():
+        yield Case(f"bad-statement-key-{name}", bundle(a_day_of_two_keys(rotation)[1]), code)
+    again = Rotation(STATEMENT, LAST_STATEMENT)
+    twice = a_day_of_two_keys(Rotation(), again, signed=LAST_STATEMENT)[1]
+    yield Case("bad-statement-key-handed-over-to-two", bundle(twice), "invalid_body")
+    said = [statement_key_entry(STATEMENT, 0), statement_key_entry(LAST_STATEMENT, 4)]
+    twice = a_day_of_two_keys(Rotation(), again, signed=LAST_STATEMENT, keys=said)[1]
+    yield Case("bad-statement-key-handed-over-to-two-in-the-manifest", bundle(twice), "unknown_key")
+    own = next(one for one in parts.chains if one.entry.device == "collector")
+    lines, envelopes = [*own.lines[:3], *own.lines[2:]], [*own.envelopes[:3], *own.envelopes[2:]]
+    shown_twice = changed_chain(parts, "collector", lines=lines, envelopes=envelopes)
+    yield Case("bad-statement-key-rotation-doubled", bundle(shown_twice), "invalid_index")
+    yield Case("bad-statement-key-rotation-withheld", bundle(withholding(parts, "collector", 2)), "unknown_key")
+    yield Case(
+        "bad-statement-key-rotation-of-an-earlier-time", bundle(_a_rotation_of_an_earlier_time()), "inclusion_failed"
+    )
+    early, late = a_day_of_two_keys(Rotation(), before=0)[1], a_day_of_two_keys(Rotation(), before=2)[1]
+    yield Case("good-statement-key-early", bundle(early), None)
+    before = "trust-statement-before.json"
+    yield Case("bad-statement-key-rotation-back-dated", bundle(early), "key_history_mismatch", trust=before)
+    yield Case("bad-statement-key-rotation-put-off", bundle(late), "retired_key", trust=before)
+    elsewhere = a_day_of_two_keys(again, signed=LAST_STATEMENT)[1]
+    yield Case("bad-statement-key-elsewhere", bundle(elsewhere), "unknown_key", trust=before)
+    retired = a_day_of_two_keys(Rotation(), signed=STATEMENT)[1]
+    yield Case("bad-statement-key-retired", bundle(retired), "unknown_key")
+    said = [
+        statement_key_entry(STATEMENT, 0),
+        statement_key_entry(LATER_STATEMENT, 3),
+        statement_key_entry(STATEMENT, 3),
+    ]
+    retired = a_day_of_two_keys(Rotation(), signed=STATEMENT, keys=said)[1]
+    yield Case("bad-statement-key-retired-in-the-manifest", bundle(retired), "unknown_key")
+    never = a_day_of_two_keys(before=2, signed=STATEMENT)[1]
+    yield Case("bad-statement-key-retired-unsaid", bundle(never), "retired_key", trust=before)
+    hidden = withholding(a_day_of_two_keys(Rotation(), signed=STATEMENT, keys=said[:1])[1], "collector", 2)
+    yield Case("bad-statement-key-retired-and-withheld", bundle(hidden), "retired_key", trust=before)
+
+
+def _forged_rotations() -> Iterator[tuple[str, str, Rotation]]:
+    old, new, other = (one.public.text() for one in (STATEMENT, LATER_STATEMENT, OTHER))
+    yield "signed-by-the-old-alone", "signature_count", Rotation(signers=(STATEMENT,))
+    yield "signed-by-the-new-alone", "signature_count", Rotation(signers=(LATER_STATEMENT,))
+    yield "signed-in-the-other-order", "unknown_key", Rotation(signers=(LATER_STATEMENT, STATEMENT))
+    yield "signed-by-a-stranger", "unknown_key", Rotation(signers=(STATEMENT, OTHER))
+    yield "signed-by-strangers", "unknown_key", Rotation(signers=(OTHER, LATER_STATEMENT))
+    yield "to-a-strangers", "unknown_key", Rotation(signers=(STATEMENT, OTHER), named=(old, other))
+    yield "of-a-stranger", "invalid_body", Rotation(signers=(OTHER, LATER_STATEMENT), named=(other, new))
+    yield "to-itself", "signature_count", Rotation(new=STATEMENT, signers=(STATEMENT, LATER_STATEMENT))
+    yield "to-no-key", "invalid_body", Rotation(named=(old, "ed25519:none"))
+
+
+def _a_rotation_of_an_earlier_time() -> Parts:
+    """Both keys signed the rotation again, with another time: an operator who has both and no older ledger."""
+    site, parts = a_day_of_two_keys(Rotation())
+    own = next(one for one in parts.chains if one.entry.device == "collector")
+    event = parse_event(Envelope.decode(own.envelopes[2]).payload)
+    earlier = event.model_copy(update={"time": "2026-03-01T00:10:00.000Z"})
+    envelopes = list(own.envelopes)
+    envelopes[2] = site.entry(earlier, STATEMENT, LATER_STATEMENT).envelope
+    return changed_chain(parts, "collector", envelopes=envelopes)
 
 
 def _watched() -> Iterator[Case]:

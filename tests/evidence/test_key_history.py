@@ -37,7 +37,7 @@ from tests.evidence.bundles import (
 
 TIME = "2026-11-24T00:00:00.000Z"
 KEYS = [Ed25519Key.generate() for _ in range(5)]
-PURPOSES: list[Purpose] = ["receipt", "command", "checkpoint"]
+PURPOSES: list[Purpose] = ["receipt", "command", "checkpoint", "statement"]
 
 
 def chain(purpose: Purpose = "receipt", *, length: int = 5) -> list[KeyHandover]:

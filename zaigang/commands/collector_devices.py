@@ -90,14 +90,18 @@ def device_approve(
     config: ConfigOption = None,
     data: DataOption = None,
 ) -> None:
-    """Let in a terminal that asks to join (compare the fingerprints), or a known one's new chain."""
+    """Let in a terminal that asks to join (compare the fingerprints), or a known one's new chain.
+
+    Also a chain that waited when its terminal was revoked: its events enter marked, and none of them is verified.
+    """
     with opened(config, data) as held:
         if chain is None and any(r.device == name and r.state == "waiting" for r in held.services.joining.requests()):
             joined = held.services.joining.approve(name, by or getpass.getuser())
             Console().print(f"{name} with key {joined.fingerprint} may join", highlight=False)
             return
         chains = held.services.devices.approve(name, chain, by or getpass.getuser())
-        Console().print(f"{name}: approved {', '.join(chains)}", highlight=False, soft_wrap=True)
+        how = "" if held.services.devices.get(name).revoked_at is None else "; revoked: nothing of it is verified"
+        Console().print(f"{name}: approved {', '.join(chains)}{how}", highlight=False, soft_wrap=True)
 
 
 @app.command("clear-enclosure")

@@ -24,6 +24,7 @@ from collector.logs import configure as configure_logs
 from collector.services import Services, build_services, open_database
 from collector.settings import Settings, load_settings
 from collector.statements.actor import acting_as
+from collector.statements.rotation import finish
 from collector.statements.scribe import Scribe
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings file (TOML).")]
@@ -47,9 +48,10 @@ def opened(config: Path | None, data: Path | None) -> Iterator[Opened]:
     configure_logs()
     with plain_errors():
         settings = load_settings(config, data=data)
-        keys = load_or_create_keys(settings.keys_path)
         database = open_database(settings)
         try:
+            finish(database, settings.keys_path)
+            keys = load_or_create_keys(settings.keys_path)
             with acting_as(f"cli:{getpass.getuser()}"):
                 yield Opened(settings, keys, database, build_services(settings, database, keys, Scribe(keys)))
         finally:

@@ -90,6 +90,7 @@ class RotatedKey(StrEnum):
     RECEIPT = "receipt"
     COMMAND = "command"
     CHECKPOINT = "checkpoint"
+    STATEMENT = "statement"
 
 
 def rotate_key(

@@ -200,7 +200,10 @@ for log in $log_keys; do named="$named $(vkey_text "$log")"; done
 for key in $(over_time checkpoint $named); do
   case " $named " in *" $key "*) ;; *) log_keys="$log_keys $(vkey_of "$name" "$key")" ;; esac
 done
-pinned_keys() { sed -n "s/^$1 //p" "$work/pinned"; }
+pinned_keys() { # DEVICE: what the reader pinned; of the collector also what handovers connect with that
+  case $1 in collector) printf %s "$own_keys" ;; *) sed -n "s/^$1 //p" "$work/pinned" ;; esac
+}
+own_keys=$(over_time statement $(sed -n 's/^collector //p' "$work/pinned"))
 among() { # WORD LIST
   case " $2 " in *" $1 "*) return 0 ;; esac
   return 1
@@ -520,10 +523,18 @@ check_event() { # SEQ LEAF_INDEX SALT RECEIVED FLAGS PROOF…: the next line of 
     return
   fi
   next_key=
-  case $line in
-    *'},{"keyid":'*)
+  case "$device $line" in
+    'collector '* | *'},{"keyid":'*)
       sed 's/^{"payload":"\([^"]*\)".*/\1/' "$work/envelope" | openssl base64 -d -A >"$work/payload"
-      split_payload && [ "$(text_of event kind)" = device.key_rotated ] && next_key=$(key_for "$device" "$chain" $((seq + 1)))
+      split_payload && if hands_over; then
+        next_key=$(text_of body new)
+        [ "$(text_of body old)" = "$key" ] && printf %s "$next_key" | grep -Eqx "$key_text" ||
+          { fail invalid_body "$place_name seq $seq: the rotation names another key as the one before, or none after"; return; }
+        [ "$next_key" != "$key" ] ||
+          { fail signature_count "$place_name seq $seq: a key is not handed over to itself"; return; }
+      elif [ "$device" != collector ] && [ "$(text_of event kind)" = device.key_rotated ]; then
+        next_key=$(key_for "$device" "$chain" $((seq + 1)))
+      fi
       ;;
   esac
   type=event begins=device.enrolled
@@ -539,18 +550,20 @@ check_event() { # SEQ LEAF_INDEX SALT RECEIVED FLAGS PROOF…: the next line of 
   shift 8
   [ "$of_device $of_chain" = "$device $chain" ] || { fail wrong_chain "$place_name seq $seq belongs elsewhere"; return; }
   [ "$of_seq" = "$seq" ] || { fail invalid_index "$place_name: the event is seq $of_seq, the index says $seq"; return; }
-  if [ "$kind_now" = device.key_rotated ] && [ -z "$next_key" ]; then
+  rotates=
+  if [ "$device" != collector ] && [ "$kind_now" = device.key_rotated ] || hands_over; then rotates=yes; fi
+  if [ -n "$rotates" ] && [ -z "$next_key" ]; then
     fail signature_count "$place_name seq $seq: a rotation is signed by both keys"
     return
-  elif [ "$kind_now" != device.key_rotated ] && [ -n "$next_key" ]; then
+  elif [ -z "$rotates" ] && [ -n "$next_key" ]; then
     fail signature_count "$place_name seq $seq: only a rotation has two signatures"
     return
   fi
-  current=${next_key:-$key}
-  if [ "$kind_now" = collector.key_rotated ] && [ "$(text_of body purpose)" = statement ]; then
-    current=$(key_for "$device" "$chain" $((seq + 1)))
-    [ "$(text_of body new)" = "$current" ] || fail unknown_key "$place_name seq $seq hands over to another key"
+  if [ "$device" = collector ] && [ -n "$rotates" ] && [ "$(key_for "$device" "$chain" $((seq + 1)))" != "$next_key" ]; then
+    fail unknown_key "$place_name seq $seq hands over to another key than the manifest names"
+    return
   fi
+  current=${next_key:-$key}
   prev=$hash_now same=yes
   printf '%s %s\n' "$seq" "$hash_now" >>"$work/hashes"
   events=$((events + 1))
@@ -566,6 +579,7 @@ check_event() { # SEQ LEAF_INDEX SALT RECEIVED FLAGS PROOF…: the next line of 
   fi
   leaf=$({ unhex "$salt"; cat "$work/envelope"; } | openssl dgst -sha256 -binary | { printf '\000'; cat; } | openssl dgst -sha256 -binary | tobase)
   take_leaf "$leaf_index" "$leaf" "$@"
+  [ "$device" != collector ] || [ -z "$own_keys" ] || check_own_key
   if [ "$seq" -eq 0 ]; then
     [ "$named_prev" = null ] && [ "$kind_now" = "$begins" ] || fail bad_start "$place_name does not begin as a chain"
     [ "$device" = collector ] || [ "$(text_of body key)" = "$key" ] || fail bad_start "$place_name: the first event names another key"
@@ -576,6 +590,23 @@ check_event() { # SEQ LEAF_INDEX SALT RECEIVED FLAGS PROOF…: the next line of 
   fi
   last_boot=$boot last_mono=$mono
   check_meaning
+}
+key_text="ed25519:MCowBQYDK2VwAyEA$b64{43}=|es256:MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE$b64{86}=="
+hands_over() { # the event in $work/fields is a rotation of the key that signs the collector's own chain
+  [ "$device" = collector ] && [ "$(text_of event kind)" = collector.key_rotated ] && [ "$(text_of body purpose)" = statement ]
+}
+check_own_key() { # a statement stands where its key counted, as the reader's handovers say
+  place=$(awk -v k="$key" '$1 == "statement" && $2 == k {print $4 + 0}' "$work/handed")
+  if [ -z "$place" ] || ! among "$key" "$own_keys"; then
+    return
+  elif [ -z "$rotates" ]; then
+    counts statement "$key" $((leaf_index + 1)) ||
+      fail retired_key "$place_name seq $seq: the key was handed over at ledger entry $place"
+  elif [ "$leaf_index" -ne "$place" ]; then
+    fail key_history_mismatch "$place_name seq $seq hands over at ledger entry $leaf_index, both keys signed that entry $place does"
+  else
+    among "$next_key" "$own_keys" || fail unknown_key "$place_name seq $seq hands over to another key than your handovers lead to"
+  fi
 }
 check_meaning() { # of the event in $work/payload
   revoked=$(awk -v d="$device" '$1 == d {print $2}' "$work/revoked" | sort -n | head -n 1)
