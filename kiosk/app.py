@@ -41,6 +41,7 @@ from kiosk.gallery_key import gallery_key
 from kiosk.hardware import badge_reader_of, fence_of, gps_of, lamps_of, open_camera
 from kiosk.health import free_bytes, gather
 from kiosk.hearing import Hearing
+from kiosk.https_delivery import HttpsDelivery
 from kiosk.joined import joined_of
 from kiosk.journal import Journal
 from kiosk.keeper import Keeper, attempt
@@ -140,6 +141,7 @@ class Kiosk:
             on_keys=self._trust,
             exchange=self.exchange,
             on_checkpoint=self.ledger.offer,
+            https=self._https_delivery(),
         )
         self._clock_watch = ClockWatch(self.journal, self.uplink.wake)
         self._certificate = CertificateKeeper(
@@ -302,6 +304,14 @@ class Kiosk:
         self._keeper.start()
         url = self.screen.url if self.screen is not None else None
         log.info("terminal_started", device=self.settings.device, screen=url, policy=self.policy.name)
+
+    def _https_delivery(self) -> HttpsDelivery | None:
+        """The way without a broker, for a terminal that has joined a collector."""
+        joined = joined_of(self.settings)
+        if joined is None or self.settings.https_after_s == 0:
+            return None
+        clock_known = lambda: self.clock.stamp().clock.source != "none"  # noqa: E731
+        return HttpsDelivery(joined, self.settings.data_dir, self.key, self.journal, clock_known=clock_known)
 
     def _open_exchange(self, tpm: Tpm | None) -> Exchange | None:
         """Faces to and from other terminals; parts that are made later are asked for when they are needed."""

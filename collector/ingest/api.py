@@ -103,15 +103,21 @@ class DeliveryAnswer(BaseModel):
 )
 async def deliver(held: Held, request: Request) -> DeliveryAnswer:
     """Take envelopes, one a line, at most 4 MiB: the same rules as from the broker, so again is harmless."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BATCH_BYTES:
-            raise BatchTooLarge(f"a batch has at most {MAX_BATCH_BYTES} bytes; send it in parts")
-    done = await run_in_threadpool(held.deliveries.take, read_lines(io.BytesIO(bytes(body))), "https")
+    body = await read_body(request, MAX_BATCH_BYTES)
+    done = await run_in_threadpool(held.deliveries.take, read_lines(io.BytesIO(body)), "https")
     return DeliveryAnswer(
         lines=done.lines,
         outcomes=dict(done.outcomes),
         refusals=dict(done.refusals),
         receipts=[answer.payload.decode() for answer in done.receipts.values()],
     )
+
+
+async def read_body(request: Request, at_most: int) -> bytes:
+    """Read a body of at most so many bytes, and no further. Raises BatchTooLarge."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > at_most:
+            raise BatchTooLarge(f"a batch has at most {at_most} bytes; send it in parts")
+    return bytes(body)
