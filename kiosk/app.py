@@ -216,6 +216,7 @@ class Kiosk:
                 punched=self.hearing.punched,
                 calls=self._calls,
                 clips=self.clips,
+                over_https=self._over_https,
                 ended=self._show_lamps,
                 hold_exposure=self.eyes.hold_exposure if self.eyes is not None else lambda held: False,
             ),
@@ -428,6 +429,7 @@ class Kiosk:
             face=self._face,
             face_part=self._face_state(),
             parts=self.parts,
+            hand_over=self.uplink.take_handovers,
             wake=self._changed,
             exchange=self.exchange,
             asks=self.screen is not None,
@@ -518,10 +520,14 @@ class Kiosk:
     def _online(self) -> bool:
         return self.uplink.online
 
+    def _over_https(self) -> bool:
+        return self.uplink.over_https
+
     # What the keeper does
 
     def _renew_certificate(self, _: Stamp) -> None:
-        self._certificate.tick(time.monotonic(), online=self.uplink.online)
+        # Without a broker in the settings the certificate keeps nobody out.
+        self._certificate.tick(time.monotonic(), online=self.uplink.online or not self.settings.broker)
 
     def _broken(self) -> bool:
         """Whether only a new process helps: it is rid of a hung driver or model, and saves what is readable of a

@@ -115,6 +115,7 @@ class Uplink:
         self._https = (
             None if https is None else HttpsFallback(https, journal, way, self._asked, self._take_receipt, on_command)
         )
+        self._handing_over = threading.Lock()
         self._stopping = threading.Event()
         self._online = False
         self._offline_because = "offline: not connected yet" if settings.broker else "offline: no broker is set"
@@ -333,7 +334,7 @@ class Uplink:
     def _take_receipt(self, payload: bytes) -> bool:
         """Judge what came for this terminal, whichever way; say whether it was a receipt that stands."""
         try:
-            if self._take_handovers(payload) or self._on_checkpoint(payload):
+            if self.take_handovers(payload) or self._on_checkpoint(payload):
                 return False
             if self._is_question(payload):
                 self._asked.append(read_gap_request(payload, self._key_for(payload), self._settings.device))
@@ -358,17 +359,21 @@ class Uplink:
             return True
         return False
 
-    def _take_handovers(self, payload: bytes) -> bool:
-        """Believe the collector's next keys, where the message is about them. Raises an EvidenceError or OSError."""
+    def take_handovers(self, payload: bytes) -> bool:
+        """Believe the collector's next keys, where the message is about them, whichever way it came; say whether.
+
+        Raises an EvidenceError or OSError.
+        """
         settings = self._settings
-        ledger = [one.vkey.key for one in settings.ledger_keys[:1]]
-        counting = take_handovers(settings.provisioned_keys, settings.handovers_file, payload, ledger)
-        if counting is None:
-            return False
-        self._keys = {key.id: key for key in counting}
-        if self._on_keys is not None:
-            self._on_keys(counting)
-        self.counts["handovers"] += 1
+        with self._handing_over:  # an operator may bring the same on a stick
+            ledger = [one.vkey.key for one in settings.ledger_keys[:1]]
+            counting = take_handovers(settings.provisioned_keys, settings.handovers_file, payload, ledger)
+            if counting is None:
+                return False
+            self._keys = {key.id: key for key in counting}
+            if self._on_keys is not None:
+                self._on_keys(counting)
+            self.counts["handovers"] += 1
         return True
 
     @staticmethod

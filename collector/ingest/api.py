@@ -87,6 +87,9 @@ class DeliveryAnswer(BaseModel):
     ]
     refusals: Annotated[dict[str, int], Field(description="Codes of the dead letters.")]
     receipts: Annotated[list[str], Field(description="Signed receipts, an envelope each, the newest of each chain.")]
+    handovers: Annotated[
+        list[str], Field(description="How the collector's keys were replaced; a terminal is to have them first.")
+    ]
 
 
 @events.post(
@@ -110,6 +113,7 @@ async def deliver(held: Held, request: Request) -> DeliveryAnswer:
         outcomes=dict(done.outcomes),
         refusals=dict(done.refusals),
         receipts=[answer.payload.decode() for answer in done.receipts.values()],
+        handovers=[line.decode() for line in held.joining.handovers().splitlines()],
     )
 
 
