@@ -65,16 +65,14 @@ class HttpsFallback:
     def state(self, offline: str, *, brokers: bool) -> Part:
         """Say how it is. `offline`: why no broker is there. `brokers`: whether there should be one."""
         if not self._answered:
-            return Part(
-                state="failed", reason=(f"{offline}; HTTPS: {self._trouble}" if self._trouble else offline)[:400]
-            )
+            both = offline if self._trouble is None else f"{offline}; HTTPS: {self._trouble}"
+            return Part(state="failed", reason=both[:400])
         if self._refusals:
-            codes = ", ".join(sorted(self._refusals))
-            why = f"refused: the collector refused {sum(self._refusals.values())} event(s) over HTTPS ({codes})"
-            return Part(state="degraded", reason=why[:400])
+            many, codes = sum(self._refusals.values()), ", ".join(sorted(self._refusals))
+            return Part(state="degraded", reason=f"events_refused: {many} over HTTPS, by the collector ({codes})"[:400])
         if self._stuck:
-            why = "no_receipts: the collector takes events over HTTPS, but gives no receipt; is a chain to be approved?"
-            return Part(state="degraded", reason=why)
+            why = "the collector takes events over HTTPS, but gives no receipt; is a chain to be approved?"
+            return Part(state="degraded", reason=f"no_receipts: {why}")
         if not brokers:
             return Part(state="working", reason="https: no broker is set, events go over HTTPS")
         return Part(state="degraded", reason=f"https: events go over HTTPS until a broker is back; {offline}"[:400])

@@ -19,7 +19,7 @@ from collector.commands.service import Commands
 from collector.database import Database
 from collector.devices.keys import counting_now
 from collector.devices.models import Device, DeviceKey
-from collector.errors import DeliveryRefused, Invalid, TooManyDeliveries
+from collector.errors import CollectorError, DeliveryRefused, Invalid, TooManyDeliveries
 from collector.ingest.deliveries import Delivered, Deliveries
 from collector.ingest.gaps import Gaps
 from collector.ingest.rate_limit import RateLimit
@@ -117,10 +117,18 @@ class TerminalDeliveries:
         found += [answer.payload for answer in done.receipts.values()]
         health = batch.delivery.health
         if health is not None and health.checkpoint_size is not None:
-            with self._showing_lock:
-                shown = self._showing.to_one(health.checkpoint_size)
-            found += [shown] if shown is not None else []
+            found += self._checkpoint(health.checkpoint_size)
         return found
+
+    def _checkpoint(self, seen: int) -> list[bytes]:
+        """What goes wrong here stays here: the events are committed, and their receipts have to go out."""
+        try:
+            with self._showing_lock:
+                shown = self._showing.to_one(seen)
+        except CollectorError as error:
+            log.error("no checkpoint can be shown", code=error.code, why=str(error))
+            return []
+        return [] if shown is None else [shown]
 
     def _open_commands(self, device: str) -> list[bytes]:
         return [answer.payload for answer in self._commands.open(device)[:COMMANDS_AT_ONCE]]

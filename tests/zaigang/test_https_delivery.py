@@ -581,7 +581,8 @@ def whole(gate: Gate, **changes: Any) -> Any:
 def test_a_whole_terminal_reports_and_is_shown_the_ledger_without_a_broker(
     centre: Centre, gate: Callable[..., Gate]
 ) -> None:
-    with centre.serving(), whole(gate()) as kiosk:
+    one = gate()
+    with centre.serving(), whole(one) as kiosk:
         until(lambda: kiosk.journal.depth == 0, "receipts")
         centre.services.checkpoints.sign()
         kiosk.attendant.badge_pin(LogType.IN, "W-9", "000000")
