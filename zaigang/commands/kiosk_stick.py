@@ -54,7 +54,7 @@ def import_receipts(
         typer.echo(json.dumps(done, ensure_ascii=False))
     else:
         if done["handovers"]:
-            Console().print(f"{done['handovers']} handover(s) of the collector's keys taken", highlight=False)
+            Console().print(f"{done['handovers']} handover(s) of the collector's keys read", highlight=False)
         Console().print(f"{done['receipts']} receipt(s) taken, {done['unsent']} event(s) still wait", highlight=False)
         for why in done["refused"]:
             Console(stderr=True).print(f"refused  {why}", highlight=False, soft_wrap=True)
