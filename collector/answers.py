@@ -42,6 +42,7 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
         404: "Not here",
         409: "Contradicts what is here",
         413: "Too much for one request.",
+        429: "Too often; come again",
         422: "A parameter or the body is wrong",
     }
     return {status: {"model": ErrorAnswer, "description": named[status]} for status in (401, 422, *statuses)}

@@ -64,6 +64,21 @@ class RenewalRefused(Forbidden):
     code = "renewal_refused"
 
 
+class DeliveryRefused(Forbidden):
+    """A batch of events comes from nobody who may send one; `code` says what is wrong."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class TooManyDeliveries(CollectorError):
+    """A terminal sends batches faster than it may; it keeps its events and comes again."""
+
+    code = "too_many_deliveries"
+    status = 429
+
+
 class BatchTooLarge(CollectorError):
     """A request carries more than one answer can."""
 

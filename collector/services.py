@@ -20,10 +20,13 @@ from collector.evidence_bundles.service import EvidenceBundles
 from collector.identity import CollectorKeys
 from collector.ingest.dead_letters import Bounds, DeadLetters
 from collector.ingest.deliveries import Deliveries
+from collector.ingest.gaps import Gaps
 from collector.ingest.intake import Intake, Limits
+from collector.ingest.terminal_deliveries import TerminalDeliveries
 from collector.ledger.checkpoints import Checkpoints, log_signer
 from collector.ledger.proofs import Proofs
 from collector.ledger.service import Ledger
+from collector.ledger.showing import Showing
 from collector.ledger.standing import LedgerStanding, expected_of
 from collector.people.service import People
 from collector.postgresql import PostgresqlDatabase
@@ -60,6 +63,7 @@ class Services:
     statements: Statements
     erasures: Erasures
     deliveries: Deliveries
+    terminal_deliveries: TerminalDeliveries
     transfers: Transfers
     evidence_bundles: EvidenceBundles
 
@@ -91,6 +95,8 @@ def build_services(
     commands = Commands(database, keys.command)
     keepsake, retention = Keepsake(settings.erasures_path), timedelta(days=settings.retention_days)
     checkpoints = Checkpoints(database, signer, keys.seal, settings.keepsake_path)
+    proofs = Proofs(database, settings.witnesses_needed)
+    deliveries = Deliveries(Intake(database, keys.receipt, keys.seal, limits_of(settings), scribe=scribe))
     return Services(
         api_keys=ApiKeys(database),
         sites=Sites(database),
@@ -106,7 +112,7 @@ def build_services(
         ),
         ledger=Ledger(database),
         checkpoints=checkpoints,
-        proofs=Proofs(database, settings.witnesses_needed),
+        proofs=proofs,
         standing=LedgerStanding(database, expected_of(settings)),
         punches=Punches(database),
         presence=PresenceIntervals(database),
@@ -115,7 +121,10 @@ def build_services(
         erasures=Erasures(database, scribe or Scribe(keys), keepsake, commands, retention),
         statements=Statements(database, scribe or Scribe(keys)),
         transfers=Transfers(database),
-        deliveries=Deliveries(Intake(database, keys.receipt, keys.seal, limits_of(settings), scribe=scribe)),
+        deliveries=deliveries,
+        terminal_deliveries=TerminalDeliveries(
+            database, deliveries, Gaps(database, keys.receipt), commands, Showing(database, proofs)
+        ),
         evidence_bundles=EvidenceBundles(database, checkpoints, keys.receipt, settings.witnesses_needed),
     )
 

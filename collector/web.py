@@ -23,6 +23,7 @@ import collector.devices.join_api
 import collector.erasure.api
 import collector.evidence_bundles.api
 import collector.ingest.api
+import collector.ingest.terminal_api
 import collector.ledger.api
 import collector.ledger.tlog
 import collector.people.api
@@ -42,8 +43,8 @@ log = structlog.get_logger()
 PREFIX = "/api/v1"
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 _DESCRIPTION = """\
-What terminals signed, as HR asks for it. Every route but `healthz` needs an API key:
-`Authorization: Bearer zk_…`; `zaigang collector apikey create` makes one.
+What terminals signed, as HR asks for it. Every route but `healthz` and what terminals ask, which they sign, needs an
+API key: `Authorization: Bearer zk_…`; `zaigang collector apikey create` makes one.
 
 Times are RFC 3339. Errors have one shape: `{"error": {"code": "…", "message": "…"}}`.
 """
@@ -80,6 +81,7 @@ def create_api(services: Services, health: Callable[[], Health]) -> FastAPI:
     v1.include_router(collector.devices.join_api.router)
     v1.include_router(collector.devices.join_api.terminals)
     v1.include_router(collector.ingest.api.events)
+    v1.include_router(collector.ingest.terminal_api.router)
     _add_health(v1, health)
     app.include_router(v1)
     app.include_router(collector.ledger.tlog.router)

@@ -39,6 +39,7 @@ HANDOVER_TYPE = "application/vnd.zaigang.handover.v1+json"
 TRANSFER_KEY_TYPE = "application/vnd.zaigang.transfer-key.v1+json"
 TRANSFER_TYPE = "application/vnd.zaigang.transfer.v1+json"
 TRANSFER_ANSWER_TYPE = "application/vnd.zaigang.transfer-answer.v1+json"
+DELIVERY_TYPE = "application/vnd.zaigang.delivery.v1+json"
 
 _TYPE = re.compile(r"[!#-\[\]-~]{1,128}")  # visible ASCII without quote and backslash: one way to write it
 _KEYID = re.compile(r"[0-9a-f]{64}")

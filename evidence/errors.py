@@ -448,3 +448,9 @@ def _find(kind: type[EvidenceError], code: str) -> type[EvidenceError] | None:
         if found is not None:
             return found
     return None
+
+
+class DeliveryError(EvidenceError):
+    """A batch of events is not what its first line, which the terminal signed, says of it."""
+
+    code = "delivery"

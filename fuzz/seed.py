@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from pathlib import Path
 
 from evidence.add_checkpoint import write_add_checkpoint
@@ -148,6 +149,10 @@ def _messages() -> dict[str, tuple[bytes, ...]]:
         secret="0" * 32,
     )
     handover = sign_handover("receipt", KEY, OTHER, TIME, 3)
+    lines = sign(EVENT_TYPE, canonical(event), KEY).encode()
+    first: dict[str, object] = {**place, "nonce": "0" * 32, "events": 1, "digest": hashlib.sha256(lines).hexdigest()}
+    rotations = [base64.b64encode(handover).decode()]  # it is none
+    asking = {**first, "events": 0, "digest": hashlib.sha256(b"").hexdigest(), "rotations": rotations}
     return {
         "envelope": (sign(EVENT_TYPE, canonical(event), KEY).encode(),),
         "event": (canonical(event),),
@@ -158,6 +163,7 @@ def _messages() -> dict[str, tuple[bytes, ...]]:
         "punch_receipt": (PunchReceipt("gate-1", "0" * 32, 3, "0" * 64, TIME).text(KEY).encode(),),
         "topic": (b"zaigang/v1/east/gate-1/event",),
         "signed_fact": tuple(bytes([number]) + canonical(facts[kind]) for number, (kind, _) in enumerate(SIGNED)),
+        "delivery": (canonical(first) + b"\n" + lines, canonical(asking) + b"\n"),
         "claim_code": (code.text().encode(),),
         "handovers": (handover, handover + b"\n" + sign_handover("command", KEY, OTHER, TIME)),
     }

@@ -7,14 +7,17 @@ are in tree_targets.py, the bundle's files in bundle_targets.py. tests/fuzz repl
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from evidence.authorisation import verify_authorisation
 from evidence.clearance import verify_clearance
 from evidence.command import read_command
+from evidence.delivery import read_batch
 from evidence.envelope import (
     AUTHORISATION_TYPE,
     CLEARANCE_TYPE,
     COMMAND_TYPE,
+    DELIVERY_TYPE,
     EVENT_TYPE,
     GAP_REQUEST_TYPE,
     HANDOVER_TYPE,
@@ -29,7 +32,7 @@ from evidence.envelope import (
     Envelope,
     sign,
 )
-from evidence.errors import EvidenceError, InvalidEnvelope
+from evidence.errors import EvidenceError, InvalidEnvelope, UnknownKey
 from evidence.events import parse_body, parse_event
 from evidence.gap import read_gap_request
 from evidence.handover import read_handover, split_handovers
@@ -120,6 +123,15 @@ def handovers(data: bytes) -> None:
         read_handover(one)
 
 
+def delivery(data: bytes) -> None:
+    """Read a terminal's batch whose first line is signed, whatever it says, and look for its key among rotations."""
+    said, _, rest = data.partition(b"\n")
+    batch = read_batch(sign(DELIVERY_TYPE, said, KEY).encode() + b"\n" + rest)
+    batch.verify([KEY.public])
+    with suppress(UnknownKey):
+        batch.verify([OTHER.public])
+
+
 def claim_code(data: bytes) -> None:
     """Read the console's QR code; what can be read is written back as one word."""
     text = data.decode(errors="replace")
@@ -137,6 +149,7 @@ OWN = (
     topic,
     signed_fact,
     handovers,
+    delivery,
     claim_code,
 )
 TARGETS: dict[str, Callable[[bytes], None]] = {

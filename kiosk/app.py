@@ -41,6 +41,7 @@ from kiosk.gallery_key import gallery_key
 from kiosk.hardware import badge_reader_of, fence_of, gps_of, lamps_of, open_camera
 from kiosk.health import free_bytes, gather
 from kiosk.hearing import Hearing
+from kiosk.https_delivery import HttpsDelivery
 from kiosk.joined import joined_of
 from kiosk.journal import Journal
 from kiosk.keeper import Keeper, attempt
@@ -140,6 +141,7 @@ class Kiosk:
             on_keys=self._trust,
             exchange=self.exchange,
             on_checkpoint=self.ledger.offer,
+            https=self._https_delivery(),
         )
         self._clock_watch = ClockWatch(self.journal, self.uplink.wake)
         self._certificate = CertificateKeeper(
@@ -218,6 +220,7 @@ class Kiosk:
                 punched=self.hearing.punched,
                 calls=self._calls,
                 clips=self.clips,
+                over_https=self._over_https,
                 ended=self._show_lamps,
                 hold_exposure=self.eyes.hold_exposure if self.eyes is not None else lambda held: False,
             ),
@@ -306,6 +309,14 @@ class Kiosk:
         self._keeper.start()
         url = self.screen.url if self.screen is not None else None
         log.info("terminal_started", device=self.settings.device, screen=url, policy=self.policy.name)
+
+    def _https_delivery(self) -> HttpsDelivery | None:
+        """The way without a broker, for a terminal that has joined a collector."""
+        joined = joined_of(self.settings)
+        if joined is None or self.settings.https_after_s == 0:
+            return None
+        clock_known = lambda: self.clock.stamp().clock.source != "none"  # noqa: E731
+        return HttpsDelivery(joined, self.settings.data_dir, self.key, self.journal, clock_known=clock_known)
 
     def _open_exchange(self, tpm: Tpm | None) -> Exchange | None:
         """Faces to and from other terminals; parts that are made later are asked for when they are needed."""
@@ -422,6 +433,7 @@ class Kiosk:
             face=self._face,
             face_part=self._face_state(),
             parts=self.parts,
+            hand_over=self.uplink.take_handovers,
             wake=self._changed,
             exchange=self.exchange,
             asks=self.screen is not None,
@@ -512,10 +524,14 @@ class Kiosk:
     def _online(self) -> bool:
         return self.uplink.online
 
+    def _over_https(self) -> bool:
+        return self.uplink.over_https
+
     # What the keeper does
 
     def _renew_certificate(self, _: Stamp) -> None:
-        self._certificate.tick(time.monotonic(), online=self.uplink.online)
+        # Without a broker in the settings the certificate keeps nobody out.
+        self._certificate.tick(time.monotonic(), online=self.uplink.online or not self.settings.broker)
 
     def _broken(self) -> bool:
         """Whether only a new process helps: it is rid of a hung driver or model, and saves what is readable of a

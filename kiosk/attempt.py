@@ -43,11 +43,12 @@ class Surroundings:
     stamp: Callable[[], Stamp]
     place: Callable[[], Sequence[Check]]  # gps and beacon checks, judged now
     troubles: Callable[[], tuple[str, ...]]
-    online: Callable[[], bool]
+    online: Callable[[], bool]  # a broker is there
     recorded: Callable[[], None]  # called after each commit: wakes the uplink
     judging: Callable[[], AbstractContextManager[Sequence[Check]]]  # the seal's check; it holds until the commit
     badge: Callable[[str | None], Sequence[Check]] = lambda worker: ()  # whether this worker's badge is near
     punched: Callable[[PunchBody], None] = lambda body: None  # told of each committed punch, refused ones too
+    over_https: Callable[[], bool] = lambda: False  # no broker is there, and events arrive all the same
     calls: SpotChecks | None = None  # who is called here
     clips: Clips | None = None  # keeps a clip of a called worker who agreed to that
     # How a punch ended, None: not recorded; lamps, buzzer.

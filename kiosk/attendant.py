@@ -111,7 +111,7 @@ class Attendant:
 
     def view(self) -> TerminalView:
         """The newest snapshot, with the queue, the network and the troubles as they are now."""
-        troubles, online = self._around.troubles(), self._around.online()
+        troubles, online, over_https = self._around.troubles(), self._around.online(), self._around.over_https()
         unsent, journal = self._journal.depth, self._journal.state.state
         with self._lock:
             self._close_old_result()
@@ -131,7 +131,8 @@ class Attendant:
                 supervisor_available=self._desk.supervisor_works,
                 call=self._called(),
                 unsent=unsent,
-                online=online,
+                online=online or over_https,
+                over_https=over_https,
                 troubles=troubles,
             )
             return self._view

@@ -37,7 +37,7 @@ class Covered:
             camera=None if eyes is None else eyes.state.state == "working",
             scanner=None if beacons is None else beacons.state.state == "working",
             gps=None if gps is None else gps.state.state == "working",
-            uplink=self.uplink.state.state == "working",
+            uplink=self.uplink.state.state == "working" or self.uplink.over_https,
             frames=None if eyes is None else eyes.delivered,
             advertisements=None if beacons is None else beacons.reading().advertisements,
         )

@@ -1,4 +1,4 @@
-"""When to send, when to send again, when to connect again: the uplink's rules, without I/O.
+"""When to send, when to send again, when to connect again, when to go another way: the uplink's rules, without I/O.
 
 Times are seconds of a monotonic clock that the caller passes in.
 """
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 FIRST_DELAY_S = 0.5  # a broker that restarts is back within a second
 LONGEST_DELAY_S = 60.0  # after a night without a network the morning's punches leave within a minute
 RESEND_AFTER_S = 10.0  # a collector answers in well under a second
+ASK_EVERY_S = 60.0  # commands, handovers and questions are then no older than a minute
 LONGEST_RESEND_S = 300.0  # a collector that is away for a day is not asked for the same window every ten seconds
 
 
@@ -33,6 +34,41 @@ class Backoff:
     def reset(self) -> None:
         """Forget the failures after a success."""
         self._attempt = 0
+
+
+@dataclass(slots=True)
+class OtherWay:
+    """When events go without the broker: once none was there for `after_s`, until one is there again."""
+
+    after_s: float  # 0: at once
+    backoff: Backoff = field(default_factory=lambda: Backoff(1.0, 300.0))
+    ask_every_s: float = ASK_EVERY_S
+    _without_since_s: float = 0.0
+    _next_s: float = 0.0  # not before
+    _ask_s: float = 0.0  # where nothing waits
+
+    def broker_left(self, now_s: float) -> None:
+        """Note that a broker was there until now; at the start, that it is expected from now on."""
+        self._without_since_s = now_s
+        self._next_s = self._ask_s = 0.0
+        self.backoff.reset()
+
+    def due_s(self, *, waiting: bool) -> float:
+        """Return from when on to post. `waiting`: there are events without a receipt, or questions about some."""
+        return max(self._without_since_s + self.after_s, self._next_s, 0.0 if waiting else self._ask_s)
+
+    def posted(self, now_s: float, *, moved: bool) -> None:
+        """Note an answer. `moved`: it let something go, or nothing had waited; else there is no hurry to try again."""
+        self._ask_s = now_s + self.backoff.draw(self.ask_every_s / 2, self.ask_every_s)
+        if moved:
+            self.backoff.reset()
+            self._next_s = 0.0
+        else:
+            self._next_s = now_s + self.backoff.next_s()
+
+    def failed(self, now_s: float) -> None:
+        """Note that no answer came, or a refusal."""
+        self._next_s = now_s + self.backoff.next_s()
 
 
 @dataclass(slots=True)

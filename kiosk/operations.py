@@ -15,6 +15,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from evidence.authorisation import EnrolmentAuthorisation
+from evidence.errors import EvidenceError
 from evidence.events import Ask, Check, Outcome
 from evidence.rotation import rotation_keys
 from evidence.status import Part
@@ -38,7 +39,7 @@ from kiosk.journal import Journal
 from kiosk.owed import Owed
 from kiosk.sensors.newest_frame import NewestFrame
 from kiosk.settings import KioskSettings
-from kiosk.stick import take_receipts
+from kiosk.stick import handovers_in, take_receipts
 from kiosk.terminal.texts import TRANSFER_TEXT
 from kiosk.transfer.exchange import Exchange
 from kiosk.verify.attempts import ENROLMENTS, Moment
@@ -91,6 +92,7 @@ class Operations:
     face: Face | None
     face_part: Part
     parts: Callable[[], dict[str, Part]]
+    hand_over: Callable[[bytes], object]  # what the collector says of its next keys
     wake: Callable[[], None]  # the uplink: there is something to send
     exchange: Exchange | None = None  # of faces with other terminals; None: switched off
     asks: bool = False  # there is a screen on which somebody can be asked
@@ -178,10 +180,21 @@ class Operations:
         }
 
     def take_receipts(self, receipts: Sequence[bytes]) -> dict[str, Any]:
-        """Take the collector's receipts from a file. Raises a JournalError."""
+        """Take the collector's receipts from a file, after the handovers in it. Raises a JournalError."""
+        handovers, refused = handovers_in(receipts), list[str]()
+        if handovers:
+            try:
+                self.hand_over(b"\n".join(handovers))
+            except (EvidenceError, OSError) as error:  # the receipts are then judged by the keys that counted before
+                refused.append(f"handovers: {getattr(error, 'code', 'not_kept')}: {error}")
         taken = take_receipts(self.journal, self.settings.pinned_keys, receipts)
         self.wake()
-        return {"receipts": taken.receipts, "refused": list(taken.refused), "unsent": self.journal.depth}
+        return {
+            "receipts": taken.receipts,
+            "handovers": 0 if refused else len(handovers),
+            "refused": [*refused, *taken.refused],
+            "unsent": self.journal.depth,
+        }
 
     def peers(self) -> dict[str, Any]:
         """Which terminals faces go to and come from. Raises a TransferFailed."""

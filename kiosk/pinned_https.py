@@ -63,21 +63,34 @@ class PinnedServer:
         """Return what lies there. Raises as `post`."""
         return self._ask("GET", path, None, self._context)
 
-    def post(self, path: str, data: bytes) -> bytes:
-        """Send an envelope; return the answer. Raises CollectorUnreachable, WrongPin or CollectorRefused."""
-        return self._ask("POST", path, data, self._context)
+    def post(
+        self, path: str, data: bytes, *, content_type: str = "application/json", at_most: int = MAX_ANSWER_BYTES
+    ) -> bytes:
+        """Send an envelope, or more; return the answer, `at_most` so many bytes of it.
+
+        Raises CollectorUnreachable, WrongPin or CollectorRefused.
+        """
+        return self._ask("POST", path, data, self._context, content_type, at_most)
 
     def _fetch_authority(self) -> str:
         unchecked = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         unchecked.check_hostname, unchecked.verify_mode = False, ssl.CERT_NONE
         return self._ask("GET", AUTHORITY_PATH, None, unchecked).decode("ascii", "replace")
 
-    def _ask(self, method: str, path: str, data: bytes | None, context: ssl.SSLContext) -> bytes:
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        data: bytes | None,
+        context: ssl.SSLContext,
+        content_type: str = "application/json",
+        at_most: int = MAX_ANSWER_BYTES,
+    ) -> bytes:
         connection = http.client.HTTPSConnection(self._host, self._port, timeout=TIMEOUT_S, context=context)
         try:
-            connection.request(method, path, data, {"Content-Type": "application/json"})
+            connection.request(method, path, data, {"Content-Type": content_type})
             answer = connection.getresponse()
-            body = answer.read(MAX_ANSWER_BYTES)
+            body = answer.read(at_most)
         except ssl.SSLCertVerificationError as error:
             raise WrongPin(
                 f"{self._host}:{self._port} shows a certificate that the pinned authority does not stand for "

@@ -206,7 +206,7 @@ class Selftest:
 
     def _network(self, part: Part) -> Line:
         settings = self._kiosk.settings
-        pinned, brokers = len(settings.pinned_keys), ", ".join(settings.broker)
+        pinned, brokers = len(settings.pinned_keys), ", ".join(settings.broker) or str(settings.collector_url)
         words = Words(f"{brokers}，固定了 {pinned} 把考勤中心公钥", f"{brokers}, collector keys pinned: {pinned}")
         if part.state != "working":
             said = _said("network", part)

@@ -85,6 +85,10 @@ _DO: dict[tuple[str, str], Words] = {
         "在 collector_keys 里写上考勤中心公钥", "Put the collector's keys into collector_keys"
     ),
     ("network", "offline"): Words("检查网线和 broker 设置", "Check the network and the setting broker"),
+    ("network", "https"): Words("检查 broker；数据照常上传", "Check the broker; events arrive all the same"),
+    ("network", "events_refused"): Words(
+        "在考勤中心看死信：为什么拒收", "See the collector's dead letters: why it refuses"
+    ),
     ("network", "no_receipts"): Words("考勤中心没有回执：设备登记了吗？", "No receipts: is this device registered?"),
     ("keys", "key_file_exposed"): KEYS_DO,
     ("scene", "scene_covered"): Words("擦净镜头，开灯", "Clear the lens, switch on the light"),
@@ -190,6 +194,8 @@ _WHAT: dict[str, Words] = {
     "no_collector_key": Words("没有考勤中心公钥", "No key of the collector"),
     "offline": Words("连不上代理", "Offline"),
     "no_receipts": Words("没有回执", "No receipts"),
+    "events_refused": Words("考勤中心拒收数据", "The collector refuses events"),
+    "https": Words("没有代理，数据走 HTTPS", "No broker; events go over HTTPS"),
     "certificate_ended": Words("证书已过期，打卡照常保存", "The certificate has ended; punches are kept"),
     "no_ledger_key": Words("没有账本公钥", "No key of the ledger"),
     "split_view": Words("考勤中心出示了不一致的账本", "The collector showed another ledger"),

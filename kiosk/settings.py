@@ -30,7 +30,7 @@ from evidence.key_history import LogKey
 from evidence.keys import PublicKey
 from evidence.note import VerifierKey
 from kiosk.errors import SettingsError
-from kiosk.joined import read_joined
+from kiosk.joined import joined_of, read_joined
 from kiosk.pinned_keys import HANDOVERS, believed_keys, ledger_keys
 from kiosk.settings_reading import foreign_variables, guess, named, over, problems, read_toml
 from kiosk.settings_tables import EnclosureSettings, FenceSettings, PresenceSettings, TransferSettings
@@ -75,6 +75,8 @@ class KioskSettings(BaseSettings):
     ledger_key: str | None = None  # vkey of the collector's ledger: what it shows is held against what it showed before
     collector_url: str | None = None  # https://host:port, and its authority's pin: for a new certificate
     collector_pin: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    # So long without a broker, and a terminal that has joined posts its events to collector_url; 0: never.
+    https_after_s: int = Field(default=300, ge=0, le=604_800)
     window: int = Field(default=64, ge=1, le=1000)  # events under way without a receipt
 
     # What the terminal looks with
@@ -177,8 +179,6 @@ class KioskSettings(BaseSettings):
     @field_validator("broker")
     @classmethod
     def _broker_urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not value:
-            raise ValueError("name at least one broker")
         for url in value:
             parts = urlsplit(url)
             if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or parts.path not in ("", "/"):
@@ -259,6 +259,14 @@ class KioskSettings(BaseSettings):
         if value is not None and not value.startswith(("/dev/input/", "file:")):
             raise ValueError('a badge reader is a device such as /dev/input/by-id/…-event-kbd, file:PATH or "none"')
         return value
+
+    @model_validator(mode="after")
+    def _some_way(self) -> Self:
+        if not self.broker and (self.https_after_s == 0 or joined_of(self) is None):
+            raise ValueError(
+                "broker: name at least one broker; only a terminal that has joined can do with HTTPS alone"
+            )
+        return self
 
     @model_validator(mode="after")
     def _certificate_pair(self) -> Self:

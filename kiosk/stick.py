@@ -1,4 +1,4 @@
-"""The way without a network: envelopes out to a file on a USB stick, the collector's receipts back from one.
+"""The way without a network: envelopes out to a file on a USB stick, the collector's receipts and handovers back.
 
 Exporting only reads, in a connection of its own, so it works while the terminal runs. A file has one envelope a line,
 as `zaigang collector import` and `zaigang verify` read it.
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evidence.envelope import MAX_ENVELOPE_BYTES, Envelope
+from evidence.envelope import HANDOVER_TYPE, MAX_ENVELOPE_BYTES, Envelope
 from evidence.errors import EvidenceError, UnknownKey
 from evidence.keys import PublicKey
 from kiosk.errors import JournalError, StickError
@@ -78,11 +78,21 @@ def _envelopes(journal: Path, *, everything: bool) -> Iterator[bytes]:
         database.close()
 
 
+def handovers_in(lines: Sequence[bytes]) -> list[bytes]:
+    """Return the documents among these lines that hand over a key of the collector's, each once, in order."""
+    return [line for line in dict.fromkeys(lines) if _is_handover(line)]
+
+
 def take_receipts(journal: Journal, keys: Sequence[PublicKey], lines: Sequence[bytes]) -> Taken:
-    """Let the rows go that these receipts cover. Raises a JournalError where they cannot be kept."""
+    """Let the rows go that these receipts cover; handovers are passed over.
+
+    `keys`: the collector's that count, after the handovers. Raises a JournalError where receipts cannot be kept.
+    """
     pinned = {key.id: key for key in keys}
     good, refused = 0, []
     for number, line in enumerate(lines, 1):
+        if _is_handover(line):
+            continue
         try:
             if len(line) > MAX_ENVELOPE_BYTES:
                 raise UnknownKey("the line is too long for a receipt")
@@ -96,3 +106,10 @@ def take_receipts(journal: Journal, keys: Sequence[PublicKey], lines: Sequence[b
         except EvidenceError as error:
             refused.append(f"line {number}: {error.code}: {error}")
     return Taken(good, tuple(refused))
+
+
+def _is_handover(line: bytes) -> bool:
+    try:
+        return Envelope.decode(line).payload_type == HANDOVER_TYPE
+    except EvidenceError:
+        return False

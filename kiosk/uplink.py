@@ -3,12 +3,14 @@
 A PUBACK is no delivery, so nothing is let go for one: events are published in a bounded window from the first one
 without a receipt, and again when no receipt comes or the connection was lost. The journal judges the receipts. What
 earlier chains of this terminal left behind goes the same way, and what the collector asks for again goes once more.
+Between two tries of a broker that is long gone the same thread posts batches to the collector itself.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import select
 import socket
 import threading
 import time
@@ -27,7 +29,9 @@ from evidence.topics import Leaf, Topic
 from kiosk.broker import BrokerConnection, BrokerOptions
 from kiosk.clock import Clock
 from kiosk.errors import JournalError, UplinkError
-from kiosk.flow import Backoff, Window
+from kiosk.flow import Backoff, OtherWay, Window
+from kiosk.https_delivery import HttpsDelivery
+from kiosk.https_fallback import HttpsFallback
 from kiosk.journal import Journal
 from kiosk.pinned_keys import take_handovers
 from kiosk.settings import KioskSettings
@@ -36,6 +40,7 @@ TURN_S = 1.0  # keep-alive and resending are looked at this often when nothing e
 STEADY_AFTER_S = 5.0  # two terminals of one name throw each other out at once: that is no success
 BATCH = 16  # rows read from the journal at a time: under 1 MiB even at the largest envelope
 GAP_QUESTIONS = 16  # kept at a time; a collector that lacks more asks again
+LOOK_AGAIN_S = 60.0  # where no broker is set there is none to try
 UNANSWERED_RESENDS = 2  # so often in vain, and the state says that the collector does not answer
 
 log = structlog.get_logger(__name__)
@@ -77,10 +82,13 @@ class Uplink:
         on_keys: Callable[[Sequence[PublicKey]], None] | None = None,
         exchange: Exchange | None = None,
         on_checkpoint: Callable[[bytes], bool] = lambda message: False,
+        https: HttpsDelivery | None = None,
+        other_way: OtherWay | None = None,
     ) -> None:
         """`on_command` takes what comes on the command topic, on the uplink's thread: it returns soon.
 
-        `on_checkpoint` is shown what comes on the receipt topic, and says whether that was a checkpoint.
+        `on_checkpoint` is shown what comes on the receipt topic, and says whether that was a checkpoint. `https`: the
+        way where there is no broker, and `other_way`, when it is taken.
         """
         self.counts: Counter[str] = Counter()  # connected, published, receipts, receipts_refused, errors, …
         self._journal, self._settings, self._clock = journal, settings, clock
@@ -103,9 +111,14 @@ class Uplink:
         self._on_keys = on_keys
         self._exchange = exchange
         self._on_checkpoint = on_checkpoint
+        way = other_way or OtherWay(settings.https_after_s if settings.broker else 0)
+        self._https = (
+            None if https is None else HttpsFallback(https, journal, way, self._asked, self._take_receipt, on_command)
+        )
+        self._handing_over = threading.Lock()
         self._stopping = threading.Event()
         self._online = False
-        self._offline_because = "offline: not connected yet"
+        self._offline_because = "offline: not connected yet" if settings.broker else "offline: no broker is set"
         self._health: Health | None = None
         self._wake_reader, self._wake_writer = socket.socketpair()
         self._wake_writer.settimeout(0)
@@ -132,8 +145,9 @@ class Uplink:
 
     def publish_health(self, health: Health) -> None:
         """Send a health message when next possible; only the newest is kept, and none while offline."""
-        if self._online:
+        if self._online or self._https is not None:
             self._health = health
+        if self._online:
             self.wake()
 
     @property
@@ -142,10 +156,17 @@ class Uplink:
         return self._online
 
     @property
+    def over_https(self) -> bool:
+        """True while no broker is there and the collector takes events over HTTPS."""
+        return not self._online and self._https is not None and self._https.delivers
+
+    @property
     def state(self) -> Part:
         """Whether events leave this terminal and are answered."""
         if not self._keys:
             return Part(state="failed", reason="no_collector_key: no key of the collector is pinned in the settings")
+        if not self._online and self._https is not None:
+            return self._https.state(self._offline_because, brokers=bool(self._settings.broker))
         if not self._online:
             return Part(state="failed", reason=self._offline_because[:400])
         if self._window.resent >= UNANSWERED_RESENDS:
@@ -156,24 +177,57 @@ class Uplink:
         return Part(state="working")
 
     def _run(self) -> None:
-        attempt = 0
+        attempt, brokers = 0, self._settings.broker
+        if self._https is not None:
+            self._https.broker_left()
         while not self._stopping.is_set():
-            url = self._settings.broker[attempt % len(self._settings.broker)]
-            attempt += 1
-            started_s = time.monotonic()
+            if brokers:
+                self._try(brokers[attempt % len(brokers)])
+                attempt += 1
+            self._pause(self._backoff.next_s() if brokers else LOOK_AGAIN_S)
+
+    def _try(self, url: str) -> None:
+        """Connect to one broker and deliver as long as that goes well."""
+        started_s, receipts = time.monotonic(), self.counts["receipts"]
+        try:
+            self._session(url)
+        except (UplinkError, JournalError) as error:
+            self._offline_because = str(error)
+            log.info("uplink_offline", why=str(error), code=error.code)
+        except Exception as error:  # whatever it was, the next connection starts from the journal
+            self.counts["errors"] += 1
+            self._offline_because = f"error: {type(error).__name__} in the uplink; see the terminal's log"
+            log.exception("uplink_error", count=self.counts["errors"])
+        was_online, self._online = self._online, False
+        steady = was_online and time.monotonic() - started_s >= STEADY_AFTER_S
+        if steady:
+            self._backoff.reset()
+        if self._https is not None and (steady or self.counts["receipts"] > receipts):
+            self._https.broker_left()
+
+    def _pause(self, for_s: float) -> None:
+        """Wait until a broker is to be tried again; post what is due meanwhile."""
+        until_s = time.monotonic() + for_s
+        while not self._stopping.is_set() and (left_s := until_s - time.monotonic()) > 0:
+            if self._https is None:
+                self._stopping.wait(left_s)
+                continue
+            due_s = self._https.due_s() - time.monotonic()
+            if due_s > 0:
+                self._sleep(min(left_s, due_s))
+                continue
             try:
-                self._session(url)
-            except (UplinkError, JournalError) as error:
-                self._offline_because = str(error)
-                log.info("uplink_offline", why=str(error), code=error.code)
-            except Exception as error:  # whatever it was, the next connection starts from the journal
+                self._https.post(self._health)
+            except Exception:  # the next one starts from the journal
                 self.counts["errors"] += 1
-                self._offline_because = f"error: {type(error).__name__} in the uplink; see the terminal's log"
-                log.exception("uplink_error", count=self.counts["errors"])
-            was_online, self._online = self._online, False
-            if was_online and time.monotonic() - started_s >= STEADY_AFTER_S:
-                self._backoff.reset()
-            self._stopping.wait(0 if self._stopping.is_set() else self._backoff.next_s())
+                log.exception("https_error", count=self.counts["errors"])
+                self._sleep(min(left_s, TURN_S))
+
+    def _sleep(self, for_s: float) -> None:
+        """Wait for `wake` or for the time."""
+        readable, _, _ = select.select([self._wake_reader], [], [], for_s)
+        if readable:
+            self._wake_reader.recv(4096)
 
     def _session(self, url: str) -> None:
         """Connect, deliver until told to stop. Raises an UplinkError when the connection is over."""
@@ -204,6 +258,8 @@ class Uplink:
         connection.publish(self._topic(Leaf.STATUS), self._status("online"), retain=True)
         self.counts["connected"] += 1
         self._online = True
+        if self._https is not None:
+            self._https.leave()
         if self._exchange is not None:
             self._exchange.greeted()
         log.info("uplink_online", unsent=self._journal.depth)
@@ -272,17 +328,18 @@ class Uplink:
             self._on_command(payload)
         elif topic == self._topic(Leaf.PEER) and self._exchange is not None:
             self._exchange.receive(payload)
-        elif topic == self._topic(Leaf.RECEIPT):
-            self._take_receipt(payload)
+        elif topic == self._topic(Leaf.RECEIPT) and self._take_receipt(payload):
+            self._backoff.reset()
 
-    def _take_receipt(self, payload: bytes) -> None:
+    def _take_receipt(self, payload: bytes) -> bool:
+        """Judge what came for this terminal, whichever way; say whether it was a receipt that stands."""
         try:
-            if self._take_handovers(payload) or self._on_checkpoint(payload):
-                return
+            if self.take_handovers(payload) or self._on_checkpoint(payload):
+                return False
             if self._is_question(payload):
                 self._asked.append(read_gap_request(payload, self._key_for(payload), self._settings.device))
                 self.counts["asked"] += 1
-                return
+                return False
             receipt = self._journal.release(payload, self._key_for(payload))
         except EvidenceError:  # counted, logged and shown by the journal; nothing was let go
             self.counts["receipts_refused"] += 1
@@ -299,19 +356,24 @@ class Uplink:
                 waiting = self._journal.leftovers(receipt.chain, -1, 1)
                 if not waiting or waiting[0][0] > receipt.upto:  # else it proved nothing of ours (release_beyond)
                     old.receipted(receipt.upto, time.monotonic())
-            self._backoff.reset()
+            return True
+        return False
 
-    def _take_handovers(self, payload: bytes) -> bool:
-        """Believe the collector's next keys, where the message is about them. Raises an EvidenceError or OSError."""
+    def take_handovers(self, payload: bytes) -> bool:
+        """Believe the collector's next keys, where the message is about them, whichever way it came; say whether.
+
+        Raises an EvidenceError or OSError.
+        """
         settings = self._settings
-        ledger = [one.vkey.key for one in settings.ledger_keys[:1]]
-        counting = take_handovers(settings.provisioned_keys, settings.handovers_file, payload, ledger)
-        if counting is None:
-            return False
-        self._keys = {key.id: key for key in counting}
-        if self._on_keys is not None:
-            self._on_keys(counting)
-        self.counts["handovers"] += 1
+        with self._handing_over:  # an operator may bring the same on a stick
+            ledger = [one.vkey.key for one in settings.ledger_keys[:1]]
+            counting = take_handovers(settings.provisioned_keys, settings.handovers_file, payload, ledger)
+            if counting is None:
+                return False
+            self._keys = {key.id: key for key in counting}
+            if self._on_keys is not None:
+                self._on_keys(counting)
+            self.counts["handovers"] += 1
         return True
 
     @staticmethod

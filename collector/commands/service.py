@@ -120,14 +120,16 @@ class Commands:
         self._sent_s.update({one.payload: now_s for one in due})
         return due
 
-    def open(self) -> list[Answer]:
-        """Return what is neither answered nor ended, in the order of the numbers."""
+    def open(self, device: str | None = None) -> list[Answer]:
+        """Return what is neither answered nor ended, in the order of the numbers; of one device or of all."""
         answered = select(CommandAnswer.command).where(CommandAnswer.device == SentCommand.device)
         query = (
             select(SentCommand)
             .where(SentCommand.expires > self._now(), col(SentCommand.id).not_in(answered))
             .order_by(col(SentCommand.device), col(SentCommand.counter))
         )
+        if device is not None:
+            query = query.where(SentCommand.device == device)
         with self._database.read() as session:
             return [Answer(str(Topic(row.site, row.device, Leaf.COMMAND)), row.envelope) for row in session.exec(query)]
 

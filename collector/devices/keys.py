@@ -38,6 +38,14 @@ def _counting(keys: Sequence[DeviceKey], chain: str, seq: int) -> DeviceKey:
     return best
 
 
+def counting_now(keys: Sequence[DeviceKey]) -> PublicKey:
+    """Return the key that counts for what a device signs from now on. Raises evidence's UnknownKey."""
+    general = [key for key in keys if key.chain is None and key.last_seq is None]
+    if not general:
+        raise UnknownKey("no registered key counts for this terminal now")
+    return parse_key(max(general, key=lambda key: key.id or 0).key)
+
+
 def require_unused(session: Session, key: PublicKey) -> None:
     """Raise KeyMismatch for a key that is or was registered: no two terminals share one, and none comes back."""
     held = session.exec(select(DeviceKey).where(DeviceKey.key_id == key.id)).first()

@@ -87,6 +87,9 @@ class DeliveryAnswer(BaseModel):
     ]
     refusals: Annotated[dict[str, int], Field(description="Codes of the dead letters.")]
     receipts: Annotated[list[str], Field(description="Signed receipts, an envelope each, the newest of each chain.")]
+    handovers: Annotated[
+        list[str], Field(description="How the collector's keys were replaced; a terminal is to have them first.")
+    ]
 
 
 @events.post(
@@ -103,15 +106,22 @@ class DeliveryAnswer(BaseModel):
 )
 async def deliver(held: Held, request: Request) -> DeliveryAnswer:
     """Take envelopes, one a line, at most 4 MiB: the same rules as from the broker, so again is harmless."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BATCH_BYTES:
-            raise BatchTooLarge(f"a batch has at most {MAX_BATCH_BYTES} bytes; send it in parts")
-    done = await run_in_threadpool(held.deliveries.take, read_lines(io.BytesIO(bytes(body))), "https")
+    body = await read_body(request, MAX_BATCH_BYTES)
+    done = await run_in_threadpool(held.deliveries.take, read_lines(io.BytesIO(body)), "https")
     return DeliveryAnswer(
         lines=done.lines,
         outcomes=dict(done.outcomes),
         refusals=dict(done.refusals),
         receipts=[answer.payload.decode() for answer in done.receipts.values()],
+        handovers=[line.decode() for line in held.joining.handovers().splitlines()],
     )
+
+
+async def read_body(request: Request, at_most: int) -> bytes:
+    """Read a body of at most so many bytes, and no further. Raises BatchTooLarge."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > at_most:
+            raise BatchTooLarge(f"a batch has at most {at_most} bytes; send it in parts")
+    return bytes(body)

@@ -9,6 +9,11 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import BinaryIO
 
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from collector.database import is_passing
+from collector.errors import KeyHandedOver
 from collector.ingest.intake import Intake
 from collector.ingest.message import Answer, Message
 from collector.timestamps import utc_now
@@ -16,6 +21,8 @@ from evidence.envelope import MAX_ENVELOPE_BYTES, Envelope
 from evidence.errors import EvidenceError
 from evidence.events import parse_event
 from evidence.topics import Leaf, Topic
+
+log = structlog.get_logger()
 
 BATCH = 256  # envelopes in one transaction, as from the broker
 _SKIP_BYTES = 1 << 20
@@ -62,6 +69,25 @@ class Deliveries:
                 progress(done.lines)
         return done
 
+    def take_from(self, site: str, device: str, lines: Sequence[bytes], health: bytes | None = None) -> Delivered:
+        """Offer lines that one terminal sent itself, and what it says of itself: as if published under its topics.
+
+        Raises as `take`.
+        """
+        done, now = Delivered(lines=len(lines)), utc_now()
+        messages = [Message(str(Topic(site, device, Leaf.EVENT)), line, now) for line in lines]
+        if health is not None:
+            messages.append(Message(str(Topic(site, device, Leaf.HEALTH)), health, now))
+        with self._lock:
+            for start in range(0, len(messages), BATCH):
+                self._admit(messages[start : start + BATCH], done)
+        return done
+
+    def refuse(self, where: str, line: bytes, code: str, why: str, source: str = "") -> None:
+        """Make a dead letter of what nobody may deliver. Raises SQLAlchemyError."""
+        with self._lock:
+            self._intake.refuse(Message(where, line, utc_now()), code, why, source)
+
     def _addressed(self, line: bytes, where: str, done: Delivered) -> Message | None:
         """Find whose event it is. One that cannot say becomes a dead letter at once."""
         try:
@@ -74,11 +100,30 @@ class Deliveries:
         return Message(str(Topic(event.site, event.device, Leaf.EVENT)), line, utc_now())
 
     def _admit(self, messages: Sequence[Message], done: Delivered) -> None:
-        answers, outcomes, refusals = self._intake.admit_counted(messages)
+        try:
+            answers, outcomes, refusals = self._intake.admit_counted(messages)
+        except KeyHandedOver:
+            raise
+        except Exception as error:
+            if isinstance(error, SQLAlchemyError) and is_passing(error):
+                raise
+            self._split(messages, error, done)
+            return
         done.outcomes += outcomes
         done.refusals += refusals
         for answer in answers:
             done.receipts[answer.chain] = answer
+
+    def _split(self, messages: Sequence[Message], error: Exception, done: Delivered) -> None:
+        """One message breaks the transaction: try each alone and bury the one that does it again."""
+        if len(messages) > 1:
+            for one in messages:
+                self._admit([one], done)
+            return
+        log.error("a message breaks its transaction", error=str(error))
+        self._intake.bury(messages[0], error)
+        done.outcomes["refused"] += 1
+        done.refusals["internal"] += 1
 
 
 def read_lines(file: BinaryIO) -> Iterator[bytes]:

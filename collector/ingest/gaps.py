@@ -41,8 +41,8 @@ class Gap:
     since: str  # when the first of these came
 
 
-def find_gaps(session: Session, older_than: timedelta, now: datetime) -> list[Gap]:
-    """Return the first gap of every chain whose waiting events came before `now - older_than`."""
+def find_gaps(session: Session, older_than: timedelta, now: datetime, of_device: str | None = None) -> list[Gap]:
+    """Return the first gap of every chain, or of one device's, whose waiting events came before `now - older_than`."""
     lowest, oldest = func.min(StagedEvent.seq), func.min(StagedEvent.received_at)
     query = (
         select(
@@ -65,6 +65,8 @@ def find_gaps(session: Session, older_than: timedelta, now: datetime) -> list[Ga
         .group_by(col(StagedEvent.device), col(StagedEvent.chain), col(Device.site), col(Chain.head_seq))
         .order_by(col(StagedEvent.device), col(StagedEvent.chain))
     )
+    if of_device is not None:
+        query = query.where(col(StagedEvent.device) == of_device)
     limit = utc_text(now - older_than)
     found = []
     for device, chain, lowest_seq, since, waiting, site, head in session.connection().execute(query):
@@ -113,6 +115,15 @@ class Gaps:
             log.warning("events are missing", device=gap.device, chain=gap.chain, first=gap.first, last=gap.last)
             due.append(self._question(gap))
         return due
+
+    def questions(self, device: str) -> list[Answer]:
+        """Return the signed questions about everything that one device's events wait for, however briefly.
+
+        For a device that has just sent all it could: nothing is under way.
+        """
+        with self._database.read() as session:
+            gaps = find_gaps(session, timedelta(), datetime.now(UTC), device)
+        return [self._question(gap) for gap in gaps]
 
     def _question(self, gap: Gap) -> Answer:
         request = GapRequest(

@@ -85,10 +85,10 @@ class Intake:
         self._opener.meet(batch.keys)
         return self._answers(batch), batch.outcomes, batch.refusals
 
-    def refuse(self, message: Message, code: str, why: str) -> None:
-        """Make a dead letter of bytes that do not even say whose they are. Raises SQLAlchemyError."""
+    def refuse(self, message: Message, code: str, why: str, source: str = "") -> None:
+        """Make a dead letter of bytes of which nobody knows whose they are, or of `source`. Raises SQLAlchemyError."""
         box = DeadLetterBox(self._limits.dead_letters)
-        box.add("", message.topic, message.payload, code, why, message.received_at)
+        box.add(source, message.topic, message.payload, code, why, message.received_at)
         with self._database.write() as session:
             box.write(session)
 

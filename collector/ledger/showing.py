@@ -58,6 +58,11 @@ class Showing:
         self._told |= told  # only now: of a round that failed nothing was sent
         return found
 
+    def to_one(self, seen: int) -> bytes | None:
+        """Return the message for a terminal that saw `seen` entries last; None where there is nothing new."""
+        shown = self._round(self._ticks())
+        return None if shown is None or seen >= shown.size else self._message(shown, seen)
+
     def _message(self, shown: _Shown, seen: int) -> bytes:
         """The checkpoint with the proof for whoever saw `seen` entries, made once. Raises LedgerDamaged."""
         if seen not in shown.messages:

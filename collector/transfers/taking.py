@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from sqlmodel import Session, col, delete, func, select
 
+from collector.devices.keys import counting_now
 from collector.devices.models import Device, DeviceKey
 from collector.errors import RevokedDevice, TooManyTransfers, WrongTopic
 from collector.ingest.message import Answer, Message
 from collector.transfers.models import HeldTransfer, TransferCard
 from evidence.envelope import Envelope
-from evidence.errors import UnknownKey
-from evidence.keys import PublicKey
 from evidence.topics import Leaf, Topic
 from evidence.transfer import PeerCard, Transfer, TransferAnswer, named_in
 
@@ -123,14 +122,6 @@ class Passing:
 def without_content(message: Message, digest: str) -> Message:
     """The message as a dead letter keeps it: what is sealed about a worker must not outlive his erasure there."""
     return message._replace(payload=f"a message for another terminal, SHA-256 {digest}".encode())
-
-
-def counting_now(keys: list[DeviceKey]) -> PublicKey:
-    """Return the key that counts for what a device signs from now on. Raises evidence's UnknownKey."""
-    general = [key for key in keys if key.chain is None and key.last_seq is None]
-    if not general:
-        raise UnknownKey("no registered key counts for this terminal now")
-    return PublicKey.parse(max(general, key=lambda key: key.id or 0).key)
 
 
 def drop_of(session: Session, enrolments: list[str]) -> None:

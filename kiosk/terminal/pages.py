@@ -171,7 +171,7 @@ class Screen:
         state = "online" if view.online else "offline"
         self.net.classes(replace=f"net net-{state}")
         self.net_icon.set_content(icon(state))
-        self.net_word.set_text(say(state, language))
+        self.net_word.set_text(say("over_https" if view.online and view.over_https else state, language))
         self.queue.set_text(say("unsent", language, count=view.unsent) if view.unsent else say("all_sent", language))
 
     def _draw_clock(self, view: TerminalView) -> None:

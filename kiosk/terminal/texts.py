@@ -351,6 +351,7 @@ WORDS: dict[str, Words] = {
     "language_aria": Words("Switch to English", "切换到中文"),
     "online": Words("在线", "Online"),
     "offline": Words("离线", "Offline"),
+    "over_https": Words("在线 HTTPS", "Online HTTPS"),
     "all_sent": Words("已全部上传", "All sent"),
     "unsent": Words("{count} 条待上传", "{count} to send"),
     "badge": Words("工号", "Badge no."),

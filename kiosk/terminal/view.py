@@ -96,6 +96,7 @@ class TerminalView:
     call: Called | None = None  # shown while IDLE
     unsent: int = 0  # events not yet covered by a receipt
     online: bool = False
+    over_https: bool = False  # online, though no broker is there
     troubles: tuple[str, ...] = ()  # codes such as disk_full, camera_stalled
     tz: str = "UTC"  # the site's IANA zone: the clock on the screen is the site's, not the browser's
     clock_synced: bool = True  # False: the screen says that its time may be wrong

@@ -27,9 +27,11 @@ from tests.collector.terminal import Terminal
 CASES = 60 if os.environ.get("ZAIGANG_LONG") == "1" else 8
 pytestmark = pytest.mark.both_databases
 # A terminal that joins has no API key: its one-time code, or its signature, is its permission.
-OPEN = {"/api/v1/healthz", "/docs", "/openapi.json", "/checkpoint", "/tile/{level}/{rest:path}"} | {
-    f"/api/v1/provisioning/{one}" for one in ("authority", "handovers", "join", "inquire", "renew")
-}
+OPEN = (
+    {"/api/v1/healthz", "/docs", "/openapi.json", "/checkpoint", "/tile/{level}/{rest:path}"}
+    | {f"/api/v1/provisioning/{one}" for one in ("authority", "handovers", "join", "inquire", "renew")}
+    | {"/api/v1/terminals/events"}
+)
 
 
 def routes(api: Api) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from evidence.authorisation import EnrolmentAuthorisation
 from evidence.clearance import Clearance
 from evidence.command import Command, EraseWorkerOrder, SpotCheckOrder
+from evidence.delivery import Delivery
 from evidence.events import BODIES, ChallengeRecord, Check, ClockReading, Event, Fact, PromptRecord
 from evidence.gap import GapRequest
 from evidence.handover import KeyHandover
@@ -39,6 +40,7 @@ MODELS: dict[str, type[Fact]] = {str(getattr(kind, "value", kind)): model for ki
     "certificate-renewal": Renewal,
     "join-answer": Answer,
     "membership": Membership,
+    "delivery": Delivery,
     "card": PeerCard,
     "transfer": Transfer,
     "transfer-answer": TransferAnswer,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kiosk.flow import Backoff, Window
+from kiosk.flow import Backoff, OtherWay, Window
 
 
 def test_delays_double_to_the_longest_and_start_over_after_a_success() -> None:
@@ -57,3 +57,43 @@ def test_no_more_is_under_way_than_the_window_holds(size: int, moves: list[tuple
         elif move == "x":
             window.restart(window.released)
         assert window.released <= window.sent <= window.released + size
+
+
+def other_way(after_s: float = 300.0) -> OtherWay:
+    way = OtherWay(after_s, Backoff(1.0, 300.0, draw=lambda low, high: high), ask_every_s=60.0)
+    way.broker_left(1000.0)
+    return way
+
+
+def test_nothing_goes_the_other_way_before_the_time_without_a_broker_is_over() -> None:
+    way = other_way()
+    assert way.due_s(waiting=True) == way.due_s(waiting=False) == 1300.0
+    way.broker_left(1200.0)  # one was there again
+    assert way.due_s(waiting=True) == 1500.0
+    assert other_way(0.0).due_s(waiting=True) == 1000.0
+
+
+def test_what_waits_goes_at_once_and_where_nothing_waits_it_only_asks_now_and_then() -> None:
+    way = other_way()
+    way.posted(1300.0, moved=True)
+    assert way.due_s(waiting=True) == 1300.0  # at once
+    assert way.due_s(waiting=False) == 1360.0
+
+
+def test_failures_and_answers_that_let_nothing_go_are_tried_again_with_growing_patience() -> None:
+    way, now_s, waits = other_way(), 1300.0, []
+    for number in range(11):
+        if number % 2:
+            way.failed(now_s)
+        else:
+            way.posted(now_s, moved=False)
+        due_s = way.due_s(waiting=True)
+        waits.append(due_s - now_s)
+        now_s = due_s
+    assert waits == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
+    way.posted(now_s, moved=True)
+    assert way.due_s(waiting=True) <= now_s
+    way.failed(now_s)
+    assert way.due_s(waiting=True) == now_s + 1
+    way.broker_left(now_s)
+    assert way.due_s(waiting=True) == now_s + 300

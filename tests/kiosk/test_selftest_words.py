@@ -42,6 +42,7 @@ SPEAKS: dict[str, tuple[str, ...]] = {
     "sensors/badges.py": ("badge_reader",),
     "badge_reading.py": ("badge_reader",),
     "uplink.py": ("network",),
+    "https_fallback.py": ("network",),
     "ledger_watch.py": ("ledger",),
     "health.py": ("clock",),
     "gallery_key.py": ("keys",),
@@ -71,6 +72,7 @@ CODES_OF: dict[tuple[str, str], set[str]] = {
     ("journal.py", "why[:400]"): {"new_chain"},
     ("journal.py", "self._bad_receipt"): {"bad_receipt"},
     ("uplink.py", "self._offline_because[:400]"): {"offline", "error", "disk_full", "journal_failed"},
+    ("https_fallback.py", "both[:400]"): {"offline", "error", "disk_full", "journal_failed"},
     ("transfer/exchange.py", "trouble[:400]"): {"broker_refuses", "error", "transfer", "disk_full", "enclosure_opened"},
     ("transfer/exchange.py", "error.code"): {"transfer", "journal_failed", "authorisation"},
 }

@@ -162,7 +162,7 @@ def import_command(
 ) -> None:
     """Take signed events from files, as from the broker; again is harmless. Exit 1 if a line was refused."""
     with opened(config, data) as held:
-        rows = import_files(held.services.deliveries, files, receipts)
+        rows = import_files(held.services.deliveries, files, receipts, held.services.joining.handovers())
     if as_json:
         print_json(rows)
     else:

@@ -17,12 +17,17 @@ RECEIPTS_SUFFIX = ".receipts.jsonl"
 _OUTCOMES = ("admitted", "known", "waiting", "contradicting", "refused")
 
 
-def import_files(deliveries: Deliveries, files: list[Path], receipts: Path | None) -> list[dict[str, Any]]:
-    """Take every file; return a row each. A file that cannot be read is a row with an `error`."""
-    return [_import_one(deliveries, file, receipts) for file in files]
+def import_files(
+    deliveries: Deliveries, files: list[Path], receipts: Path | None, handovers: bytes = b""
+) -> list[dict[str, Any]]:
+    """Take every file; return a row each. A file that cannot be read is a row with an `error`.
+
+    `handovers`, one a line, go before the receipts: these may be signed by a key that the terminal does not know yet.
+    """
+    return [_import_one(deliveries, file, receipts, handovers) for file in files]
 
 
-def _import_one(deliveries: Deliveries, file: Path, receipts: Path | None) -> dict[str, Any]:
+def _import_one(deliveries: Deliveries, file: Path, receipts: Path | None, handovers: bytes) -> dict[str, Any]:
     row: dict[str, Any] = {"file": str(file), "lines": 0, **dict.fromkeys(_OUTCOMES, 0), "refusals": {}}
     row |= {"receipts": None, "error": None}
     try:
@@ -38,15 +43,16 @@ def _import_one(deliveries: Deliveries, file: Path, receipts: Path | None) -> di
         return row
     out = (receipts or file.parent) / f"{file.name.removesuffix('.jsonl')}{RECEIPTS_SUFFIX}"
     try:
-        _write_receipts(out, done)
+        _write_receipts(out, done, handovers)
     except OSError as error:
         return row | {"error": f"the receipts cannot be written to {out}: {error.strerror or error}; use --receipts"}
     return row | {"receipts": str(out)}
 
 
-def _write_receipts(out: Path, done: Delivered) -> None:
+def _write_receipts(out: Path, done: Delivered, handovers: bytes) -> None:
     part = out.with_name(f"{out.name}.part")
-    part.write_bytes(b"".join(answer.payload + b"\n" for answer in done.receipts.values()))
+    lines = [*handovers.splitlines(), *(answer.payload for answer in done.receipts.values())]
+    part.write_bytes(b"".join(line + b"\n" for line in lines))
     part.replace(out)
 
 

@@ -44,13 +44,17 @@ def import_receipts(
     config: Config = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Take the collector's receipts from a stick; the terminal then lets go what they cover, in its time."""
+    """Take the collector's receipts from a stick, and what it says of its next keys; the terminal then lets go what the
+    receipts cover, in its time.
+    """
     lines = [line for file in files for line in file.read_bytes().split(b"\n") if line]
     receipts = [base64.b64encode(line).decode() for line in lines]
     done: dict[str, Any] = ask_terminal(config, {"do": "take_receipts", "receipts": receipts})
     if as_json:
         typer.echo(json.dumps(done, ensure_ascii=False))
     else:
+        if done["handovers"]:
+            Console().print(f"{done['handovers']} handover(s) of the collector's keys read", highlight=False)
         Console().print(f"{done['receipts']} receipt(s) taken, {done['unsent']} event(s) still wait", highlight=False)
         for why in done["refused"]:
             Console(stderr=True).print(f"refused  {why}", highlight=False, soft_wrap=True)

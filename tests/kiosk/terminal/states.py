@@ -63,6 +63,7 @@ STATES: dict[str, TerminalView] = {
     "idle_called": replace(IDLE, call=Called("欧阳娜娜", 272)),
     "idle_called_no_face": replace(IDLE, face_available=False, call=Called("Konstantin Papadopoulos-Wang", 59 * 60)),
     "idle_offline": replace(IDLE, online=False, unsent=12345),
+    "idle_over_https": replace(IDLE, online=True, over_https=True, unsent=12345),
     "idle_no_face": replace(IDLE, face_available=False, troubles=("camera_stalled",)),
     "idle_troubles": replace(IDLE, troubles=("disk_full", "enclosure_opened", "no_receiver"), clock_synced=False),
     "idle_presence": replace(IDLE, presence=True),
