@@ -215,6 +215,7 @@ def _origin(
         found, opening, opened_at = "unknown", seq, now
     return {
         "predecessor": None if chain is None or seq < 0 else {"chain": chain, "seq": seq, "head": head},
+        "mark": None if mark is None else mark.chain,  # it stays beside the new journal until that has an event
         "why": why,
         "opened_at": None if opening is None else opened_at,
         "opened_found": found,
