@@ -146,8 +146,7 @@ class Journal:
             self._read_chain(database)
             self._outbox.released = journal_file.read_released(database, self.path, self._head)
             checked = check(database, self.path, self.device, self._key_at, self.released, self._check_within_s)
-            if self._head is not None:
-                require_not_behind(database, self.path, self._head, mark)
+            require_not_behind(database, self.path, self._head, mark)
         if not checked.whole:
             log.warning("journal_partly_checked", newest_rows=checked.rows, head=self.head.seq)
 

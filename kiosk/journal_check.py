@@ -49,12 +49,14 @@ def check(
     return _check_rows(database, path, device, key_at, released, deadline, pages=pages)
 
 
-def require_not_behind(database: sqlite3.Connection, path: Path, head: Head, mark: Mark | None) -> None:
+def require_not_behind(database: sqlite3.Connection, path: Path, head: Head | None, mark: Mark | None) -> None:
     """Compare with the mark. Raises JournalDamaged where the journal is an older copy, or sqlite3.Error."""
     if mark is None:
         return
-    if mark.chain != head.chain:
+    if head is None or mark.chain != head.chain:
         row = database.execute("SELECT note FROM origin WHERE note LIKE ?", (f"%{mark.chain}%",)).fetchone()
+        if row is None and head is None:
+            raise damaged(path, f"it holds no event and this terminal had written {mark.seq}")
         if row is None:
             raise damaged(path, "it holds another chain than this terminal last wrote; it was restored from a copy")
         return

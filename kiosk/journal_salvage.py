@@ -121,11 +121,14 @@ def remove_aside(path: Path, oldest_kept: str) -> None:
 
 
 def _with_predecessors(path: Path, keys: dict[str, PublicKey]) -> dict[str, PublicKey]:
-    """Return the keys and those before them: a rotation is signed by both, so the newer vouches for the older."""
+    """Return the keys and those before them: a rotation is signed by both, so the newer vouches for the older.
+
+    It may be a leftover by now, or every older leftover beside it would be a stranger's.
+    """
     handed = []
     for row in carve(path):
         match row.values:
-            case (None, str(), str(), Kind.DEVICE_KEY_ROTATED, str(), bytes(data)):
+            case (None, str(), str(), Kind.DEVICE_KEY_ROTATED, str(), bytes(data)) | (str(), int(), bytes(data)):
                 try:
                     envelope = Envelope.decode(data)
                     event = parse_event(envelope.payload)
@@ -212,6 +215,7 @@ def _origin(
         found, opening, opened_at = "unknown", seq, now
     return {
         "predecessor": None if chain is None or seq < 0 else {"chain": chain, "seq": seq, "head": head},
+        "mark": None if mark is None else mark.chain,  # it stays beside the new journal until that has an event
         "why": why,
         "opened_at": None if opening is None else opened_at,
         "opened_found": found,

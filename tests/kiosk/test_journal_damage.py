@@ -189,6 +189,21 @@ def test_a_lost_journal_is_known_by_the_mark_beside_it(tmp_path: Path) -> None:
     journal.close()
 
 
+def test_a_journal_without_its_events_is_known_by_the_mark_and_may_have_held_an_opening(tmp_path: Path) -> None:
+    journal = open_journal(tmp_path)
+    last = journal.append("test.noted", {})
+    old = journal.head.chain
+    journal.close()
+    with sqlite3.connect(tmp_path / "journal.db") as database:
+        database.execute("PRAGMA secure_delete = ON")
+        database.execute("DELETE FROM events")
+    database.close()
+    journal = open_journal(tmp_path)
+    assert first_body(journal).predecessor == {"chain": old, "seq": last.seq, "head": last.hash}
+    assert journal.opening == 1
+    journal.close()
+
+
 def test_a_journal_restored_from_a_copy_does_not_go_on(tmp_path: Path) -> None:
     journal = open_journal(tmp_path)
     journal.append("test.noted", {})
@@ -299,6 +314,22 @@ def test_flipped_bits_and_cuts_never_stop_a_terminal_and_lose_nothing_that_was_s
         record_property(name, figure)
     assert outcomes["new chain"] > FLIPS // 3
     assert outcomes["went on"] > 0  # a bit of an unused byte is no damage
+
+
+def test_a_crash_before_the_mark_of_a_new_chain_begins_no_second_one(tmp_path: Path) -> None:
+    journal, mark = tmp_path / "journal.db", tmp_path / "journal.db.mark"
+    open_journal(tmp_path).close()
+    copy = journal.read_bytes()
+    journal.unlink()
+    open_journal(tmp_path).close()  # another chain, which the mark names
+    journal.write_bytes(copy)
+    before = mark.read_text()
+    begun = open_journal(tmp_path)
+    begun.close()
+    mark.write_text(before)  # as if the power had gone between the first event and the mark
+    journal_again = open_journal(tmp_path)
+    assert journal_again.head.chain == begun.head.chain
+    journal_again.close()
 
 
 @pytest.mark.parametrize("dies_in", ["_write_fresh", "_save_lines", "rename database", "rename fresh"])

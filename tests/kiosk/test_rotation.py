@@ -111,6 +111,23 @@ def test_a_rotation_taken_out_of_the_file_is_damage_and_a_new_chain_begins(tmp_p
     journal.close()
 
 
+def test_what_the_old_key_signed_still_waits_after_the_journal_was_set_aside_twice(tmp_path: Path) -> None:
+    journal = open_journal(tmp_path)
+    noted = journal.append(Kind.SENSOR_CHANGED, NOTE)
+    rotated = journal.rotate_key("planned: a test")
+    waiting = [journal.head.chain]
+    for _ in range(2):
+        journal.close()
+        with sqlite3.connect(tmp_path / "journal.db") as database:
+            database.execute("UPDATE events SET hash = '0' WHERE seq = 0")
+        database.close()
+        journal = open_journal(tmp_path)
+        waiting.append(journal.head.chain)
+    assert set(journal.leftover_chains()) == set(waiting[:2])
+    assert [seq for seq, _ in journal.leftovers(waiting[0], -1, 10)] == [0, noted.seq, rotated.seq]
+    journal.close()
+
+
 def test_an_operator_rotates_the_key_of_a_running_terminal_that_goes_on_punching(tmp_path: Path) -> None:
     with small_terminal(tmp_path) as kiosk:
         first, folder = kiosk.key.public, kiosk.settings.data_dir
