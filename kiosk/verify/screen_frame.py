@@ -27,7 +27,8 @@ SIDE_SEEN = 0.75  # share of a side's length, of what is inside the picture, tha
 SIDE_SOUGHT = 0.5  # the same before a side is bent to fit, which costs a tenth of a look more where all are bent
 BELOW_CHIN = 0.45  # face heights: as far must an upright side go on; shoulders hide a room's lines higher than that
 CUT_BELOW_CHIN = 0.16  # face heights that must be in sight below it where no lower edge is
-# Two sides that go through the whole picture, with no other edge in sight, must do so below the chin, all but unbroken.
+# Two sides that go through the whole picture must do so below the chin, all but unbroken. Without another edge they must
+# be close to the face; an edge across them below it lies before the body.
 THROUGH_BELOW_CHIN = 0.3  # face heights
 THROUGH_SEEN = 0.97  # of their length
 THROUGH_NEAR = 0.7  # face widths from the face
@@ -142,7 +143,9 @@ def _closed(left: _Side, right: _Side, tops: list[_Side], bottoms: list[_Side], 
     chin = min(y1 + BELOW_CHIN * (y1 - y0), foot)
     if min(left.seen(y0, chin), right.seen(y0, chin)) < SIDE_SEEN:
         return False
-    if _through(left, right, face, size):
+    if _through(left, right, face, size) and (
+        _close(left, right, face) or any(_corners(edge, left, right, size) for edge in bottoms)
+    ):
         return True
     above = [edge for edge in tops if _corners(edge, left, right, size) == 2]
     below = [edge for edge in bottoms if _corners(edge, left, right, size) == 2]
@@ -154,15 +157,19 @@ def _closed(left: _Side, right: _Side, tops: list[_Side], bottoms: list[_Side], 
 
 
 def _through(left: _Side, right: _Side, face: Box, size: Size) -> bool:
-    """Whether two upright sides close to the face go through the whole picture, in front of where shoulders are."""
-    x0, y0, x1, y1 = face
+    """Whether two upright sides go through the whole picture, in front of where shoulders are."""
+    _, y0, _, y1 = face
     foot, head = size[1] * (1 - PICTURE_EDGE), size[1] * PICTURE_EDGE
     if foot - y1 < THROUGH_BELOW_CHIN * (y1 - y0):
         return False
-    middle, close = (y0 + y1) / 2, THROUGH_NEAR * (x1 - x0)
-    if x0 - left.across(middle) > close or right.across(middle) - x1 > close:
-        return False
     return all(one.seen(head, foot) >= THROUGH_SEEN for one in (left, right))
+
+
+def _close(left: _Side, right: _Side, face: Box) -> bool:
+    """Whether both sides are close to the face."""
+    x0, y0, x1, y1 = face
+    middle, close = (y0 + y1) / 2, THROUGH_NEAR * (x1 - x0)
+    return x0 - left.across(middle) <= close and right.across(middle) - x1 <= close
 
 
 def _corners(edge: _Side, left: _Side, right: _Side, size: Size) -> int:

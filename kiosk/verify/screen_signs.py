@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 LOOK_EVERY_US = 250_000  # a hand has moved by then, so that two looks are two
 AT_REST = 3  # looks before the first prompt, the newest of them
-PER_PROMPT = 3  # looks from each prompt on: whoever answers is looked at, whatever stood there before
+PER_PROMPT = 5  # looks from each prompt on: whoever answers is looked at, whatever stood there before
 
 
 @dataclass(frozen=True, slots=True)
