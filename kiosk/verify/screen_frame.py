@@ -27,8 +27,8 @@ SIDE_SEEN = 0.75  # share of a side's length, of what is inside the picture, tha
 SIDE_SOUGHT = 0.5  # the same before a side is bent to fit, which costs a tenth of a look more where all are bent
 BELOW_CHIN = 0.45  # face heights: as far must an upright side go on; shoulders hide a room's lines higher than that
 CUT_BELOW_CHIN = 0.16  # face heights that must be in sight below it where no lower edge is
-# Two sides that go through the whole picture must do so below the chin, all but unbroken. Without another edge they must
-# be close to the face; an edge across them below it lies before the body.
+# Two sides that go through the whole picture must do so below the chin, all but unbroken. Without another edge they
+# must be close to the face; an edge across them below it lies before the body.
 THROUGH_BELOW_CHIN = 0.3  # face heights
 THROUGH_SEEN = 0.97  # of their length
 THROUGH_NEAR = 0.7  # face widths from the face
