@@ -114,7 +114,7 @@ def statement_keys(session: Session, chain: str | None) -> list[KeyEntry]:
         KeyEntry(
             device=COLLECTOR, key=one.key, chain=chain, first_seq=one.first_seq, last_seq=last, added_at=one.added_at
         )
-        for one, last in zip(held, last_seqs, strict=True)
+        for one, last in zip(held, last_seqs, strict=False)  # nothing stated yet: no key
     ]
 
 
