@@ -98,8 +98,10 @@ def test_a_broker_that_is_only_just_gone_is_waited_for(centre: Centre, gate: Cal
     one = gate(broker=(nobody(),), after_s=3600)
     one.append(3)
     with centre.serving():
-        uplink = one.start()
-        until(lambda: uplink.state.reason.startswith("offline: 127.0.0.1"), "a broker that does not answer")
+        uplink, tries = one.start(), list[float]()
+        uplink._backoff.draw = lambda low, high: tries.append(low) or low
+        until(lambda: len(tries) >= 5, "pauses between tries of a broker that does not answer")
+        assert uplink.state.reason.startswith("offline: 127.0.0.1")
     assert between.taken == [] and uplink.state.state == "failed"
 
 
