@@ -11,6 +11,7 @@ import pytest
 from evidence.events import Ask, ChallengeRecord, Check, Outcome, PromptRecord
 from kiosk.verify.face import Face
 from kiosk.verify.face_settings import FaceSettings
+from kiosk.verify.flash import COLOURS, ROUNDS
 from kiosk.verify.gallery import Gallery
 from kiosk.verify.session import CHECKS, FaceRequest, FaceResult
 from tests.support.faces import bundle
@@ -85,7 +86,7 @@ def test_a_terminal_that_does_not_flash_has_no_colours(face: Face) -> None:
 def test_a_terminal_that_flashes_asks_two_things_of_everybody(lit: Face) -> None:
     for at_us in range(1, 12):
         request = attempt(lit, "E-18", at_us, ends=Outcome.PASSED)
-        assert len(request.colours) == 4
+        assert len(request.colours) == ROUNDS * COLOURS
         assert len(request.asks) == 2
         assert not request.unlit
 
