@@ -17,7 +17,7 @@ demo: $(DEMO_READY) ## set everything up and walk one punch from the camera to t
 
 test: $(DEV_READY) ## set everything up and run the tests; long suites at a smaller count
 	@tools/other-mediapipe
-	@$(BIN)/pytest $(TEST_ARGS)
+	@tools/two-test-runs $(BIN)/pytest $(TEST_ARGS)
 
 test-long: $(DEV_READY) ## the long suites in full, from where they were cut off; kept in docs/results/
 	@tools/other-mediapipe
