@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import structlog
 from fastapi.testclient import TestClient
 
 from collector.app import Collector
@@ -70,6 +71,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if metafunc.definition.get_closest_marker("both_databases") and "bench" in metafunc.fixturenames:
         sqlite_alone = metafunc.definition.get_closest_marker("sqlite_files")
         metafunc.parametrize("bench", ["sqlite"] if sqlite_alone else ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """A command that a test runs sets up logging on a standard output that ends with it."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-import structlog
 from typer.testing import CliRunner
 
 from tests.collector.conftest import Bench
@@ -19,13 +16,6 @@ from zaigang.cli import SUBCOMMANDS, load
 BUNDLE = load(next(one for one in SUBCOMMANDS if one.name == "bundle"))
 VERIFY = load(next(one for one in SUBCOMMANDS if one.name == "verify"))
 PERIOD = ("--from", "2026-11-22T08:00:00+08:00", "--to", "2026-11-23T08:00:00+08:00")
-
-
-@pytest.fixture(autouse=True)
-def _logs_as_before() -> Iterator[None]:
-    """The command sets up logging on a standard output that ends with it."""
-    yield
-    structlog.reset_defaults()
 
 
 def made(bench: Bench, folder: Path, *options: str) -> tuple[int, str]:
