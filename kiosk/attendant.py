@@ -100,7 +100,8 @@ class Attendant:
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish the running attempt as cancelled and end."""
+        """Finish the running attempt as one that the terminal ended, and end."""
+        self._look.stopping = True
         with self._lock:
             self._stopping = True
             self._lock.notify_all()

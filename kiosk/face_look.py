@@ -77,6 +77,7 @@ class FaceLook:
         self._policy, self._gallery = policy, gallery
         self._eyes, self._new_session = eyes, new_session
         self._light, self._cancelled, self._follow = light, cancelled, follow
+        self.stopping = False  # set by whoever stops the terminal: an attempt that this ends was not left by its worker
         self.running = False  # a look is going on
 
     @property
@@ -120,7 +121,9 @@ class FaceLook:
         while session.result is None:
             frame = eyes.wait_newer(index, FRAME_TIMEOUT_S)
             now_us = time.monotonic_ns() // 1000
-            if self._cancelled.is_set():
+            if self.stopping:
+                session.give_up(now_us, "error: the terminal was stopped meanwhile")
+            elif self._cancelled.is_set():
                 session.give_up(now_us, "cancelled: the worker ended the attempt")
             elif punch.out_of_time(now_us) if punch is not None else self._left_s(since_us, now_us) < 0:
                 session.give_up(now_us, "timeout: the attempt took longer than the site allows")

@@ -87,7 +87,11 @@ class PartStates:
         }
 
     def _scene(self) -> Part:
-        return self.scene.part if self.scene is not None else Part(state="absent")
+        if self.scene is None:
+            return Part(state="absent")
+        if state_of(self.eyes).state not in ("working", "degraded"):
+            return Part(state="unknown", reason="scene_unseen: the camera delivers no pictures to judge the scene by")
+        return self.scene.part
 
     def _network(self) -> Part:
         state, ended = self.uplink.state, self.certificate.trouble

@@ -4,7 +4,8 @@ The rule (docs/protocol.md, "Verdict"):
 - refused: a required check failed;
 - review: a required check did not run, or any other check failed, or the policy sends this method to review, or a
   seal did not pass;
-- verified: every required check and seal passed and none failed. An optional check that did not run changes nothing.
+- verified: every required check and seal passed and none failed. An optional check that did not run changes nothing,
+  unless it broke or could be kept from running by whoever stood there: then review.
 """
 
 from __future__ import annotations
@@ -97,11 +98,18 @@ def broke(check: Check) -> bool:
     return check.outcome is Outcome.NOT_RUN and check.reason.startswith(BROKEN)
 
 
+def _kept_dark(check: Check) -> bool:
+    """Say whether the colours did not come to anything for what stood before the camera, not for want of a screen."""
+    code = check.reason.partition(":")[0]
+    return check.name in FACE_SIGNS and check.outcome is Outcome.NOT_RUN and code in ("not_reached", "bright_room")
+
+
 def judge(checks: Sequence[Check], policy: Policy, method: Method) -> Verdict:
     """Return the verdict on `checks` for `method`. Raises ValueError where the policy does not offer the method.
 
     A name reported twice counts with its worst outcome. A check that broke is reviewed even where nobody demands it:
-    what the terminal does not know of itself, nobody should take for nothing.
+    what the terminal does not know of itself, nobody should take for nothing. So is one that whoever stood there could
+    keep from running (docs/adr/0068).
     """
     demand = policy.demand(method)
     if demand is None:
@@ -112,7 +120,9 @@ def judge(checks: Sequence[Check], policy: Policy, method: Method) -> Verdict:
     required = [outcomes.get(name, {Outcome.NOT_RUN}) for name in demand.required]
     if any(Outcome.FAILED in found for found in required):
         return Verdict.REFUSED
-    if any(Outcome.FAILED in found for found in outcomes.values()) or any(map(broke, checks)):
+    if any(Outcome.FAILED in found for found in outcomes.values()) or any(
+        broke(check) or _kept_dark(check) for check in checks
+    ):
         return Verdict.REVIEW
     # A seal caps and never refuses: who stands before an opened terminal did not open it.
     required += [outcomes.get(name, {Outcome.NOT_RUN}) for name in policy.seals]

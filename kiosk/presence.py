@@ -81,7 +81,11 @@ class _Sightings:
 @dataclass(slots=True)
 class _Shift:
     worker: str
+    since: Moment  # from when on it is followed
     limit_us: int  # by the monotonic clock, which nobody sets
+    began_ms: int | None = (
+        None  # the wall clock's time of an IN from another boot: a clock set later corrects the limit
+    )
     heard: _Sightings | None = None
     silent_from: Moment | None = None  # since when it was listened for in vain
     goes_on: bool = False  # the silence continues one that was cut
@@ -99,8 +103,10 @@ class Presence:
         self._max_shift_us = max_shift_us
         self._shifts: dict[str, _Shift] = {}
         self._now: Moment | None = None  # the newest moment known
-        self._ear: Moment | None = None  # when anybody was last heard; None: not listening yet, or in a break
+        self._ear: Moment | None = None  # when anybody was last heard; None: nobody since the start, a break or a step
+        self._vain: Moment | None = None  # since when it has listened without having heard anybody at all
         self._deaf = False
+        self._unknown: dict[str, int] = {}  # INs that lie ahead of the clock: nobody knows how long ago they were
         self._out: list[Interval] = []
 
     @property
@@ -108,24 +114,27 @@ class Presence:
         """Employee codes of those who are followed."""
         return tuple(self._shifts)
 
-    def punched_in(self, worker: str, at: Moment, already_us: int = 0) -> list[Interval]:
-        """Begin to follow a worker; `already_us`: how long the shift has lasted, after a restart."""
+    def punched_in(self, worker: str, at: Moment, already_us: int = 0, began_ms: int | None = None) -> list[Interval]:
+        """Begin to follow a worker. After a restart: `already_us` is how long the shift has lasted; of another boot
+        nobody measured that, and `began_ms` is the wall clock's time of the IN.
+        """
         at = self._advance(at)
         if worker in self._shifts:
             self._end(worker, at, "in")
-        left_us = self._max_shift_us - already_us
-        if left_us > 0:
-            shift = _Shift(worker, at.mono_us + left_us)
-            if self._deaf:
-                shift.deaf_from = at
-            elif self._ear is not None:
-                shift.silent_from = at
-            self._shifts[worker] = shift
+        self._unknown.pop(worker, None)
+        if began_ms is not None and began_ms > at.unix_ms:
+            self._unknown[worker] = began_ms
+        else:
+            limit_us = at.mono_us + self._max_shift_us - already_us
+            if began_ms is not None:
+                limit_us = self._limit_us(began_ms, at)
+            self._follow(_Shift(worker, at, limit_us, began_ms))
         return self._take()
 
     def punched_out(self, worker: str, at: Moment) -> list[Interval]:
         """Follow a worker no longer."""
         at = self._advance(at)
+        self._unknown.pop(worker, None)
         if worker in self._shifts:
             self._end(worker, at, "out")
         return self._take()
@@ -133,6 +142,7 @@ class Presence:
     def forget(self, worker: str) -> None:
         """Follow an erased worker no longer; what is open about him is never said."""
         self._shifts.pop(worker, None)
+        self._unknown.pop(worker, None)
 
     def heard(self, at: Moment, badges: Iterable[tuple[str, int | None]]) -> list[Interval]:
         """Take one advertisement: of anybody, and of these workers' badges with their dBm.
@@ -155,8 +165,11 @@ class Presence:
         if self._now is not None and at.mono_us < self._now.mono_us:
             return []
         self._advance(at)
-        if self._ear is not None and not self._deaf and at.mono_us - self._ear.mono_us > DEAF_AFTER_US:
-            self._go_deaf(self._ear)
+        if self._ear is None and self._vain is None and not self._breaks.on(at.unix_ms):
+            self._vain = at
+        since = self._ear or self._vain
+        if since is not None and not self._deaf and at.mono_us - since.mono_us > DEAF_AFTER_US:
+            self._go_deaf(since)
         for shift in list(self._shifts.values()):
             self._settle(shift)
         return self._take()
@@ -188,7 +201,8 @@ class Presence:
             step_ms = at.unix_ms - before.unix_ms - (at.mono_us - before.mono_us) // 1000
             if abs(step_ms) > STEP_MS:
                 self._close_all(before, "clock_stepped")
-            elif self._ear is not None and self._breaks.touched(before.unix_ms, at.unix_ms):
+                self._measure_anew(at)
+            elif (self._ear or self._vain) is not None and self._breaks.touched(before.unix_ms, at.unix_ms):
                 self._close_all(before, "break")
         self._now = at
         for worker, shift in list(self._shifts.items()):
@@ -203,29 +217,55 @@ class Presence:
         self._forget_the_air()
 
     def _forget_the_air(self) -> None:
-        self._ear, self._deaf = None, False
+        self._ear, self._vain, self._deaf = None, None, False
+
+    # --- how long a shift may last
+
+    def _follow(self, shift: _Shift) -> None:
+        if shift.limit_us <= shift.since.mono_us:
+            return  # it is over for this terminal
+        if self._deaf:
+            shift.deaf_from = shift.since
+        elif self._ear is not None:
+            shift.silent_from = shift.since
+        self._shifts[shift.worker] = shift
+
+    def _limit_us(self, began_ms: int, at: Moment) -> int:
+        """The end of a shift whose IN only the wall clock can tell; never later than a whole shift from now."""
+        return at.mono_us + self._max_shift_us - max(0, at.unix_ms - began_ms) * 1000
+
+    def _measure_anew(self, at: Moment) -> None:
+        """The clock was set: what it said of INs before this boot was wrong."""
+        for shift in self._shifts.values():
+            if shift.began_ms is not None:
+                shift.limit_us = self._limit_us(shift.began_ms, at)
+        for worker, began_ms in list(self._unknown.items()):
+            if began_ms <= at.unix_ms:
+                del self._unknown[worker]
+                self._follow(_Shift(worker, at, self._limit_us(began_ms, at), began_ms))
 
     # --- the air
 
     def _listen(self, at: Moment) -> None:
         """Somebody was heard: the terminal is not deaf."""
-        if self._ear is None:
-            for shift in self._shifts.values():
-                shift.silent_from = at
-        elif at.mono_us - self._ear.mono_us > DEAF_AFTER_US:
+        since = self._ear or self._vain
+        if since is not None and at.mono_us - since.mono_us > DEAF_AFTER_US:
             if not self._deaf:
-                self._go_deaf(self._ear)
+                self._go_deaf(since)
             self._deaf = False
             for shift in self._shifts.values():
                 self._say_deaf(shift, at, "scanner_back")
                 shift.deaf_from, shift.silent_from = None, at
-        self._ear = at
+        elif self._ear is None:
+            for shift in self._shifts.values():
+                shift.silent_from = at
+        self._ear, self._vain = at, None
 
     def _go_deaf(self, since: Moment) -> None:
         for shift in self._shifts.values():
             self._settle(shift)
             self._say_open(shift, since, "scanner_stale")
-            begun = shift.silent_from or (shift.heard.start if shift.heard is not None else since)
+            begun = shift.silent_from or (shift.heard.start if shift.heard is not None else shift.since)
             shift.deaf_from = max(since, begun, key=lambda moment: moment.mono_us)  # a shift may be younger
             shift.heard, shift.silent_from, shift.goes_on = None, None, False
         self._deaf = True

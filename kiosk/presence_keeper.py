@@ -215,7 +215,7 @@ class PresenceKeeper:
 
     def _restore(self, now: Stamp) -> None:
         since = format_time(parse_time(now.time) - 2 * self._max_shift_us * 1000)
-        shifts: dict[str, int] = {}  # by worker, how long it has lasted in microseconds
+        shifts: dict[str, tuple[int, int | None]] = {}  # by worker: lasted so far in µs, or when it began by the clock
         signed: dict[tuple[str, str], int] = {}  # by worker and boot, up to where something was said
         begun: set[tuple[str, str, str, int]] = set()
         for event in self._journal.recent((Kind.PUNCH_RECORDED, Kind.PRESENCE_INTERVAL), since):
@@ -231,7 +231,9 @@ class PresenceKeeper:
                 if body.log_type is LogType.OUT:
                     shifts.pop(body.worker, None)
                 elif body.log_type is LogType.IN:
-                    shifts[body.worker] = _age_us(event.boot, event.mono_us, event.time, now)
+                    of_now = event.boot == now.boot
+                    began_ms = None if of_now else parse_time(event.time) // 1_000_000
+                    shifts[body.worker] = (now.mono_us - event.mono_us if of_now else 0, began_ms)
         with self._lock:
             for left in self._left():
                 told = (left.worker, left.boot, left.state, left.from_mono_us) in begun
@@ -239,10 +241,9 @@ class PresenceKeeper:
                     continue  # the power went between his erasure and that of this file
                 if not told and left.from_mono_us >= signed.get((left.worker, left.boot), 0):
                     self._waiting.append(left)
-            for worker, already_us in shifts.items():
-                # Below 0 the clock went back, and nobody knows how long ago it was: do not follow.
-                if already_us >= 0 and not self._erased(worker):
-                    self._presence.punched_in(worker, _moment(), already_us)
+            for worker, (already_us, began_ms) in shifts.items():
+                if not self._erased(worker):
+                    self._presence.punched_in(worker, _moment(), already_us, began_ms)
 
     def _left(self) -> list[PresenceIntervalBody]:
         try:
@@ -252,12 +253,6 @@ class PresenceKeeper:
         except (OSError, ValidationError) as error:
             log.error("presence_unreadable", path=str(self._path), reason=type(error).__name__)
             return []
-
-
-def _age_us(boot: str, mono_us: int, utc: str, now: Stamp) -> int:
-    if boot == now.boot:
-        return now.mono_us - mono_us
-    return (parse_time(now.time) - parse_time(utc)) // 1000
 
 
 def _moment() -> Moment:

@@ -100,6 +100,7 @@ _DO: dict[tuple[str, str], Words] = {
         "Clear what stands before it; if the site has changed, remove scene.npz",
     ),
     ("scene", "scene_unreadable"): Words("删除 scene.npz，让它重新学习", "Remove scene.npz: it is learnt anew"),
+    ("scene", "scene_unseen"): Words("先让摄像头恢复工作", "First bring the camera back"),
     ("scene", "scene_learning"): Words(
         "离开镜头等一分钟；墙上没有图案就贴一张告示",
         "Leave the view for a minute; on a bare wall hang a notice",
@@ -184,6 +185,7 @@ _DO_ELSE: dict[str, Words] = {
 _WHAT: dict[str, Words] = {
     "not_synced": Words("时钟没有校准", "The clock is not set"),
     "scene_learning": Words("正在学习现场画面", "The scene is being learnt"),
+    "scene_unseen": Words("没有画面，无法判断", "There is no picture to judge it by"),
     "outside": Words("在工地外", "outside the fence"),
     "inside": Words("在工地内", "inside the fence"),
     "still": Words("没有设置范围", "no fence is set"),

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from kiosk.sensors.nmea import Gsa, Gsv
 
 FRESH_US = 5_000_000  # older than this a strength or a time says nothing about now
+MOST_SATELLITES = 128  # remembered at once; five systems show some 50 at a time
 FLAT_SPREAD_DB = 0.8  # a simulator gives 0.0 to 0.5, the sky at least 1.1 (typically 5) over the satellites in use
 FEWEST_STRENGTHS = 3  # a spread of two says nothing
 SUSPECT_AFTER_US = 10_000_000
@@ -48,11 +49,14 @@ class SpoofSigns:
         self._used.update((gsa.system, number) for number in gsa.used)
 
     def satellites_in_view(self, gsv: Gsv, mono_us: int) -> None:
-        """Note the strengths of one GSV."""
+        """Note the strengths of one GSV; those of other senders are old within seconds, and room is bounded anyway."""
+        for place, (_, at_us) in list(self._strengths.items()):
+            if mono_us - at_us > FRESH_US:
+                del self._strengths[place]
         for one in gsv.satellites:
             if one.strength is None:
                 self._strengths.pop((gsv.system, one.number), None)
-            else:
+            elif (gsv.system, one.number) in self._strengths or len(self._strengths) < MOST_SATELLITES:
                 self._strengths[gsv.system, one.number] = (one.strength, mono_us)
 
     def spread_db(self, mono_us: int) -> float | None:

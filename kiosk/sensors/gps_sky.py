@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kiosk.sensors.gps_signs import FRESH_US
+from kiosk.sensors.gps_signs import FRESH_US, MOST_SATELLITES
 from kiosk.sensors.nmea import Gsv
-
-MOST_SATELLITES = 128  # remembered at once; five systems show some 50 at a time
 
 
 @dataclass(frozen=True, slots=True)

@@ -239,6 +239,8 @@ class Receiving:
         held = self._gallery.get(worker)
         if held is None:
             return None
+        if held.role == "supervisor":
+            raise TransferRefused("enrolled_here", "a supervisor's face is enrolled where he is one, never copied")
         if held.received is None and held.models:
             raise TransferRefused("enrolled_here", "the worker was enrolled with a face on this terminal itself")
         if held.received is not None and held.received.sender != transfer.sender:

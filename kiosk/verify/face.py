@@ -94,12 +94,14 @@ class Face:
             return
         badge, tapped_us, session = self._last
         self._last = None
-        if session.result is not None:
-            failed = (
-                any(check.outcome is Outcome.FAILED for check in session.result.checks)
-                or session.result.left_unanswered
-            )
-            self._caution.note(badge, tapped_us, failed=failed)
+        result = session.result
+        if result is None:
+            return
+        if result.left_unanswered or any(check.outcome is Outcome.FAILED for check in result.checks):
+            self._caution.note(badge, tapped_us, failed=True)
+        elif any(check.name == "challenge" and check.outcome is Outcome.PASSED for check in result.checks):
+            self._caution.note(badge, tapped_us, failed=False)
+        # Otherwise nothing was answered, and nothing is forgotten: cancelling at once must not buy a single prompt.
 
     def enrolment_view(self, mono_us: int, image_bgr: NDArray[np.uint8]) -> EnrolmentView:
         """Judge one frame (H, W, 3 BGR) by the enrolment limits and embed it. Raises a VerifyError."""

@@ -78,6 +78,36 @@ def test_what_could_not_run_is_left_to_a_reviewer(reason: str) -> None:
     assert judge(left(no_face(reason)).checks, PROFILES["demo"], Method.FACE) is Verdict.REVIEW
 
 
+def test_an_attempt_that_a_stop_of_the_terminal_ends_was_not_left_by_its_worker(gallery: Gallery) -> None:
+    camera, detector, cancelled = SlowCable(), NobodyThere(), threading.Event()
+    eyes = NewestFrame(lambda: camera)
+
+    def session(badge: str | None, tapped_us: int) -> FaceSession:
+        request = FaceRequest(badge, (Ask.BLINK,), (500,), tapped_us)
+        return FaceSession(detector, None, gallery, FaceSettings(), request)  # type: ignore[arg-type]  # nobody is matched
+
+    look = FaceLook(
+        PROFILES["demo"],
+        gallery,
+        eyes,
+        session,
+        light=ScreenLight(),
+        cancelled=cancelled,
+        follow=lambda frame, progress, left_s: None,
+    )
+    look.stopping = True  # as the attendant's stop does
+    cancelled.set()
+    eyes.start()
+    try:
+        tap_us = time.monotonic_ns() // 1000
+        clock = ClockReading(source="none", synced=False)
+        result = look.look("E-17", Stamp("2026-05-04T08:00:00.000Z", clock, "0" * 32, tap_us), tap_us, None)
+    finally:
+        eyes.stop()
+    assert {one.outcome for one in result.checks} == {"not_run"}
+    assert judge(result.checks, PROFILES["demo"], Method.FACE) is Verdict.REVIEW
+
+
 def test_no_frame_from_before_the_tap_is_judged(gallery: Gallery) -> None:
     camera, detector = SlowCable(), NobodyThere()
     eyes = NewestFrame(lambda: camera)

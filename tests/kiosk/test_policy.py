@@ -73,6 +73,23 @@ def test_a_check_that_broke_is_never_verified_under_any_profile_and_one_without_
             assert (as_ever is Verdict.VERIFIED) == (method not in profile.review_methods)
 
 
+@pytest.mark.parametrize(
+    ("code", "verdict"),
+    [
+        ("not_reached", Verdict.REVIEW),  # the face was away again and again until no colours were left
+        ("bright_room", Verdict.REVIEW),  # a lamp at the wall, or a bright recording that fills the picture
+        ("switched_off", Verdict.VERIFIED),
+        ("excused", Verdict.VERIFIED),
+        ("no_acknowledgement", Verdict.VERIFIED),
+        ("exposure_free", Verdict.VERIFIED),
+    ],
+)
+def test_colours_that_whoever_stood_there_could_keep_from_showing_are_reviewed(code: str, verdict: Verdict) -> None:
+    passed = [check(name, Outcome.PASSED) for name in (*FACE_CHECKS, "gps")]
+    flash = Check(name="flash", outcome=Outcome.NOT_RUN, reason=f"{code}: why")
+    assert judge([*passed, flash], PROFILES["outdoor"], Method.FACE) is verdict
+
+
 def test_a_method_that_policy_sends_to_review_is_never_verified() -> None:
     checks = [check("a", Outcome.PASSED), check("b", Outcome.PASSED)]
     assert judge(checks, site(review=(Method.FACE,)), Method.FACE) is Verdict.REVIEW

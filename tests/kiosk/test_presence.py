@@ -214,6 +214,90 @@ def test_a_shift_that_began_before_a_restart_ends_at_its_own_time() -> None:
     assert site.said() == [("heard", 1, 599, "shift_limit")]
 
 
+def test_a_clock_that_is_set_after_a_restart_corrects_how_long_a_shift_has_lasted() -> None:
+    """IN at eight, power away from ten to four, and a clock that came back at ten: it was half a shift more."""
+    site = Site(max_shift_s=12 * HOUR_S)
+    began_ms = site.now.unix_ms - 2 * HOUR_S * 1000
+    site.told += site.presence.punched_in(WORKER, site.now, began_ms=began_ms)
+    site.air(60, badge=-60)
+    step_ms = 6 * HOUR_S * 1000
+    for second in range(61, 6 * HOUR_S, 5):
+        at = Moment(second * SECOND, MORNING_MS + second * 1000 + step_ms)
+        site.told += site.presence.heard(at, [(WORKER, -60)])
+        if not site.presence.on_shift:
+            break
+    assert site.told[-1].ended_by == "shift_limit"
+    assert 4 * HOUR_S - 1 <= second <= 4 * HOUR_S + 5
+
+
+def test_an_in_that_lies_ahead_of_the_clock_is_followed_once_the_clock_is_right() -> None:
+    site = Site(max_shift_s=12 * HOUR_S)
+    site.told += site.presence.punched_in(WORKER, site.now, began_ms=site.now.unix_ms + HOUR_S * 1000)
+    site.told += site.presence.punched_in(OTHER, site.now, began_ms=site.now.unix_ms + HOUR_S * 1000)
+    site.air(60, badge=-60)
+    assert site.presence.on_shift == () and site.told == []
+    site.presence.forget(OTHER)
+    step_ms = 3 * HOUR_S * 1000
+    for second in range(61, 200):
+        site.told += site.presence.heard(
+            Moment(second * SECOND, MORNING_MS + second * 1000 + step_ms), [(WORKER, -60), (OTHER, -60)]
+        )
+    assert site.presence.on_shift == (WORKER,)
+    site.told += site.presence.punched_out(WORKER, Moment(200 * SECOND, MORNING_MS + 200_000 + step_ms))
+    assert [(one.worker, one.state, one.ended_by) for one in site.told] == [(WORKER, "heard", "out")]
+
+
+def test_a_clock_set_back_never_makes_a_shift_longer_than_a_whole_one_from_then() -> None:
+    site = Site(max_shift_s=1000)
+    site.told += site.presence.punched_in(WORKER, site.now, began_ms=site.now.unix_ms - 500_000)
+    for second in range(1, 2000):
+        site.told += site.presence.heard(Moment(second * SECOND, MORNING_MS + second * 1000 - 4_000_000), [])
+        if not site.presence.on_shift:
+            break
+    assert 999 <= second <= 1002
+
+
+@pytest.mark.parametrize("before", ["a start", "a break", "a step of the clock"])
+def test_a_terminal_that_has_heard_nobody_at_all_since_is_deaf(before: str) -> None:
+    """An adapter that was dead at six leaves a day that is the terminal's gap, not the badge's."""
+    site = Site(breaks=("12:00-13:00",) if before == "a break" else ())
+    if before == "a break":
+        site.now_s = 4 * HOUR_S - 60  # eleven fifty-nine
+        site.air(60)
+        site.deaf(HOUR_S + 60)
+        site.punch_in()
+    elif before == "a step of the clock":
+        site.punch_in()
+        site.air(30, badge=-60)
+        site.told += site.presence.tick(Moment(31 * SECOND, MORNING_MS + 31_000 + 7_200_000))
+        site.told.clear()
+        later = [Moment(second * SECOND, MORNING_MS + second * 1000 + 7_200_000) for second in range(35, 400, 5)]
+        for at in later:
+            site.told += site.presence.tick(at)
+        site.told += site.presence.punched_out(WORKER, later[-1])
+    else:
+        site.deaf(60)
+        site.punch_in()
+    if before != "a step of the clock":
+        begun_s = site.now_s
+        site.deaf(300)
+        site.air(30)
+        site.punch_out()
+        assert site.said() == [("deaf", begun_s, begun_s + 301, "scanner_back")]
+    else:
+        assert [(one.state, one.ended_by) for one in site.told] == [("deaf", "out")]
+        assert site.told[0].start.mono_us <= 40 * SECOND
+
+
+def test_a_terminal_hears_nobody_in_a_break_and_that_is_no_deafness() -> None:
+    site = Site(breaks=("12:00-13:00",))
+    site.now_s = 4 * HOUR_S + 60
+    site.punch_in()
+    site.deaf(600)
+    site.punch_out()
+    assert site.said() == []
+
+
 def test_what_is_known_is_said_every_half_hour() -> None:
     site = Site()
     site.punch_in()

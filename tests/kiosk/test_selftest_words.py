@@ -29,6 +29,7 @@ SPEAKS: dict[str, tuple[str, ...]] = {
     "journal.py": ("journal",),
     "sensors/newest_frame.py": ("camera",),
     "scene_watch.py": ("scene",),
+    "part_states.py": ("scene",),
     "verify/face.py": ("face",),
     "app.py": ("face",),
     "sensors/serial_gps.py": ("gps",),

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kiosk.sensors.gps import Fence, FixTracker, GpsReading, Place, distance_m
-from kiosk.sensors.nmea import LONGEST_LINE, LineSplitter, line_times
+from kiosk.sensors.gps_signs import MOST_SATELLITES, SpoofSigns
+from kiosk.sensors.nmea import LONGEST_LINE, Gsa, Gsv, InView, LineSplitter, line_times
 from zaigang.synthetic_gps import METRES_PER_DEGREE, sentence, standing_still, without_antenna
 
 START = datetime(2026, 3, 18, 23, 59, 40, tzinfo=UTC)  # midnight falls into every half minute of these tests
@@ -481,3 +482,16 @@ def test_a_recording_is_judged_by_the_time_inside_it() -> None:
     assert times[0] == 5
     assert times[-1] == 29_000_005  # over midnight
     assert times == sorted(times)
+
+
+def test_ever_new_satellites_are_not_all_remembered_and_the_real_ones_still_count() -> None:
+    signs = SpoofSigns()
+    for second in range(600):
+        at_us = second * 1_000_000
+        made_up = tuple(InView(second * 40 + number, 30 + number % 20) for number in range(40))
+        signs.satellites_in_view(Gsv("GP", made_up), at_us)
+        assert len(signs._strengths) <= MOST_SATELLITES
+    signs.satellites_in_view(Gsv("GP", tuple(InView(n, 20 + n) for n in range(1, 9))), 620_000_000)
+    signs.satellites_used(Gsa("GP", 3, tuple(range(1, 9))), 620)
+    spread = signs.spread_db(620_500_000)
+    assert spread is not None and 2.2 < spread < 2.4

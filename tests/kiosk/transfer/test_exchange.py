@@ -184,12 +184,12 @@ def test_a_face_that_was_enrolled_there_goes_before_a_copy(wire: Wire) -> None:
 
 def test_badge_and_pin_of_the_other_gate_survive_a_copy_and_its_end(wire: Wire) -> None:
     here, there = at(wire)
-    there.gallery.enrol("E-17", "Wang", "", [], "1357", role="supervisor", enrolment="ef" * 16)
+    there.gallery.enrol("E-17", "Wang", "", [], "1357", enrolment="ef" * 16)
     here.enrol()
     wire.carry()
     held = there.gallery.get("E-17")
     assert held is not None and held.received is not None
-    assert (held.has_pin, held.role, held.enrolment, held.name) == (True, "supervisor", "ef" * 16, "Wang")
+    assert (held.has_pin, held.role, held.enrolment, held.name) == (True, "worker", "ef" * 16, "Wang")
     assert there.store.copies() == []  # a copy is not sent on, whoever it belongs to
     here.desk.withdraw("E-17", "transfer")
     wire.carry()
@@ -197,6 +197,17 @@ def test_badge_and_pin_of_the_other_gate_survive_a_copy_and_its_end(wire: Wire) 
     assert held is not None and held.has_pin and not held.models and held.received is None and held.consents == ()
     assert there.gallery.check_pin("E-17", "1357", boot="a" * 32, mono_us=0).outcome == "passed"
     assert [body["scope"] for body in there.bodies(Kind.WORKER_ERASED)] == ["face"]
+
+
+def test_a_copy_never_gives_a_supervisor_of_this_gate_a_face(wire: Wire) -> None:
+    """At the other gate anybody may have been enrolled under his code, for there nobody knows that he is one."""
+    here, there = at(wire)
+    there.gallery.enrol("E-17", "Wang", "", [], "1357", role="supervisor", enrolment="ef" * 16)
+    here.enrol()
+    wire.carry()
+    held = there.gallery.get("E-17")
+    assert held is not None and held.role == "supervisor" and not held.models
+    assert why(there) == ["enrolled_here"]
 
 
 def test_a_face_that_is_known_there_under_another_code_is_refused(wire: Wire) -> None:

@@ -70,6 +70,17 @@ def test_who_leaves_at_a_prompt_is_asked_for_two_things_next(face: Face) -> None
         session.result = FaceResult(None, None, left, ChallengeRecord(prompts=(prompt,)))
 
 
+@pytest.mark.parametrize("reason", ["cancelled: by the worker", "camera_failed: gone", "timeout: too long"])
+def test_an_attempt_that_came_to_no_answer_forgives_nothing(face: Face, reason: str) -> None:
+    """Else a tap that is cancelled at once would buy back the single prompt that a recording may fit."""
+    attempt(face, "E-17", MINUTE_US, ends=Outcome.FAILED)
+    for at_us in range(MINUTE_US + 3_000_000, 2 * MINUTE_US, 3_000_000):
+        session = face.session("E-17", at_us, fps=25, rng=random.Random(at_us))
+        assert len(session._request.asks) == 2
+        none = tuple(Check(name=name, outcome=Outcome.NOT_RUN, reason=reason) for name in CHECKS)
+        session.result = FaceResult(None, None, none, ChallengeRecord(prompts=()))
+
+
 def test_a_failure_is_held_against_nobody_elses_badge(face: Face) -> None:
     others = []
     for at_us in range(MINUTE_US, 3 * MINUTE_US, 6_000_000):
