@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -24,6 +25,7 @@ from evidence.signed_fact import read_fact, sign_fact
 from evidence.status import Health
 
 MAX_BATCH_BYTES = 1 << 20  # the whole of it; what reverse proxies let through by default
+MAX_BATCH_EVENTS = 1000  # every line costs whoever reads it some work before anybody has proved anything
 MAX_ROTATIONS = 8  # of which the collector has no word yet; each has some 1.5 kB
 
 
@@ -86,7 +88,8 @@ class Batch:
                 yield base64.b64decode(text, validate=True)
             except binascii.Error:
                 continue
-        yield from self.lines
+        by_two_keys = (line for line in self.lines if line.count(b'"keyid"') == 2)
+        yield from itertools.islice(by_two_keys, MAX_ROTATIONS)
 
 
 def write_batch(
@@ -99,7 +102,9 @@ def write_batch(
     rotations: Iterable[bytes] = (),
     health: Health | None = None,
 ) -> bytes:
-    """Put a batch together and sign its first line. Raises TooLarge beyond MAX_BATCH_BYTES."""
+    """Put a batch together and sign its first line. Raises TooLarge beyond MAX_BATCH_BYTES or MAX_BATCH_EVENTS."""
+    if len(lines) > MAX_BATCH_EVENTS:
+        raise TooLarge(f"a batch has at most {MAX_BATCH_EVENTS} events, this one {len(lines)}")
     rest = b"\n".join(lines)
     said = Delivery(
         device=device,
@@ -128,9 +133,12 @@ def read_batch(data: bytes) -> Batch:
     said = read_fact(request.payload, Delivery, DeliveryError, "the first line of a batch")
     if hashlib.sha256(rest).hexdigest() != said.digest:
         raise DeliveryError("the events are not those that the batch's first line speaks of; send it again")
+    came = rest.count(b"\n") + 1 if rest else 0
+    if came != said.events:
+        raise DeliveryError(f"the batch's first line speaks of {said.events} events, {came} came")
+    if came > MAX_BATCH_EVENTS:
+        raise TooLarge(f"a batch has at most {MAX_BATCH_EVENTS} events, this one {came}")
     lines = tuple(rest.split(b"\n")) if rest else ()
-    if len(lines) != said.events:
-        raise DeliveryError(f"the batch's first line speaks of {said.events} events, {len(lines)} came")
     if any(len(line) > MAX_ENVELOPE_BYTES for line in lines):
         raise TooLarge(f"an envelope has at most {MAX_ENVELOPE_BYTES} bytes")
     return Batch(said, request, lines)

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from evidence.delivery import MAX_ROTATIONS, write_batch
 from evidence.envelope import Envelope
+from evidence.errors import EvidenceError
 from evidence.events import Kind, parse_event
 from evidence.gap import GapRequest
 from evidence.keys import SigningKey
@@ -60,18 +61,24 @@ class HttpsDelivery:
         """`folder`: the data folder. `clock_known`: whether this machine knows what day it is."""
         self._joined, self._folder, self._key, self._journal = joined, folder, key, journal
         self._clock_known = clock_known
+        self._earlier: dict[str, tuple[bytes, ...]] = {}  # rotations by earlier chain
 
     def gather(self, asked: Sequence[GapRequest]) -> Outgoing:
         """Put the next batch together: what was asked for, then earlier chains, then this one, from the first without
         a receipt. Raises a JournalError.
+
+        All that is old gets half the room, in equal parts: an earlier chain may never have a receipt again, and must
+        not keep the others and this one waiting.
         """
         journal, room = self._journal, _Room()
-        for one in asked:
-            if one.chain == journal.head.chain:
-                room.fill(functools.partial(_range, journal, one), one.first - 1)
+        wanted = [one for one in asked if one.chain == journal.head.chain]
+        chains = journal.leftover_chains()
+        share = 1 / (2 * max(1, len(wanted) + len(chains)))
+        for one in wanted:
+            room.fill(functools.partial(_range, journal, one), one.first - 1, share)
         old = {}
-        for chain in journal.leftover_chains():
-            last = room.fill(functools.partial(journal.leftovers, chain), -1)
+        for chain in chains:
+            last = room.fill(functools.partial(journal.leftovers, chain), -1, share)
             if last >= 0:
                 old[chain] = last
         room.fill(journal.unsent, -1)
@@ -105,7 +112,22 @@ class HttpsDelivery:
             if parse_event(Envelope.decode(data).payload).seq <= self._journal.released:
                 break
             found.append(data)
-        return found[::-1]
+        return [*self._rotations_before(), *found[::-1]][:MAX_ROTATIONS]
+
+    def _rotations_before(self) -> list[bytes]:
+        """Return those of earlier chains that wait. Each is read through once: what was set aside only shrinks."""
+        chains = self._journal.leftover_chains()
+        known = self._earlier
+        self._earlier = {chain: known[chain] if chain in known else self._rotations_of(chain) for chain in chains}
+        return [data for chain in chains for data in self._earlier[chain]]
+
+    def _rotations_of(self, chain: str) -> tuple[bytes, ...]:
+        found: list[bytes] = []
+        rows = self._journal.leftovers(chain, -1, BATCH_EVENTS)
+        while rows:
+            found += [data for _, data in rows if data.count(b'"keyid"') == 2 and _rotates(data)]
+            rows = self._journal.leftovers(chain, rows[-1][0], BATCH_EVENTS)
+        return tuple(found)
 
 
 class _Room:
@@ -115,13 +137,21 @@ class _Room:
         self.taken: list[bytes] = []
         self._bytes = 0
 
-    def fill(self, rows_after: Callable[[int, int], list[tuple[int, bytes]]], after: int) -> int:
-        """Take rows beyond seq `after` in order, as many as there is room for; return the last one's seq, or -1."""
-        last = -1
-        while len(self.taken) < BATCH_EVENTS:
-            rows = rows_after(after, min(16, BATCH_EVENTS - len(self.taken)))
+    def fill(self, rows_after: Callable[[int, int], list[tuple[int, bytes]]], after: int, share: float = 1.0) -> int:
+        """Take rows beyond seq `after` in order, as many as there is room for; return the last one's seq, or -1.
+
+        `share`: of the whole room, for these rows; one is taken however large it is, where the batch has room.
+        """
+        last, begun = -1, len(self.taken)
+        most = min(BATCH_EVENTS, begun + max(1, int(share * BATCH_EVENTS)))
+        most_bytes = min(BATCH_BYTES, self._bytes + int(share * BATCH_BYTES))
+        while len(self.taken) < most:
+            rows = rows_after(after, min(16, most - len(self.taken)))
             for seq, envelope in rows:
-                if self.taken and self._bytes + len(envelope) > BATCH_BYTES:
+                if (
+                    self._bytes + len(envelope) > (most_bytes if len(self.taken) > begun else BATCH_BYTES)
+                    and self.taken
+                ):
                     return last
                 self.taken.append(envelope)
                 self._bytes += len(envelope)
@@ -129,6 +159,13 @@ class _Room:
             if not rows:
                 break
         return last
+
+
+def _rotates(data: bytes) -> bool:
+    try:
+        return parse_event(Envelope.decode(data).payload).kind == Kind.DEVICE_KEY_ROTATED
+    except EvidenceError:
+        return False
 
 
 def _range(journal: Journal, asked: GapRequest, after: int, limit: int) -> list[tuple[int, bytes]]:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from evidence.provisioning import ClaimCode, Membership
 from kiosk.durable_file import replace_file
 from kiosk.errors import SettingsError
+from kiosk.pinned_https import pin_of
 
 JOINED_FILE = "joined.toml"
 
@@ -70,10 +71,11 @@ class Joined:
         )
 
     def authority(self, folder: Path) -> str | None:
-        """The authority's certificate, where it was kept; the pin says whether it is the right one."""
+        """The authority's certificate, where it was kept whole; else it is fetched and held against the pin again."""
         try:
-            return (folder / "authority.pem").read_text()
-        except OSError:
+            kept = (folder / "authority.pem").read_text()
+            return kept if pin_of(kept) == self.collector_pin else None
+        except (OSError, ValueError):
             return None
 
     def write(self, folder: Path) -> Path:

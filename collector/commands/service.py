@@ -19,6 +19,7 @@ from collector.devices.standing import require_standing
 from collector.errors import Conflict, Invalid, NotFound
 from collector.ingest.message import Answer
 from collector.people.models import Worker
+from collector.statements.current_keys import require_current
 from collector.timestamps import parse_utc, utc_now, utc_text
 from evidence.command import SPOT_CHECK, Command, SpotCheckOrder, sign_command
 from evidence.keys import SigningKey
@@ -66,10 +67,13 @@ class Commands:
         return self.issue(device, SPOT_CHECK, order.model_dump(mode="json"), by, TAKEN_UP_WITHIN)
 
     def issue(self, device: str, action: str, body: dict[str, Any], by: str, lasts: timedelta) -> CommandView:
-        """Sign the next command for a device. Raises NotFound, or Conflict for a revoked terminal."""
+        """Sign the next command for a device. Raises NotFound, Conflict for a revoked terminal, or
+        KeyHandedOver.
+        """
         now = self._now()
         with self._database.write() as session:
             terminal = require_standing(session, device)
+            require_current(session, {"command": self._key.public})
             command = Command(
                 id=secrets.token_hex(16),
                 device=device,

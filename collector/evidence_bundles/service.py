@@ -23,7 +23,7 @@ from collector.evidence_bundles.selection import Selected, chains_of, keys_of, r
 from collector.ledger.checkpoints import Checkpoints
 from collector.ledger.models import Chain, SignedCheckpoint
 from collector.ledger.tree import Tree
-from collector.statements.current_keys import current_key
+from collector.statements.current_keys import current_key, require_current
 from collector.statements.handovers import handovers_of
 from collector.timestamps import utc_now
 from evidence.bundle import verify_bundle
@@ -75,6 +75,8 @@ class EvidenceBundles:
         since. Raises NotFound where the ledger has nothing about this, Invalid for a checkpoint of another ledger,
         Conflict for one that the ledger has not grown from, and what signing a checkpoint raises.
         """
+        with self._database.read() as session:
+            require_current(session, {"receipt": self._receipt.public})
         self._checkpoints.sign()
         parts = self._parts(scope, kept, tell)
         tell("verify", 0, 1)

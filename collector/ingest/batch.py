@@ -35,7 +35,7 @@ from collector.transfers.taking import Passing, without_content
 from evidence.chain import Head, follow, same_place
 from evidence.envelope import Envelope
 from evidence.errors import BrokenLink, EvidenceError, Fork, MonotonicRegression, Replay, UnknownKey
-from evidence.events import DeviceEnrolledBody, parse_body, parse_event
+from evidence.events import DeviceEnrolledBody, Kind, parse_body, parse_event
 from evidence.statements import StatementKind
 from evidence.topics import Leaf, Topic
 
@@ -95,11 +95,18 @@ class Batch:
         reports = [one for one in addressed if one.topic.leaf not in (Leaf.EVENT, Leaf.TRANSFER)]
         self._each(self._take_report, reports)
         decoded: Sequence[Decoded] = self._each(self._reader.decode, events)
-        offered: Sequence[Offered] = self._each(self._reader.verify, decoded)
-        self._look_up(offered)
-        self._each(self._place, offered)
+        rotates = any(one.event.kind == Kind.DEVICE_KEY_ROTATED for one in decoded)
+        late: list[Decoded] | None = [] if rotates else None
+        self._take_events(decoded, late)
+        if late:  # signed perhaps by a key that counts only since a rotation of this batch, in another chain
+            self._take_events(late, None)
         for one in passing:  # after the events: a rotation among them says whose signature counts
             self._take_transfer(one)
+
+    def _take_events(self, decoded: Sequence[Decoded], late: list[Decoded] | None) -> None:
+        offered: Sequence[Offered] = self._each(self._reader.verify, decoded, late)
+        self._look_up(offered)
+        self._each(self._place, offered)
 
     def anything_ready(self) -> bool:
         """Say whether `take_ready` would find something."""
@@ -175,8 +182,11 @@ class Batch:
                 ready += self._staging.next_of(device, chain, 0 if tip is None else tip.next_seq, seqs)
         self._staging.fetch(ready)
 
-    def _each(self, step: Callable[[_In], _Out], items: Sequence[_In]) -> list[_Out]:
-        """Take one step for every item; what fails becomes a dead letter with the reason."""
+    def _each(self, step: Callable[[_In], _Out], items: Sequence[_In], late: list[_In] | None = None) -> list[_Out]:
+        """Take one step for every item; what fails becomes a dead letter with the reason.
+
+        `late`: where to put what is signed by an unknown key instead; None: nowhere.
+        """
         done = []
         for item in items:
             try:
@@ -184,6 +194,9 @@ class Batch:
             except SQLAlchemyError:
                 raise
             except Exception as error:
+                if late is not None and isinstance(error, UnknownKey):
+                    late.append(item)
+                    continue
                 self._bury(Topic.parse(item.message.topic).device, item.message, error)
         return done
 

@@ -29,7 +29,7 @@ from evidence.delivery import Batch, read_batch
 from evidence.errors import EvidenceError
 
 AT_ONCE, PER_S = 40, 4.0  # batches of one terminal: a month without a network is some three hundred
-REFUSALS_AT_ONCE, REFUSALS_PER_S = 60, 1.0  # dead letters of whoever has proved nothing
+REFUSALS_AT_ONCE, REFUSALS_PER_S = 60, 1.0  # dead letters and log lines under one registered name, or under no such
 COMMANDS_AT_ONCE = 16  # under 1 MiB even at the largest envelope; the others come with the next answer
 
 log = structlog.get_logger()
@@ -89,23 +89,27 @@ class TerminalDeliveries:
             why = f"no administrator has registered {said.device}; join with a code, or: zaigang collector device add"
             raise self._refused(batch, "unknown_device", why)
         if device.site != said.site:
-            why = f"{said.device} stands at {device.site}, the batch says {said.site}; correct its setting site"
-            raise self._refused(batch, "wrong_site", why)
+            why = f"{said.device} stands at another site than {said.site}, as the batch says; correct its setting site"
+            raise self._refused(batch, "wrong_site", why, limit=said.device)
         try:
             batch.verify([counting_now(keys)])
         except EvidenceError as error:
-            raise self._refused(batch, error.code, f"not signed by {said.device}: {error}") from error
+            why = f"not signed by {said.device}: {error}"
+            raise self._refused(batch, error.code, why, limit=said.device) from error
         if device.revoked_at is not None:
             why = f"{said.device} was revoked at {device.revoked_at}; what it still has comes on a USB stick"
-            raise self._refused(batch, "revoked_device", why, said.device)
+            raise self._refused(batch, "revoked_device", why, said.device, said.device)
 
-    def _refused(self, batch: Batch, code: str, why: str, source: str = "") -> DeliveryRefused:
-        """Make a dead letter of the first event, which is the same however often the batch comes; return the error."""
+    def _refused(self, batch: Batch, code: str, why: str, source: str = "", limit: str = "") -> DeliveryRefused:
+        """Make a dead letter of the first event, which is the same however often the batch comes; return the error.
+
+        `limit`: the registered name that the batch bears, so that a stranger uses up the room of one name alone.
+        """
         said = batch.delivery
-        if self._refusals.admits(source):
+        if self._refusals.admits(limit):
             first = batch.lines[0] if batch.lines else batch.request.encode()
             self._deliveries.refuse(f"https {said.site}/{said.device}", first, code, why, source)
-        log.warning("a terminal's batch is refused", device=said.device, code=code, why=why)
+            log.warning("a terminal's batch is refused", device=said.device, code=code, why=why)
         return DeliveryRefused(code, why)
 
     def _messages(self, device: str, done: Delivered, batch: Batch) -> list[bytes]:

@@ -15,6 +15,7 @@ from typing import Literal
 import structlog
 from sqlmodel import col, select
 
+from collector.commands.signed_anew import sign_open_anew
 from collector.database import Database
 from collector.devices.models import Device
 from collector.durable_file import replace_file
@@ -61,6 +62,8 @@ def rotate(database: Database, keys: CollectorKeys, folder: Path, purpose: Rotat
         else:
             place = scribe.state(session, StatementKind.KEY_ROTATED, body)
         held.retired_at = now
+        if purpose == "command":
+            sign_open_anew(session, new, now)
         session.add(
             CollectorKey(
                 purpose=purpose,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from collector.app import Collector
 from collector.devices.service import NewDevice
-from collector.errors import Conflict, LedgerRewritten, SettingsError
+from collector.errors import Conflict, KeyHandedOver, LedgerRewritten, SettingsError
 from collector.identity import load_or_create_keys
 from collector.ingest.message import Message
 from collector.ledger.checkpoints import newest_checkpoint
@@ -23,6 +24,7 @@ from collector.timestamps import utc_now
 from evidence.bundle import verify_bundle
 from evidence.bundle_receipt import check_collector_receipt
 from evidence.checkpoint import Checkpoint, sign_checkpoint
+from evidence.command import read_command
 from evidence.events import Kind
 from evidence.handover import follow_handovers, split_handovers
 from evidence.statements import StatementKind
@@ -32,6 +34,8 @@ from tests.collector.terminal import Terminal
 from tests.collector.test_evidence_bundles import POLICY, POLICY_HASH, SITE, punch
 from tests.collector.wire import connected
 from tests.support.mosquitto import Mosquitto
+
+DAY = timedelta(days=1)
 
 
 def sworn(bench: Bench) -> None:
@@ -86,6 +90,26 @@ def test_the_power_going_between_commit_and_file_loses_no_key(bench: Bench, monk
     keys = load_or_create_keys(folder)
     assert keys.command.public == new.public
     Scribe(keys).require_same_keys(bench.database)
+
+
+def test_open_commands_are_signed_by_the_new_key_under_their_numbers_and_answered_ones_stay(
+    bench: Bench, terminal: Terminal
+) -> None:
+    """A terminal that was away believes the new key alone: an ordered erasure must not be lost on it."""
+    sworn(bench)
+    commands = [
+        bench.services.commands.issue(terminal.device, "erase_worker", {"worker": f"E-{n}"}, "me", DAY) for n in (1, 2)
+    ]
+    ended = bench.services.commands.issue(terminal.device, "erase_worker", {"worker": "E-3"}, "me", timedelta(0))
+    before = ended.command.envelope
+    new = rotate(bench.database, bench.keys, bench.settings.keys_path, "command")
+    found = [
+        read_command(one.payload, new.public, terminal.device, terminal.site) for one in bench.services.commands.open()
+    ]
+    assert [(one.id, one.counter) for one in found] == [(one.command.id, one.command.counter) for one in commands]
+    assert bench.services.commands.get(ended.command.id).command.envelope == before
+    with pytest.raises(KeyHandedOver):  # and whoever still holds the old one orders nothing more
+        bench.services.commands.issue(terminal.device, "erase_worker", {"worker": "E-4"}, "me", DAY)
 
 
 def test_a_rotation_that_was_not_committed_leaves_the_old_key(bench: Bench) -> None:

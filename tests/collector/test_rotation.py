@@ -68,6 +68,22 @@ def test_what_the_new_key_signs_after_the_rotation_is_admitted(
     whole(bench, terminal, first)
 
 
+@pytest.mark.parametrize("order", ["the old chain first", "the new chain first"])
+def test_one_batch_may_have_a_rotation_and_another_chain_by_the_new_key(
+    bench: Bench, terminal: Terminal, order: str
+) -> None:
+    """As on a stick: what waited of a chain that was set aside, then the one that goes on."""
+    bench.offer(terminal, terminal.enrol())
+    old = [terminal.punch(), rotate(terminal), terminal.punch()]
+    later = Terminal(terminal.device, key=terminal.key)
+    new = [later.enrol(), later.punch()]
+    bench.offer(terminal, *(old + new if order == "the old chain first" else new + old))
+    assert bench.dead() == []
+    bench.services.devices.approve(terminal.device, later.chain, "me")
+    bench.intake.admit_ready()
+    assert len(list(bench.services.ledger.envelopes(terminal.device, later.chain))) == 2
+
+
 def test_events_of_the_new_key_that_come_before_the_rotation_is_admitted_wait(bench: Bench, terminal: Terminal) -> None:
     first = terminal.key
     envelopes = [terminal.enrol(), terminal.punch(), rotate(terminal), terminal.punch()]

@@ -444,7 +444,7 @@ class Rotation:
     old: SigningKey = STATEMENT
     new: SigningKey = LATER_STATEMENT
     signers: tuple[SigningKey, ...] | None = None  # None: both, as it must be
-    named: tuple[str, str] | None = None  # `old` and `new` as the body names them; None: as they are
+    named: tuple[Any, Any] | None = None  # `old` and `new` as the body names them; None: as they are
 
     def body(self) -> dict[str, Any]:
         old, new = self.named or (self.old.public.text(), self.new.public.text())

@@ -309,6 +309,9 @@ def _forged_rotations() -> Iterator[tuple[str, str, Rotation]]:
     yield "of-a-stranger", "invalid_body", Rotation(signers=(OTHER, LATER_STATEMENT), named=(other, new))
     yield "to-itself", "signature_count", Rotation(new=STATEMENT, signers=(STATEMENT, LATER_STATEMENT))
     yield "to-no-key", "invalid_body", Rotation(named=(old, "ed25519:none"))
+    yield "to-a-list-of-one", "invalid_body", Rotation(named=(old, [new]))
+    yield "of-a-key-behind-a-space", "invalid_body", Rotation(named=(" " + old, new))
+    yield "to-a-key-behind-a-space", "invalid_body", Rotation(named=(old, " " + new))
 
 
 def _a_rotation_of_an_earlier_time() -> Parts:

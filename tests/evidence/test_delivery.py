@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 
 import pytest
 
-from evidence.delivery import MAX_BATCH_BYTES, MAX_ROTATIONS, Batch, read_batch, write_batch
-from evidence.envelope import EVENT_TYPE, MAX_ENVELOPE_BYTES, sign
+from evidence.delivery import (
+    MAX_BATCH_BYTES,
+    MAX_BATCH_EVENTS,
+    MAX_ROTATIONS,
+    Batch,
+    Delivery,
+    read_batch,
+    write_batch,
+)
+from evidence.envelope import DELIVERY_TYPE, EVENT_TYPE, MAX_ENVELOPE_BYTES, sign
 from evidence.errors import DeliveryError, EncodingError, SignatureError, TooLarge, UnknownKey
 from evidence.events import Kind
 from evidence.keys import Ed25519Key, Es256Key, SigningKey
+from evidence.signed_fact import sign_fact
 from tests.collector.terminal import Terminal
 
 NONCE = "a" * 32
@@ -110,3 +120,26 @@ def test_a_batch_that_another_key_has_signed_under_a_known_keys_id_is_refused() 
     )
     with pytest.raises(SignatureError):
         read_batch(data).verify([terminal.key.public])
+
+
+def test_lines_without_number_are_refused_before_anybody_reads_them() -> None:
+    """A mebibyte of line feeds under a name that anybody can write would cost whoever reads it many seconds."""
+    terminal = Terminal()
+    with pytest.raises(TooLarge):
+        write_batch("gate-1", "east", NONCE, [b""] * (MAX_BATCH_EVENTS + 1), terminal.key)
+    rest = b"\n" * 1_000_000
+    said = Delivery(
+        device="gate-1", site="east", nonce=NONCE, events=1_000_001, digest=hashlib.sha256(rest).hexdigest()
+    )
+    with pytest.raises(TooLarge):
+        read_batch(sign_fact(DELIVERY_TYPE, said, terminal.key) + b"\n" + rest)
+
+
+def test_only_a_few_lines_are_tried_as_rotations(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[bytes] = []
+    monkeypatch.setattr(Batch, "_follow", lambda self, data, keys: tried.append(data))
+    terminal, stranger = Terminal(), Ed25519Key.generate()
+    lines = [terminal.enrol(), *(b'{"keyid" "keyid"}' for _ in range(500)), *(b"" for _ in range(400))]
+    with pytest.raises(UnknownKey):
+        batch(terminal, stranger, *lines).verify([terminal.key.public])
+    assert len(tried) == MAX_ROTATIONS

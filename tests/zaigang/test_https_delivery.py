@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlmodel import select
 
 from collector.app import Collector
 from collector.devices.service import NewDevice
 from collector.ingest.terminal_deliveries import Brought
+from collector.ledger.models import Chain
 from collector.people.service import NewWorker
 from collector.settings import load_settings
 from evidence.chain import verify_chain
 from evidence.events import LogType
 from evidence.keys import Ed25519Key
 from evidence.receipt import Receipt, sign_receipt
+from kiosk.errors import JournalFull
+from kiosk.https_delivery import HttpsDelivery, Outgoing
 from tests.collector.process import CollectorProcess
 from tests.support.mosquitto import Mosquitto
 from tests.support.ports import free_port
@@ -246,6 +251,93 @@ def test_a_terminals_key_that_was_rotated_meanwhile_delivers_though_the_collecto
         until(lambda: one.journal.depth == 0, "receipts")
     envelopes = list(centre.services.ledger.envelopes("gate-1", one.journal.head.chain))
     assert envelopes == all_of(one) and verify_chain(envelopes, {"gate-1": first}).ok
+
+
+def test_an_earlier_chain_that_can_have_no_receipt_does_not_keep_the_new_one_waiting(
+    centre: Centre, gate: Callable[..., Gate]
+) -> None:
+    one = gate()
+    one.append(5)
+    with centre.serving():
+        one.start()
+        until(lambda: one.journal.depth == 0, "receipts")
+        one.stop()
+        old = one.journal.head.chain
+        one.append(450)
+        damaged(one, "DELETE FROM events WHERE seq = 20")
+        new = one.journal.head.chain
+        assert new != old and len(one.journal.leftovers(old, -1, 1000)) > 400
+        one.append(250)
+        one.start()
+        until(lambda: any(row.chain == new for row in chains_of(centre)), "the new chain's first event")
+        centre.services.devices.approve("gate-1", new, "me")
+        until(lambda: held(centre, one) == all_of(one), "the new chain, whole")
+        assert one.journal.leftover_chains() == [old]
+    assert len(list(centre.services.ledger.envelopes("gate-1", old))) == 20
+
+
+def test_a_rotation_that_waits_in_an_earlier_chain_still_says_whose_the_key_is(
+    centre: Centre, gate: Callable[..., Gate]
+) -> None:
+    one = gate()
+    old = one.journal.head.chain
+    one.append(450)
+    one.journal.rotate_key("planned: a test")
+    one.append(3)
+    damaged(one, f"UPDATE events SET hash = '0' WHERE seq = {one.journal.head.seq}")
+    new = one.journal.head.chain
+    assert new != old
+    one.append(3)
+    with centre.serving():
+        one.start()
+        until(lambda: not one.journal.leftover_chains(), "receipts for the earlier chain")
+        centre.services.devices.approve("gate-1", new, "me")
+        until(lambda: one.journal.depth == 0, "receipts")
+    assert held(centre, one) == all_of(one)
+
+
+def damaged(gate: Gate, statement: str) -> None:
+    """Change the journal's file while nobody has it open, and open it again."""
+    gate.stop()
+    gate.journal.close()
+    with sqlite3.connect(gate.settings.journal_file) as database:
+        database.execute(statement)
+    database.close()
+    gate.journal = gate._open()
+
+
+def chains_of(centre: Centre) -> list[Chain]:
+    with centre.database.read() as session:
+        return list(session.exec(select(Chain)).all())
+
+
+@pytest.mark.parametrize("broken", ["the kept certificate", "the journal", "something of ours"])
+def test_whatever_breaks_while_posting_is_said_and_the_next_post_waits(
+    centre: Centre, gate: Callable[..., Gate], monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    one = gate()
+    one.append(3)
+    with centre.serving():
+        uplink = one.start()
+        until(lambda: one.journal.depth == 0 and uplink.over_https, "receipts")
+        if broken == "the kept certificate":
+            (one.folder / "authority.pem").write_bytes(b"\xff\xfe" * 200)  # it is fetched and held against the pin
+        elif broken == "the journal":
+            one.journal.release_beyond = full  # type: ignore[method-assign]
+            monkeypatch.setattr(HttpsDelivery, "gather", lambda *_: Outgoing((), {"a": 1}))
+        else:
+            monkeypatch.setattr(HttpsDelivery, "gather", lambda *_: 1 / 0)
+        one.append(3)
+        if broken == "the kept certificate":
+            until(lambda: one.journal.depth == 0, "receipts all the same")
+            return
+        until(lambda: not uplink.over_https, "the truth")
+        assert uplink.state.state == "failed"
+        assert ("disk_full" if broken == "the journal" else "division") in uplink.state.reason
+
+
+def full(*_: Any) -> None:
+    raise JournalFull("there is no room on the disk")
 
 
 def test_what_a_collector_that_was_restored_lacks_is_asked_for_and_sent_once_more(

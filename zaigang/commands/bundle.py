@@ -23,6 +23,7 @@ from collector.identity import load_or_create_keys
 from collector.logs import configure as configure_logs
 from collector.services import build_services, open_database
 from collector.settings import load_settings
+from collector.statements.rotation import finish
 from collector.timestamps import utc_text
 from evidence.bundle_manifest import Scope
 from zaigang.verifiers import write_verifiers
@@ -59,9 +60,10 @@ def command(
     try:
         scope = Scope(site=site, worker=worker, since=_utc(since), until=_utc(until))
         settings = load_settings(config, data=data)
-        keys = load_or_create_keys(settings.keys_path)
         database: Database = open_database(settings)
         try:
+            finish(database, settings.keys_path)  # a rotation that was cut short has its key in place now
+            keys = load_or_create_keys(settings.keys_path)
             service = build_services(settings, database, keys).evidence_bundles
             kept = None if since_checkpoint is None else since_checkpoint.read_bytes()
             made = _make(service, scope, by or getpass.getuser(), kept, pdf=pdf)

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +23,7 @@ from collector.ingest.deliveries import Deliveries
 from collector.ingest.gaps import Gaps
 from collector.ingest.intake import Intake, Limits
 from collector.ingest.message import Answer, Message
-from collector.ingest.models import StagedEvent
+from collector.ingest.models import DeadLetter, StagedEvent
 from collector.ingest.opening import Opened
 from collector.ingest.staging import Staging
 from collector.ledger.fsck import check_ledger
@@ -99,6 +100,7 @@ class Centre:
         answers += process.intake.admit_ready()
         with self.database.read() as session:
             assert not Staging(session, STAGED).ready(), "something waits although its turn has come"
+        self._require_evidence(batch)
         return self._believed(answers)
 
     def die(self, which: int, line: int) -> list[bytes]:
@@ -190,6 +192,18 @@ class Centre:
     def close(self) -> None:
         """Close the database."""
         self.database.close()
+
+    def _require_evidence(self, batch: Sequence[Opened]) -> None:
+        """What came for a place that another event has is kept as evidence, or at least as a dead letter."""
+        held, kept = self.ledger(), self.evidence()
+        with self.database.read() as session:
+            letters = set(session.exec(select(DeadLetter.sha256)).all())
+        for one in batch:
+            there = None if one.event is None else held.get((one.event.chain, one.event.seq))
+            if there is not None and there.hash != one.hash:
+                assert one.hash in kept or sha256(one.message.payload).hexdigest() in letters, (
+                    f"{one.hash} left no trace"
+                )
 
     def _believed(self, answers: Sequence[Answer]) -> list[bytes]:
         """Hold every receipt against the ledger before it leaves."""
