@@ -165,8 +165,8 @@ class Presence:
         if self._now is not None and at.mono_us < self._now.mono_us:
             return []
         self._advance(at)
-        if self._ear is None and self._vain is None and not self._breaks.on(at.unix_ms):
-            self._vain = at
+        if self._ear is None and self._vain is None:
+            self._vain = at  # in a break, too: the next moment forgets it
         since = self._ear or self._vain
         if since is not None and not self._deaf and at.mono_us - since.mono_us > DEAF_AFTER_US:
             self._go_deaf(since)

@@ -491,7 +491,7 @@ def test_ever_new_satellites_are_not_all_remembered_and_the_real_ones_still_coun
         made_up = tuple(InView(second * 40 + number, 30 + number % 20) for number in range(40))
         signs.satellites_in_view(Gsv("GP", made_up), at_us)
         assert len(signs._strengths) <= MOST_SATELLITES
-    signs.satellites_in_view(Gsv("GP", tuple(InView(n, 20 + n) for n in range(1, 9))), 620_000_000)
-    signs.satellites_used(Gsa("GP", 3, tuple(range(1, 9))), 620)
+    signs.satellites_in_view(Gsv("GL", tuple(InView(n, 20 + n) for n in range(1, 9))), 620_000_000)
+    signs.satellites_used(Gsa("GL", 3, tuple(range(1, 9))), 620)
     spread = signs.spread_db(620_500_000)
     assert spread is not None and 2.2 < spread < 2.4
