@@ -6,9 +6,12 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
+from collector.statements.rotation import rotate
 from tests.collector.conftest import Bench
+from tests.collector.holes import swear
 from tests.collector.terminal import Terminal
 from tests.collector.test_evidence_bundles import a_day
 from zaigang.cli import SUBCOMMANDS, load
@@ -41,6 +44,18 @@ def test_a_bundle_is_written_with_its_verifiers_and_its_trust_file(
     assert shell.returncode == 0, shell.stdout + shell.stderr
     assert "Everything holds: 8 events" in shell.stdout
     assert (tmp_path / "verify-bundle.html").stat().st_size > 10_000
+
+
+def test_a_rotation_that_was_cut_short_is_finished_first(
+    bench: Bench, terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_day(swear(bench), terminal)
+    with monkeypatch.context() as cut:
+        cut.setattr("collector.statements.rotation.finish", lambda *_: None)  # the power went
+        rotate(bench.database, bench.keys, bench.settings.keys_path, "receipt")
+    code, output = made(bench, tmp_path, "--site", "east", "--no-pdf", "--json")
+    assert code == 0, output
+    assert json.loads(output[output.index("{") :])["problems"] == []
 
 
 def test_who_asked_is_on_record(bench: Bench, terminal: Terminal, tmp_path: Path) -> None:

@@ -78,6 +78,15 @@ def test_nothing_is_admitted_under_a_key_that_was_handed_over(bench: Bench, term
     whole(bench)
 
 
+def test_no_bundle_is_sealed_with_a_key_that_was_handed_over(bench: Bench, terminal: Terminal) -> None:
+    a_day(swear(bench), terminal)
+    replaced_beside(bench, "receipt")
+    with pytest.raises(KeyHandedOver, match="receipt"):
+        bench.services.evidence_bundles.make(SITE, "test")
+    restarted(bench)
+    assert not bench.services.evidence_bundles.make(SITE, "test").facts.problems
+
+
 def test_what_waits_in_staging_waits_for_the_restart(bench: Bench, terminal: Terminal) -> None:
     swear(bench)
     bench.offer(terminal, terminal.enrol())

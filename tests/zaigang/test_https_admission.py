@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from collector.devices.service import NewDevice
+from collector.errors import DeliveryRefused
 from collector.ingest.terminal_deliveries import TerminalDeliveries
 from evidence.delivery import write_batch
 from evidence.keys import Ed25519Key
@@ -128,6 +130,23 @@ def test_a_terminal_that_hurries_too_much_is_told_to_wait(centre: Centre, gate: 
         server(centre).post(PATH, data)
         with pytest.raises(CollectorRefused, match="is to wait"):
             server(centre).post(PATH, data)
+
+
+def test_a_stranger_uses_up_the_dead_letters_of_one_name_alone(centre: Centre, gate: Callable[..., Gate]) -> None:
+    one = gate()
+    other = Terminal("gate-2", "east")
+    centre.services.devices.add(NewDevice(name="gate-2", site="east", key=other.key.public.text()))
+    stranger, take = Ed25519Key.generate(), centre.services.terminal_deliveries.take
+    for number in range(100):
+        for device in ("gate-7", "gate-2"):
+            with pytest.raises(DeliveryRefused):
+                take(write_batch(device, "east", f"{number:032x}", [b"noise %d" % number], stranger))
+    with pytest.raises(DeliveryRefused) as refused:
+        take(batch(one, site="west"))
+    assert "east" not in str(refused.value)  # where a terminal stands is nobody's business who has proved nothing
+    letters = centre.services.dead_letters.page(None, 500)
+    assert [letter.code for letter in letters].count("wrong_site") == 1
+    assert len(letters) < 140
 
 
 def test_a_batch_of_the_key_before_is_refused_once_the_collector_knows_the_next(
