@@ -48,7 +48,7 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": ErrorAnswer, "description": named[status]} for status in (401, 422, *statuses)}
 
 
-def _services(request: Request) -> Services:
+async def _services(request: Request) -> Services:  # it waits for nothing: FastAPI would hand it to a thread otherwise
     held: Services = request.app.state.services
     return held
 

@@ -1,4 +1,7 @@
-"""The guard of every route: a bearer key with enough scope."""
+"""The guard of every route: a bearer key with enough scope.
+
+What waits for nothing is `async`: FastAPI hands all else to a thread, a third of a millisecond each time.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ _bearer = HTTPBearer(
 )
 
 
-def api_keys(request: Request) -> ApiKeys:
+async def api_keys(request: Request) -> ApiKeys:
     """Return the service that the composition root has put on the application."""
     keys: ApiKeys = request.app.state.services.api_keys
     return keys
@@ -30,12 +33,12 @@ def _caller(
     return keys.check(credentials.credentials)
 
 
-def may_read(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
+async def may_read(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
     """Let any good key through."""
     return caller
 
 
-def may_write(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
+async def may_write(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
     """Let a key with scope `write` through."""
     if not caller.may(Scope.WRITE):
         raise Forbidden("this API key may only read")
