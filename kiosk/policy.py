@@ -101,7 +101,8 @@ def broke(check: Check) -> bool:
 def _kept_dark(check: Check) -> bool:
     """Say whether the colours did not come to anything for what stood before the camera, not for want of a screen."""
     code = check.reason.partition(":")[0]
-    return check.name in FACE_SIGNS and check.outcome is Outcome.NOT_RUN and code in ("not_reached", "bright_room")
+    asked = check.name in FACE_SIGNS and check.observed is not None  # colours were on the screen; else nobody asked
+    return asked and check.outcome is Outcome.NOT_RUN and code in ("not_reached", "bright_room")
 
 
 def judge(checks: Sequence[Check], policy: Policy, method: Method) -> Verdict:

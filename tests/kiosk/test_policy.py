@@ -86,8 +86,13 @@ def test_a_check_that_broke_is_never_verified_under_any_profile_and_one_without_
 )
 def test_colours_that_whoever_stood_there_could_keep_from_showing_are_reviewed(code: str, verdict: Verdict) -> None:
     passed = [check(name, Outcome.PASSED) for name in (*FACE_CHECKS, "gps")]
-    flash = Check(name="flash", outcome=Outcome.NOT_RUN, reason=f"{code}: why")
+    asked = code in ("not_reached", "bright_room", "no_acknowledgement", "exposure_free")
+    observed = {"painted": 2} if asked else None
+    flash = Check(name="flash", outcome=Outcome.NOT_RUN, observed=observed, reason=f"{code}: why")
     assert judge([*passed, flash], PROFILES["outdoor"], Method.FACE) is verdict
+    demand = PROFILES["outdoor"].face
+    assert demand is not None
+    assert judge(complete(passed, demand), PROFILES["outdoor"], Method.FACE) is Verdict.VERIFIED  # nobody asked
 
 
 def test_a_method_that_policy_sends_to_review_is_never_verified() -> None:
