@@ -24,11 +24,41 @@ class Conflict(CollectorError):
     status = 409
 
 
+class SeveralWait(Conflict):
+    """Several terminals ask to join under one name, and nobody said which."""
+
+    code = "several_wait"
+
+
+class NameTaken(Conflict):
+    """The name is the collector's own."""
+
+    code = "name_taken"
+
+
+class NameRevoked(Conflict):
+    """The name is a revoked terminal's."""
+
+    code = "name_revoked"
+
+
+class NameElsewhere(Conflict):
+    """The name is a terminal's at another site."""
+
+    code = "name_elsewhere"
+
+
 class Invalid(CollectorError):
     """The request can be read but not be carried out."""
 
     code = "invalid"
     status = 422
+
+
+class NotReachable(Invalid):
+    """The settings do not say how terminals reach this collector."""
+
+    code = "not_reachable"
 
 
 class Unauthorised(CollectorError):

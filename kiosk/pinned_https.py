@@ -36,6 +36,11 @@ def pin_of(pem: str) -> str:
     return hashlib.sha256(key.public_bytes(serialization.Encoding.DER, form)).hexdigest()
 
 
+def _first_alone(pem: str) -> str:
+    """Return the one certificate that the pin speaks of, whatever else the text has. Raises ValueError."""
+    return x509.load_pem_x509_certificate(pem.encode()).public_bytes(serialization.Encoding.PEM).decode()
+
+
 class PinnedServer:
     """One collector. `authority`: its authority's certificate (PEM), fetched and held against `pin` where not given.
 
@@ -45,9 +50,10 @@ class PinnedServer:
     def __init__(self, url: str, pin: str, *, authority: str | None = None, check_dates: bool = True) -> None:
         parts = urlsplit(url)
         self._host, self._port = parts.hostname or "", parts.port or 443
-        self.authority = authority if authority is not None else self._fetch_authority()
+        given = authority if authority is not None else self._fetch_authority()
         try:
-            found = pin_of(self.authority)
+            found = pin_of(given)
+            self.authority = _first_alone(given)  # what stands behind it nobody has pinned
         except ValueError as error:
             raise WrongPin(f"{url} has no certificate authority to show; check the code and the network") from error
         if found != pin:

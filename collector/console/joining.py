@@ -27,7 +27,7 @@ _Writing = Callable[[], AbstractContextManager[Caller]]
 
 
 class _Decide(Protocol):
-    def __call__(self, device: str, *, approve: bool) -> None: ...
+    def __call__(self, one: Waiting, *, approve: bool) -> None: ...
 
 
 def draw_joining(services: Services, sessions: Sessions, cookie: str, texts: Texts, caller: Caller) -> None:
@@ -37,13 +37,13 @@ def draw_joining(services: Services, sessions: Sessions, cookie: str, texts: Tex
     def writing() -> AbstractContextManager[Caller]:
         return acting_writer(sessions, cookie, texts)
 
-    def decide(device: str, *, approve: bool) -> None:
+    def decide(one: Waiting, *, approve: bool) -> None:
         try:
             act = services.joining.approve if approve else services.joining.deny
             with writing() as who:
-                act(device, who.name)
+                act(one.device, who.name, one.id)  # the one whose fingerprint was compared, whoever asks by now
         except CollectorError as error:
-            ui.notify(str(error), type="negative")
+            ui.notify(error_words(error, texts), type="negative", multi_line=True)
         refresh(services.joining.requests())
 
     @ui.refreshable
@@ -104,8 +104,8 @@ def _code(services: Services, texts: Texts, writing: _Writing, *, may_decide: bo
                 with writing() as who:
                     code, expires = services.joining.claim(str(where.value), name.value.strip(), who.name)
             except (CollectorError, ValueError) as error:  # ValueError: a name that no topic can carry
-                text = str(error) if isinstance(error, CollectorError) else texts("bad_name")
-                ui.notify(text, type="negative")
+                text = error_words(error, texts) if isinstance(error, CollectorError) else texts("bad_name")
+                ui.notify(text, type="negative", multi_line=True)
                 return
             with made:
                 ui.html(qr_picture(code.text()), sanitize=False)
@@ -128,10 +128,20 @@ def _request(one: Waiting, zone: str, texts: Texts, decide: _Decide, *, may_deci
             box("zg-device-site", f"{shown(one.asked_at, zone)} · {one.decided_by}")
         elif may_decide:
             box("zg-device-site", texts("compare"))
+            if one.replaces is not None:
+                with box("zg-trouble bad"):
+                    box(text=texts("join.replaces", device=one.device, print=one.replaces))
             with box("zg-decide"):
-                yes = box("zg-button zg-primary", texts("approve"), "button")
-                yes.on("click", lambda: decide(one.device, approve=True))
-                box("zg-button", texts("deny"), "button").on("click", lambda: decide(one.device, approve=False))
+                yes = box(
+                    "zg-button zg-primary", texts("approve" if one.replaces is None else "join.replace"), "button"
+                )
+                yes.on("click", lambda: decide(one, approve=True))
+                box("zg-button", texts("deny"), "button").on("click", lambda: decide(one, approve=False))
+
+
+def error_words(error: CollectorError, texts: Texts) -> str:
+    """Say why it cannot be done, in the language of the page; an unknown code in the service's own words."""
+    return texts.get(f"join.error.{error.code}", str(error))
 
 
 def qr_picture(text: str) -> str:

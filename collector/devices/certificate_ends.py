@@ -7,7 +7,17 @@ from pathlib import Path
 
 from cryptography import x509
 
+from collector.settings import Settings
+
 WARN_WITHIN = timedelta(days=60)  # of a year
+
+
+def server_ending(settings: Settings, now: datetime | None = None) -> str | None:
+    """Say what to do where the certificate of the collector's own HTTPS ends soon; None: nothing, or it has none."""
+    if not settings.https:
+        return None
+    said = ending(settings.keys_path / "https.pem", now)
+    return None if said is None else "the certificate of the collector's HTTPS ends soon or is spoiled: restart it"
 
 
 def ending(certificate: Path | None, now: datetime | None = None) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response, status
+from fastapi import APIRouter, Depends, Query, Request, Response, status
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,6 +19,7 @@ from evidence.events import Name
 terminals = APIRouter(prefix="/provisioning", tags=["joining"])
 router = APIRouter(prefix="/joins", tags=["joining"])
 Writer = Annotated[Caller, Depends(may_write)]
+Which = Annotated[str | None, Query(max_length=64, description="The request's id, where several wait under the name.")]
 
 
 class NewClaim(BaseModel):
@@ -52,6 +53,7 @@ class WaitingAnswer(BaseModel):
     state: Annotated[str, Field(description="waiting, approved or denied.")]
     asked_at: UtcText
     decided_by: str | None
+    replaces: Annotated[str | None, Field(description="Fingerprint of the key that this name has, if it has one.")]
 
 
 class WaitingList(BaseModel):
@@ -72,6 +74,7 @@ def waiting_answer(one: Waiting) -> WaitingAnswer:
         state=one.state,
         asked_at=one.asked_at,
         decided_by=one.decided_by,
+        replaces=one.replaces,
     )
 
 
@@ -94,15 +97,15 @@ def make_claim(held: Held, caller: Writer, new: NewClaim) -> ClaimAnswer:
 
 
 @router.post("/{device}/approve", responses=errors(403, 404, 409), summary="Let a terminal in")
-def approve(held: Held, caller: Writer, device: str) -> WaitingAnswer:
+def approve(held: Held, caller: Writer, device: str, join: Which = None) -> WaitingAnswer:
     """Register the terminal that waits under this name. Compare the fingerprints first."""
-    return waiting_answer(held.joining.approve(device, caller.name))
+    return waiting_answer(held.joining.approve(device, caller.name, join))
 
 
 @router.post("/{device}/deny", responses=errors(403, 404, 409), summary="Refuse a terminal")
-def deny(held: Held, caller: Writer, device: str) -> WaitingAnswer:
-    """Refuse the terminal that waits under this name."""
-    return waiting_answer(held.joining.deny(device, caller.name))
+def deny(held: Held, caller: Writer, device: str, join: Which = None) -> WaitingAnswer:
+    """Refuse whoever waits under this name, or one of them."""
+    return waiting_answer(held.joining.deny(device, caller.name, join))
 
 
 @terminals.get("/authority", summary="The transport authority's certificate", response_class=Response)

@@ -23,11 +23,19 @@ from collector.devices.authority import Authority, read_request
 from collector.devices.broker_config import Revoked
 from collector.devices.certificates import issue, revoked_certificates
 from collector.devices.join_models import Claim, JoinRequest
-from collector.devices.join_requests import Waiting, require_free, require_own, shown, waiting_request
+from collector.devices.join_requests import (
+    Waiting,
+    counting_key,
+    require_free,
+    require_own,
+    shown,
+    waiting_request,
+    waiting_requests,
+)
 from collector.devices.keys import reenrol
 from collector.devices.models import Device, DeviceKey
 from collector.devices.statements import Statements, record_nothing
-from collector.errors import ClaimRefused, Invalid, NotFound, RenewalRefused
+from collector.errors import ClaimRefused, Invalid, NotFound, NotReachable, RenewalRefused
 from collector.identity import CollectorKeys
 from collector.sites.models import Site
 from collector.statements.handovers import handovers_message
@@ -84,7 +92,7 @@ class Joining:
         for a terminal that is revoked or stands elsewhere.
         """
         if self._reachable.url is None or not self._reachable.brokers:
-            raise Invalid("set public_url and public_brokers first: a terminal has to know where to go")
+            raise NotReachable("set public_url and public_brokers first: a terminal has to know where to go")
         code = ClaimCode(
             url=self._reachable.url,
             pin=self.authority.pin,
@@ -124,6 +132,9 @@ class Joining:
             raise Invalid(f"{error.code}: {error}") from error
         _transport_key(asked.csr)
         now = self._now()
+        with self._database.read() as session:  # a stranger's guess must not queue for the one lock of all writers
+            if session.get(Claim, _hash(asked.secret)) is None:
+                raise ClaimRefused("this code is not known here; have a new one made")
         with self._database.write() as session:
             claim = session.get(Claim, _hash(asked.secret))
             if claim is None:
@@ -178,21 +189,16 @@ class Joining:
         except EvidenceError as error:
             raise Invalid(f"{error.code}: {error}") from error
         now = self._now()
+        with self._database.read() as session:  # a stranger's request must not queue for the one lock of all writers
+            key = _renewing_key(session, named.device, named.site, key_id)
+        try:
+            asked = verify_renewal(data, PublicKey.parse(key.key))
+        except EvidenceError as error:
+            raise Invalid(f"{error.code}: {error}") from error
         with self._database.write() as session:
+            _renewing_key(session, named.device, named.site, key_id)
             device = session.get(Device, named.device)
-            key = session.exec(
-                select(DeviceKey).where(
-                    DeviceKey.device == named.device, DeviceKey.key_id == key_id, col(DeviceKey.chain).is_(None)
-                )
-            ).first()
-            if device is None or key is None or device.site != named.site:
-                raise RenewalRefused("no terminal of this name, site and key is registered here")
-            if device.revoked_at is not None:
-                raise RenewalRefused(f"{device.name} was revoked at {device.revoked_at}")
-            try:
-                asked = verify_renewal(data, PublicKey.parse(key.key))
-            except EvidenceError as error:
-                raise Invalid(f"{error.code}: {error}") from error
+            assert device is not None
             pem = issue(session, self.authority, device.name, _transport_key(asked.csr), now)
             return self._sign("approved", None, device.name, device.site, key.key_id, asked.nonce, session, pem)
 
@@ -205,18 +211,20 @@ class Joining:
         """Return the requests, those that wait first, the newest first."""
         with self._database.read() as session:
             rows = session.exec(select(JoinRequest).order_by(col(JoinRequest.asked_at).desc())).all()
-        requests = [shown(row) for row in rows]
+            waiting = {row.device for row in rows if row.state == "waiting"}
+            counting = {device: counting_key(session, device) for device in waiting}
+        requests = [shown(row, counting[row.device] if row.state == "waiting" else None) for row in rows]
         return sorted(requests, key=lambda one: one.state != "waiting")
 
-    def approve(self, device: str, by: str) -> Waiting:
-        """Register the terminal that waits under this name and give it its certificate.
+    def approve(self, device: str, by: str, join: str | None = None) -> Waiting:
+        """Register the terminal that waits under this name and give it its certificate. `join`: which of several.
 
         A terminal that is registered already has lost its key or journal: its new key counts for the chains to come,
         the old one for what it has signed. Raises NotFound or Conflict.
         """
         now = self._now()
         with self._database.write() as session:
-            held = waiting_request(session, device)
+            held = waiting_request(session, device, join)
             require_free(session, device, held.site)
             key = PublicKey.parse(held.key)
             require_own(session, key, device)
@@ -232,13 +240,14 @@ class Joining:
         log.warning("terminal approved", device=device, key=key.fingerprint, by=by, again=row is not None)
         return shown(held)
 
-    def deny(self, device: str, by: str) -> Waiting:
-        """Refuse the terminal that waits under this name. Raises NotFound."""
+    def deny(self, device: str, by: str, join: str | None = None) -> Waiting:
+        """Refuse whoever waits under this name, `join` alone where it is given; return the newest. Raises NotFound."""
         with self._database.write() as session:
-            held = waiting_request(session, device)
-            self._decide(session, held, "denied", by, self._now())
-        log.warning("terminal denied", device=device, by=by)
-        return shown(held)
+            rows = waiting_requests(session, device, join)
+            for held in rows:
+                self._decide(session, held, "denied", by, self._now())
+        log.warning("terminal denied", device=device, by=by, requests=len(rows))
+        return shown(rows[0])
 
     def revoked(self) -> list[Revoked]:
         """Return the revoked terminals with their certificates, as the broker's configuration wants them."""
@@ -293,6 +302,20 @@ class Joining:
             }
         )
         return sign_answer(answer, self._keys.command)
+
+
+def _renewing_key(session: Session, name: str, site: str, key_id: str) -> DeviceKey:
+    """Return the key of a terminal that may have its certificate renewed. Raises RenewalRefused."""
+    device = session.get(Device, name)
+    query = select(DeviceKey).where(
+        DeviceKey.device == name, DeviceKey.key_id == key_id, col(DeviceKey.chain).is_(None)
+    )
+    key = session.exec(query).first()
+    if device is None or key is None or device.site != site:
+        raise RenewalRefused("no terminal of this name, site and key is registered here")
+    if device.revoked_at is not None:
+        raise RenewalRefused(f"{device.name} was revoked at {device.revoked_at}")
+    return key
 
 
 def _transport_key(csr: str) -> ec.EllipticCurvePublicKey:

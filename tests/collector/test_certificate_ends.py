@@ -10,7 +10,8 @@ import pytest
 from collector.app import Collector
 from collector.devices.authority import load_or_create_authority
 from collector.devices.broker_config import Listener, write_broker_config
-from collector.devices.certificate_ends import ending
+from collector.devices.certificate_ends import ending, server_ending
+from collector.devices.server_tls import server_tls
 from collector.settings import load_settings
 
 NOW = datetime(2026, 5, 4, 8, tzinfo=UTC)
@@ -36,6 +37,17 @@ def test_without_a_certificate_nothing_ends_and_one_that_is_gone_is_said(tmp_pat
     assert ending(None) is None
     said = ending(tmp_path / "gone.pem")
     assert said is not None and "cannot be read" in said
+
+
+def test_the_end_of_the_collectors_own_https_is_announced_too(tmp_path: Path) -> None:
+    settings = load_settings(data=tmp_path, https=True, public_url="https://localhost:8443")
+    server_tls(settings)
+    assert server_ending(settings) is None
+    said = server_ending(settings, datetime.now(UTC) + timedelta(days=320))
+    assert said is not None and "restart it" in said
+    (settings.keys_path / "https.pem").write_bytes(b"spoiled")
+    assert server_ending(settings) is not None
+    assert server_ending(load_settings(data=tmp_path)) is None
 
 
 def test_the_collectors_health_says_it_and_stays_ok(certificate: Path, tmp_path: Path) -> None:

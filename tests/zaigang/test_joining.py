@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from collector.devices.authority import Authority, load_or_create_authority, new_transport_key
 from collector.devices.server_tls import Tls
-from collector.errors import ClaimRefused, Conflict, Invalid, NotFound
+from collector.errors import ClaimRefused, Conflict, Invalid, NameTaken, NotFound, SeveralWait
 from evidence.errors import JoinError, JoinMismatch, SignatureError
 from evidence.keys import Ed25519Key, Es256Key, SigningKey
 from evidence.provisioning import Answer, ClaimCode, Join, read_join, sign_answer, sign_join, verify_answer
@@ -279,6 +279,19 @@ def test_who_shows_the_right_authority_but_not_its_certificate_is_found_out(
     assert not centre.joining.requests()
 
 
+def test_a_strangers_certificate_behind_the_right_one_is_not_trusted(
+    centre: Centre, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever stands between can answer the unchecked question for the authority with two certificates in one text."""
+    code, _ = centre.joining.claim("east", "gate-1", "me")
+    stranger = load_or_create_authority(tmp_path / "stranger")
+    both = centre.joining.authority.pem + stranger.pem
+    monkeypatch.setattr(Authority, "pem", property(lambda self: both))
+    with centre.serving(certificate(tmp_path / "tls", stranger)), pytest.raises(WrongPin, match="does not stand for"):
+        ask(code, tmp_path / "terminal")
+    assert not centre.joining.requests()
+
+
 def test_dates_count_where_the_clock_is_known_and_only_there(centre: Centre, tmp_path: Path) -> None:
     code, _ = centre.joining.claim("east", "gate-1", "me")
     with centre.serving(certificate(tmp_path / "tls", centre.joining.authority, ended=True)):
@@ -419,6 +432,35 @@ def test_a_terminal_that_lost_its_key_joins_again_and_its_old_key_opens_no_chain
     stolen = Terminal("gate-1", "east", old)
     assert offer(stolen, stolen.enrol()) == 0
     assert [one.code for one in serving.services.dead_letters.page(None, 10)] == ["unknown_key"]
+
+
+def test_of_several_who_wait_under_one_name_one_is_let_in_by_its_fingerprint_or_all_are_refused(
+    centre: Centre, tmp_path: Path
+) -> None:
+    """A code that was photographed, or an installer who tried as another user first: the name must not be locked."""
+    with centre.serving():
+        for number in range(3):
+            code, _ = centre.joining.claim("east", "gate-1", "me")
+            with pytest.raises(JoinUnanswered):
+                ask(code, tmp_path / f"terminal-{number}", patience_s=0)
+    waiting = [one for one in centre.joining.requests() if one.state == "waiting"]
+    assert len({one.fingerprint for one in waiting}) == 3
+    with pytest.raises(SeveralWait):
+        centre.joining.approve("gate-1", "me")
+    with pytest.raises(NotFound):
+        centre.joining.approve("gate-2", "me", waiting[0].id)
+    assert centre.joining.approve("gate-1", "me", waiting[1].id).fingerprint == waiting[1].fingerprint
+    left = [one for one in centre.joining.requests() if one.state == "waiting"]
+    assert {one.replaces for one in left} == {waiting[1].fingerprint}  # whoever approves is told whose place it takes
+    centre.joining.deny("gate-1", "me")
+    assert [one.state for one in centre.joining.requests()].count("denied") == 2
+    assert centre.services.devices.get("gate-1").state != "revoked"
+
+
+def test_no_terminal_bears_the_collectors_own_name(centre: Centre) -> None:
+    """Its events would be read as the collector's statements, and no ledger forgets."""
+    with pytest.raises(NameTaken):
+        centre.joining.claim("east", "collector", "me")
 
 
 def test_two_joins_at_once_are_two_terminals(serving: Centre, tmp_path: Path) -> None:

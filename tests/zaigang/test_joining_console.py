@@ -139,7 +139,7 @@ def test_who_may_only_look_makes_no_code_and_decides_nothing(
 ) -> None:
     code = make_code(opened(browser, console, console.writer), "gate-3", tmp_path)
     page = opened(browser, console, console.reader)
-    expect(page.get_by_text("This key may only look.")).to_be_visible()
+    expect(page.get_by_text("This key may only look. To act")).to_be_visible()
     pool, key, future = asking(code, tmp_path / "terminal")
     with pool:
         expect(page.get_by_text(key.public.fingerprint)).to_be_visible(timeout=20_000)

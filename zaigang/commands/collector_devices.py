@@ -18,6 +18,7 @@ from zaigang.commands.collector_opened import (
     ConfigOption,
     DataOption,
     JsonOption,
+    fail,
     opened,
     print_json,
     print_models,
@@ -86,6 +87,8 @@ def device_revoke(name: str, config: ConfigOption = None, data: DataOption = Non
 def device_approve(
     name: str,
     chain: Annotated[str | None, typer.Option(help="Only this chain.")] = None,
+    key: Annotated[str | None, typer.Option(help="Fingerprint of the one to let in, where several wait.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Put the key aside that this name has.")] = False,
     by: Annotated[str, typer.Option(help="Who approves.")] = "",
     config: ConfigOption = None,
     data: DataOption = None,
@@ -95,8 +98,17 @@ def device_approve(
     Also a chain that waited when its terminal was revoked: its events enter marked, and none of them is verified.
     """
     with opened(config, data) as held:
-        if chain is None and any(r.device == name and r.state == "waiting" for r in held.services.joining.requests()):
-            joined = held.services.joining.approve(name, by or getpass.getuser())
+        asking = [r for r in held.services.joining.requests() if r.device == name and r.state == "waiting"]
+        if chain is None and asking:
+            chosen = [r for r in asking if key is None or r.fingerprint.replace(" ", "") == key.replace(" ", "")]
+            if not chosen:
+                fail(f"no terminal waits as {name} with the key {key}; see: zaigang collector device joins")
+            if chosen[0].replaces is not None and not replace:
+                fail(
+                    f"{name} has the key {chosen[0].replaces}; approved, that one counts for what it has signed alone. "
+                    "If it is the same terminal with a new key, say --replace; else deny, and make a code for another"
+                )
+            joined = held.services.joining.approve(name, by or getpass.getuser(), chosen[0].id if key else None)
             Console().print(f"{name} with key {joined.fingerprint} may join", highlight=False)
             return
         chains = held.services.devices.approve(name, chain, by or getpass.getuser())

@@ -11,7 +11,17 @@ import typer
 from rich.console import Console
 
 from collector.devices.broker_config import Listener, write_broker_config
-from zaigang.commands.collector_opened import ConfigOption, DataOption, JsonOption, opened, print_json, print_table
+from collector.settings import load_settings
+from zaigang.commands.collector_opened import (
+    ConfigOption,
+    DataOption,
+    JsonOption,
+    fail,
+    opened,
+    plain_errors,
+    print_json,
+    print_table,
+)
 
 By = Annotated[str, typer.Option(help="Who decides; your login otherwise.")]
 
@@ -78,6 +88,10 @@ def broker_config(
     as_json: JsonOption = False,
 ) -> None:
     """Write Mosquitto's configuration; again after a revocation, then: systemctl reload mosquitto."""
+    with plain_errors():
+        settings = load_settings(config, data=data)
+    if not settings.keys_path.is_dir():  # a broker that trusts an authority made by the way would let nobody in
+        fail(f"there is no collector in {settings.data}; name the settings of yours with --config, or start it once")
     with opened(config, data) as held:
         joining = held.services.joining
         listener = Listener(tuple(host), address, port)
