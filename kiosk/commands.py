@@ -62,6 +62,7 @@ class CommandDesk:
         self._journal, self._site, self._now, self._wake = journal, site, now, wake
         self._keys = {key.id: key for key in keys}
         self._handlers: dict[str, Handler] = {}
+        self._owed: dict[str, tuple[Command, Done]] = {}  # by id: done, and the journal had no room for the answer
 
     def trust(self, keys: Sequence[PublicKey]) -> None:
         """Believe these keys of the collector from now on."""
@@ -72,9 +73,18 @@ class CommandDesk:
         self._handlers[action] = handler
 
     def resume(self) -> None:
-        """Go on with what was taken and not answered when the program ended. Raises a JournalError."""
+        """Go on with what was taken and not answered when the program ended. Raises a JournalError.
+
+        What cannot be read any more, a damaged row or a command by a key that was handed over since, stays open and
+        stops nobody: punching does not hang on it.
+        """
         for data in self._journal.open_commands():
-            self._carry_out(self._read(data), restarted=True)
+            try:
+                command = self._read(data)
+            except EvidenceError as error:
+                log.error("command_not_resumed", code=error.code, why=str(error), bytes=len(data))
+                continue
+            self._carry_out(command, restarted=True)
 
     def receive(self, data: bytes) -> None:
         """Take a message from the command topic; never raises."""
@@ -82,6 +92,7 @@ class CommandDesk:
             command = self._read(data)
             if self._journal.knows_command(command.id):
                 self.counts["repeated"] += 1  # the collector sends until it has the answer
+                self._answer_what_is_owed(command.id)
                 return
             self._take(command, data)
         except EvidenceError as error:
@@ -123,7 +134,7 @@ class CommandDesk:
             raise CommandReplayed(f"command {command.counter} was taken before")
         self.counts["taken"] += 1
         if late:  # its number is used up, and whoever sent it learns why nothing happened
-            self.answer(command, Done("refused", f"expired: {late}", {}))
+            self._owe(command, Done("refused", f"expired: {late}", {}))
             return
         self._carry_out(command, restarted=False)
 
@@ -138,7 +149,18 @@ class CommandDesk:
                 log.exception("command_failed", action=command.action)
                 done = Done("refused", f"error: {type(error).__name__}: {error}", {})
         if done is not None:
-            self.answer(command, done)
+            self._owe(command, done)
+
+    def _owe(self, command: Command, done: Done) -> None:
+        """Answer; what the journal does not take now, it is asked for when the command comes again."""
+        self._owed[command.id] = (command, done)
+        self._answer_what_is_owed(command.id)
+
+    def _answer_what_is_owed(self, command_id: str) -> None:
+        owed = self._owed.get(command_id)
+        if owed is not None:
+            self.answer(*owed)
+            del self._owed[command_id]
 
     def _read(self, data: bytes) -> Command:
         """Raises an EvidenceError."""

@@ -307,6 +307,10 @@ class Journal:
         else:
             raise ReceiptMismatch(f"the receipt is for chain {one.chain}, which is none of this terminal's")
 
+    def forget_beyond(self, chain: str) -> None:
+        """Forget a receipt for an earlier chain that was on its way before its leftovers were sent."""
+        self._outbox.forget_beyond(chain)
+
     def release_beyond(self, chain: str, sent: int) -> None:
         """Let leftovers up to `sent` go that a receipt covers whose own event is not here. Raises a JournalError."""
         self._outbox.release_beyond(chain, sent)
@@ -480,6 +484,10 @@ class Journal:
     def _settle(self) -> None:
         """After a failed commit the file decides where the chain stands: a row may have reached it after all."""
         if self._store.in_doubt:
-            with self._store.reading() as database:
-                self._read_chain(database)  # it may be a rotation that reached the disk after all
+            try:
+                with self._store.reading() as database:
+                    self._read_chain(database)  # it may be a rotation that reached the disk after all
+            except JournalDamaged:
+                self._store.corrupt = True  # a new start sets it aside and goes on; this one never would
+                raise
             self._store.in_doubt = False

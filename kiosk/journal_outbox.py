@@ -83,6 +83,10 @@ class Outbox:
         """Note a receipt for an event that is not here: whether ours below are the collector's stays open."""
         self._beyond[chain] = max(upto, self._beyond.get(chain, -1))
 
+    def forget_beyond(self, chain: str) -> None:
+        """Forget such a receipt: it was given before these events were sent."""
+        self._beyond.pop(chain, None)
+
     def release_beyond(self, chain: str, sent: int) -> None:
         """Let go what such a receipt covers up to `sent`, which has been on its way for long enough to be taken.
 

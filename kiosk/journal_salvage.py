@@ -31,6 +31,7 @@ from kiosk.durable_file import sync_folder
 from kiosk.errors import JournalForeign
 from kiosk.journal_check import NEVER_PRUNED
 from kiosk.journal_mark import Mark
+from kiosk.journal_once import COMMAND_ANSWER
 from kiosk.sqlite_carving import CarvedRow, carve
 
 RETIRED = "retired:"  # before a chain's id, among the spent tokens: nothing of it waits any more
@@ -257,6 +258,8 @@ def _write_fresh(
         database.executemany("INSERT OR IGNORE INTO spent VALUES (?, ?)", [*remains.spent.items(), *retired.items()])
         commands = [(counter, *held) for counter, held in remains.commands.items()]
         database.executemany("INSERT OR IGNORE INTO commands VALUES (?, ?, ?)", commands)
+        answered = [(COMMAND_ANSWER + command, now) for _, command, data in commands if not data]
+        database.executemany("INSERT OR IGNORE INTO spent VALUES (?, ?)", answered)  # its token may have been lost
         database.execute("INSERT INTO origin VALUES (1, ?)", (json.dumps(origin),))
         database.execute("COMMIT")
     finally:

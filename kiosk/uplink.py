@@ -308,6 +308,7 @@ class Uplink:
             window = self._old[chain] = Window(self._window.size, self._window.resend_after_s)
             (first, _), *_ = self._journal.leftovers(chain, -1, 1) or [(0, b"")]
             window.restart(first - 1)
+            self._journal.forget_beyond(chain)
         sent = window.sent
         if window.rewind_if_due(time.monotonic()):
             self._journal.release_beyond(chain, sent)

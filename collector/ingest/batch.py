@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
 
 import structlog
+from sqlalchemy import func
 from sqlalchemy.exc import SQLAlchemyError
-from sqlmodel import Session
+from sqlmodel import Session, select
 
 from collector.database import insert_into
 from collector.devices.keys import rotate
@@ -41,6 +42,8 @@ from evidence.topics import Leaf, Topic
 
 log = structlog.get_logger()
 
+MOST_CONTRADICTIONS = 1000  # kept of one chain, each an entry of the ledger; what a month's copy punches fits in
+
 
 class _Carries(Protocol):
     @property
@@ -65,6 +68,7 @@ class Batch:
         self._first = self._ledger.tree_size
         self._staging = Staging(session, staged_per_device)
         self._contradictions: list[Equivocation] = []
+        self._evidence: dict[tuple[str, str], int] = {}  # kept before this batch, by chain
         self._statuses = StatusUpdates()
         self._passing = Passing(session)
         self._dead = DeadLetterBox(bounds)
@@ -291,7 +295,10 @@ class Batch:
             raise KeyMismatch(f"the first event of {event.device}/{event.chain[:8]}… names another key than registered")
         if device.revoked_at is not None:
             raise RevokedDevice(f"{device.name} was revoked at {device.revoked_at} and cannot open a chain")
-        tip = self._tips.begin(event.device, event.chain, offered.received_at)
+        after_another = body.predecessor is not None
+        tip = self._tips.begin(event.device, event.chain, offered.received_at, waits=after_another)
+        if self._evidence_against(event.device, event.chain):
+            tip.freeze()  # two events claimed one place of it before it had begun
         if tip.row.state == ChainState.PENDING:
             log.warning("a new chain waits for approval", device=event.device, chain=event.chain)
         return tip
@@ -311,6 +318,8 @@ class Batch:
             self.answer_to[event.device, event.chain] = event.site
         except Fork as error:
             self._contradict(offered, tip, error, held_hash)
+            # A restored folder looks right from inside: what the ledger holds here tells it to begin a new chain.
+            self.answer_to[event.device, event.chain] = event.site
 
     # --- what waits
 
@@ -365,9 +374,12 @@ class Batch:
     def _contradict(self, offered: Offered, tip: Tip | None, error: EvidenceError, held_hash: str | None) -> None:
         """Keep the event as evidence against its device, freeze the chain, raise the alarm."""
         event = offered.event
-        self.outcomes["contradicting"] += 1
         if tip is not None:
             tip.freeze()
+        if self._evidence_against(event.device, event.chain) >= MOST_CONTRADICTIONS:
+            self._bury(event.device, offered.message, error)  # a thief's supply has no end, and each is an entry
+            return
+        self.outcomes["contradicting"] += 1
         self._contradictions.append(
             Equivocation(
                 device=event.device,
@@ -381,6 +393,14 @@ class Batch:
                 envelope=offered.data,
             )
         )
+
+    def _evidence_against(self, device: str, chain: str) -> int:
+        """Return how many contradicting events of a chain are kept, with those of this batch."""
+        held = self._evidence.get((device, chain))
+        if held is None:
+            query = select(func.count()).where(Equivocation.device == device, Equivocation.chain == chain)
+            held = self._evidence[device, chain] = self._session.exec(query).one()
+        return held + sum((one.device, one.chain) == (device, chain) for one in self._contradictions)
 
     def _write_contradiction(self, found: Equivocation) -> None:
         row = found.model_dump(exclude={"id"})

@@ -65,12 +65,15 @@ class Tips:
             if (row.device, row.chain) in unread:
                 self._tips[row.device, row.chain] = Tip(row, _head(row))
 
-    def begin(self, device: str, chain: str, at: str) -> Tip:
-        """Begin a chain: open if it is the device's first, else pending until an administrator approves."""
+    def begin(self, device: str, chain: str, at: str, *, waits: bool = False) -> Tip:
+        """Begin a chain: open if it is the device's first, else pending until an administrator approves.
+
+        `waits`: it names a chain before it, so it is not the first, whatever has come here.
+        """
         if device not in self._counts:
             query = select(func.count()).select_from(Chain).where(col(Chain.device) == device)
             self._counts[device] = self._session.exec(query).one()
-        state = ChainState.OPEN if self._counts[device] == 0 else ChainState.PENDING
+        state = ChainState.OPEN if self._counts[device] == 0 and not waits else ChainState.PENDING
         self._counts[device] += 1
         tip = Tip(Chain(device=device, chain=chain, state=state, opened_at=at), None, changed=True)
         self._tips[device, chain] = tip

@@ -22,7 +22,8 @@ from collector.ledger.models import ChainState, LedgerEntry
 from collector.punches.service import Filters, Order
 from collector.timestamps import utc_now
 from evidence.canonical import canonical
-from evidence.envelope import EVENT_TYPE, sign
+from evidence.envelope import EVENT_TYPE, Envelope, sign
+from evidence.events import Kind
 from evidence.keys import Ed25519Key
 from tests.collector.conftest import Bench
 from tests.collector.terminal import Terminal
@@ -228,7 +229,8 @@ def test_of_two_events_at_one_place_the_first_stays_and_the_other_is_evidence(be
     enrolled, punch = terminal.enrol(), terminal.punch()
     other = fork_of(terminal, punch)
     bench.offer(terminal, enrolled, punch)
-    assert bench.offer(terminal, other) == []
+    (receipt,) = bench.offer(terminal, other)  # by which a restored copy learns that it is one
+    assert (receipt.upto, receipt.head) == (1, Envelope.decode(punch).hash)
     assert list(bench.services.ledger.envelopes(terminal.device, terminal.chain)) == [enrolled, punch]
     (kept,) = bench.services.ledger.equivocations(terminal.device)
     assert (kept.code, kept.seq, kept.envelope) == ("fork", 1, other)
@@ -264,6 +266,45 @@ def test_a_clone_that_begins_its_own_chain_waits_for_an_administrator(bench: Ben
     assert bench.offer(clone, clone.enrol(), clone.punch()) == []
     assert state(bench, clone) == ChainState.PENDING and bench.seqs(clone) == 0
     assert [one.code for one in bench.services.devices.get(clone.device).troubles] == ["chain_pending"]
+
+
+def test_a_chain_that_names_one_before_it_waits_though_it_is_the_first_that_comes(
+    bench: Bench, terminal: Terminal
+) -> None:
+    """A journal that was lost before the first contact: whoever approves is to hear of it."""
+    before = {"chain": "ab" * 16, "seq": 100, "head": "cd" * 32}
+    body = {"key": terminal.key.public.text(), "software": "test 1.0", "predecessor": before}
+    assert bench.offer(terminal, terminal.append(Kind.DEVICE_ENROLLED, body), terminal.punch()) == []
+    assert state(bench, terminal) == ChainState.PENDING
+    bench.services.devices.approve(terminal.device, terminal.chain, "me")
+    bench.intake.admit_ready()
+    assert bench.seqs(terminal) == 2
+
+
+def test_a_fork_from_before_the_chain_has_begun_freezes_it(bench: Bench, terminal: Terminal) -> None:
+    enrolled, punch = terminal.enrol(), terminal.punch()
+    bench.offer(terminal, punch)
+    bench.offer(terminal, fork_of(terminal, punch))
+    bench.offer(terminal, enrolled)
+    assert state(bench, terminal) == ChainState.FROZEN
+    assert len(bench.services.ledger.equivocations(terminal.device)) == 1
+
+
+def test_of_endless_contradictions_some_are_kept_and_the_others_are_counted(
+    bench: Bench, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("collector.ingest.batch.MOST_CONTRADICTIONS", 5)
+    enrolled, punch = terminal.enrol(), terminal.punch()
+    bench.offer(terminal, enrolled, punch)
+    others = []
+    for number in range(12):
+        payload = json.loads(base64.b64decode(json.loads(punch)["payload"]))
+        payload["nonce"] = f"{number:032x}"
+        others.append(sign(EVENT_TYPE, canonical(payload), terminal.key).encode())
+    bench.offer(terminal, *others[:8])
+    bench.offer(terminal, *others[8:])
+    assert len(bench.services.ledger.equivocations(terminal.device)) == 5
+    assert bench.dead() == ["fork"] * 7
 
 
 def test_a_fork_within_one_batch_is_seen(bench: Bench, terminal: Terminal) -> None:

@@ -214,3 +214,30 @@ def test_a_journal_of_the_version_before_learns_to_keep_commands(tmp_path: Path)
     assert one.journal.head.seq == seq + 1
     assert outcomes(one) == [(1, "done", "ok")]
     one.journal.close()
+
+
+def test_a_kept_command_that_cannot_be_read_any_more_stops_no_start(terminal: Terminal) -> None:
+    """A damaged row, or one by a key that was handed over since: workers stand at the gate all the same."""
+    old = Ed25519Key.generate()
+    terminal.journal.take_command(1, "a" * 32, b"")
+    terminal.journal.take_command(2, "b" * 32, sign_command(command(2, id="b" * 32), old))
+    terminal.journal.take_command(3, "c" * 32, sign_command(command(3, id="c" * 32), COLLECTOR))
+    terminal.restart()
+    assert terminal.done == [(3, True)]
+
+
+def test_an_answer_that_the_disk_had_no_room_for_is_signed_when_the_command_comes_again(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise JournalFull("no room")
+
+    with monkeypatch.context() as now:
+        now.setattr(terminal.journal, "append_once", full)
+        terminal.desk.receive(sign_command(command(1), COLLECTOR))
+        terminal.desk.receive(sign_command(command(1), COLLECTOR))
+    assert terminal.answers() == [] and len(terminal.done) == 1
+    terminal.desk.receive(sign_command(command(1), COLLECTOR))
+    terminal.desk.receive(sign_command(command(1), COLLECTOR))
+    assert [one.outcome for one in terminal.answers()] == ["done"]
+    assert len(terminal.done) == 1

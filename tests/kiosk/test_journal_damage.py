@@ -19,6 +19,7 @@ from evidence.keys import Ed25519Key
 from evidence.receipt import Receipt, sign_receipt
 from kiosk import journal_salvage
 from kiosk.clock import SystemClock
+from kiosk.errors import JournalDamaged
 from kiosk.journal import Journal
 
 KEY, COLLECTOR = Ed25519Key.generate(), Ed25519Key.generate()
@@ -171,6 +172,49 @@ def test_leftovers_are_let_go_by_their_own_receipts_alone(tmp_path: Path) -> Non
     assert [seq for seq, _ in journal.leftovers(chain, -1, 100)] == [10, 11]
     journal.release_beyond(chain, 10)
     assert [seq for seq, _ in journal.leftovers(chain, -1, 100)] == [11]
+    journal.close()
+
+
+def test_a_receipt_that_came_before_the_leftovers_were_sent_lets_none_of_them_go(tmp_path: Path) -> None:
+    before = written(tmp_path)
+    with sqlite3.connect(tmp_path / "journal.db") as database:
+        database.execute("UPDATE events SET hash = '0' WHERE seq = 11")
+    database.close()
+    journal = open_journal(tmp_path)
+    chain = read_event(before[9], {DEVICE: KEY.public})[0].chain
+    held = journal.leftovers(chain, -1, 100)
+    journal.release(receipt(journal.head, chain=chain, upto=20, head="0" * 64), COLLECTOR.public)
+    journal.forget_beyond(chain)  # as the uplink does before it sends the first of them
+    journal.release_beyond(chain, 11)
+    assert journal.leftovers(chain, -1, 100) == held
+    journal.close()
+
+
+def test_damage_that_a_doubtful_commit_finds_asks_for_a_new_start(tmp_path: Path) -> None:
+    written(tmp_path)
+    journal = open_journal(tmp_path)
+    with sqlite3.connect(tmp_path / "journal.db") as database:
+        database.execute("UPDATE events SET hash = '0' WHERE seq = 11")
+    database.close()
+    journal._store.in_doubt = True  # a commit failed, and nobody knows how far it came
+    for _ in range(2):
+        with pytest.raises(JournalDamaged):
+            journal.append("test.noted", {})
+    assert journal.corrupt  # the keeper ends the process for it
+    journal.close()
+    again = open_journal(tmp_path)
+    again.append("test.noted", {})
+    again.close()
+
+
+def test_an_answered_command_whose_token_was_lost_is_not_taken_up_again(tmp_path: Path) -> None:
+    written(tmp_path)
+    with sqlite3.connect(tmp_path / "journal.db") as database:
+        database.execute("INSERT INTO commands VALUES (7, 'one', x'')")
+        database.execute("UPDATE events SET hash = '0' WHERE seq = 11")
+    database.close()
+    journal = open_journal(tmp_path)
+    assert journal.last_command == 7 and journal.open_commands() == []
     journal.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -294,6 +295,40 @@ def test_a_rotation_that_waits_in_an_earlier_chain_still_says_whose_the_key_is(
         centre.services.devices.approve("gate-1", new, "me")
         until(lambda: one.journal.depth == 0, "receipts")
     assert held(centre, one) == all_of(one)
+
+
+def test_a_restored_folder_learns_from_its_first_contradiction_that_it_is_a_copy(
+    centre: Centre, gate: Callable[..., Gate], tmp_path: Path
+) -> None:
+    """Everything was receipted when the card was copied, so the copy sends nothing that the ledger has."""
+    one, backup = gate(), tmp_path / "backup"
+    one.append(20)
+    with centre.serving():
+        one.start()
+        until(lambda: one.journal.depth == 0, "receipts")
+        one.stop()
+        one.journal.close()
+        shutil.copytree(one.folder, backup)
+        one.journal = one._open()
+        one.append(10)
+        one.start()
+        until(lambda: one.journal.depth == 0, "receipts")
+        one.stop()
+        old = one.journal.head.chain
+        one.journal.close()
+        shutil.rmtree(one.folder)
+        shutil.copytree(backup, one.folder)
+        one.journal = one._open()
+        assert one.journal.head.chain == old
+        one.append(3)
+        one.start()
+        until(lambda: one.journal.head.chain != old, "a new chain")
+        one.append(4)
+        new = one.journal.head.chain
+        until(lambda: any(row.chain == new for row in chains_of(centre)), "its first event")
+        centre.services.devices.approve("gate-1", new, "me")
+        until(lambda: held(centre, one) == all_of(one), "the new chain, whole")
+    assert len(list(centre.services.ledger.envelopes("gate-1", old))) == 31
 
 
 def damaged(gate: Gate, statement: str) -> None:
