@@ -149,6 +149,8 @@ def _answer(operations: Operations, request: dict[str, Any], say: Callable[[str]
             }
         case "rotate_key":
             return operations.rotate_key(str(request["reason"])[:400])
+        case "new_chain":
+            return operations.new_chain(str(request["reason"])[:400])
         case "erase":
             return operations.erase(str(request["worker"]))
         case "withdraw":

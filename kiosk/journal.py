@@ -188,6 +188,13 @@ class Journal:
                     raise self._store.refused(error) from error
                 raise
 
+    def begin_anew(self, reason: str) -> None:
+        """Set this chain aside at an operator's word and begin another one, which names it. Raises a JournalError.
+
+        For a chain that the collector has frozen: it would take nothing of it any more.
+        """
+        self._begin_anew(f"by_operator: {reason}")
+
     def append(self, kind: str, body: Fact | dict[str, Any], token: str | None = None) -> Recorded:
         """Sign the next event of the chain, commit it, with `token` in one transaction, and only then return it.
 

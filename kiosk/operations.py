@@ -131,6 +131,13 @@ class Operations:
         _, key = rotation_keys(done.event)
         return {"seq": done.seq, "key": key.text(), "fingerprint": key.fingerprint}
 
+    def new_chain(self, reason: str) -> dict[str, Any]:
+        """Set the chain aside and begin another one. Raises a JournalError."""
+        before = self.journal.head.chain
+        self.journal.begin_anew(reason)
+        self.wake()
+        return {"before": before, "chain": self.journal.head.chain}
+
     def erase(self, worker: str) -> dict[str, Any]:
         """Erase all that lies here of a worker. Raises an ErasureError or a GalleryError."""
         return self._done(asdict(self.erasures().erase(worker)))

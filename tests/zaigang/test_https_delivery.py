@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,11 +20,13 @@ from collector.ledger.models import Chain
 from collector.people.service import NewWorker
 from collector.settings import load_settings
 from evidence.chain import verify_chain
-from evidence.events import LogType
+from evidence.envelope import EVENT_TYPE, Envelope, sign
+from evidence.events import LogType, parse_event
 from evidence.keys import Ed25519Key
 from evidence.receipt import Receipt, sign_receipt
 from kiosk.errors import JournalFull
 from kiosk.https_delivery import HttpsDelivery, Outgoing
+from kiosk.operations import Operations
 from tests.collector.process import CollectorProcess
 from tests.support.mosquitto import Mosquitto
 from tests.support.ports import free_port
@@ -329,6 +332,27 @@ def test_a_restored_folder_learns_from_its_first_contradiction_that_it_is_a_copy
         centre.services.devices.approve("gate-1", new, "me")
         until(lambda: held(centre, one) == all_of(one), "the new chain, whole")
     assert len(list(centre.services.ledger.envelopes("gate-1", old))) == 31
+
+
+def test_a_frozen_chain_is_left_behind_at_an_operators_word(centre: Centre, gate: Callable[..., Gate]) -> None:
+    one = gate()
+    one.append(5)
+    with centre.serving():
+        uplink = one.start()
+        until(lambda: one.journal.depth == 0, "receipts")
+        old = one.journal.head
+        event = parse_event(Envelope.decode(one.journal.range(3, 3, 1)[0][1]).payload)
+        other = sign(EVENT_TYPE, event.model_copy(update={"nonce": "0" * 32}).payload(), one.key).encode()
+        assert centre.services.deliveries.take([other], "a thief").outcomes["contradicting"] == 1
+        one.append(3)
+        until(lambda: uplink.state.reason.startswith("no_receipts: "), "the reason")
+        done = Operations.new_chain(SimpleNamespace(journal=one.journal, wake=uplink.wake), "the key was copied")  # type: ignore[arg-type]
+        assert done["before"] == old.chain and done["chain"] == one.journal.head.chain != old.chain
+        one.append(2)
+        until(lambda: any(row.chain == done["chain"] for row in chains_of(centre)), "the new chain")
+        centre.services.devices.approve("gate-1", done["chain"], "me")
+        until(lambda: held(centre, one) == all_of(one), "the new chain, whole")
+    assert [seq for seq, _ in one.journal.leftovers(old.chain, -1, 10)] == [old.seq + 1, old.seq + 2, old.seq + 3]
 
 
 def damaged(gate: Gate, statement: str) -> None:

@@ -112,6 +112,23 @@ def rotate_key(
     console.print(f"signed by both keys as seq {done['seq']}; the collector takes the new key with that event")
 
 
+@app.command("new-chain")
+def new_chain(
+    reason: Annotated[str, typer.Option(help="Why; it stands beside what is set aside.")],
+    config: Config = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Begin another chain, where the collector has frozen this one. What has no receipt yet stays deliverable."""
+    done = ask_terminal(config, {"do": "new_chain", "reason": reason})
+    if as_json:
+        typer.echo(json.dumps(done))
+        return
+    console = Console()
+    console.print(f"new chain    {done['chain']}", highlight=False)
+    console.print(f"it names     {done['before']}, which is set aside beside the journal", highlight=False)
+    console.print("it enters the ledger once it is approved: zaigang collector device approve NAME", highlight=False)
+
+
 @app.command()
 def status(
     config: Config = None,
