@@ -158,18 +158,21 @@ def _answer(operations: Operations, request: dict[str, Any], say: Callable[[str]
         case "agree":
             consent = Consent.model_validate(request["consent"])
             return operations.agree(str(request["worker"]), str(request["scope"]), consent)
-        case "clips":
-            return {"clips": operations.clips.held()}
-        case "release_clip":
-            return operations.release_clip(str(request["command"]), str(request["by"]), str(request["reason"]))
-        case "erase_clip":
-            return operations.erase_clip(str(request["command"]), str(request["by"]), str(request["reason"]))
+        case "clips" | "release_clip" | "erase_clip":
+            return _clips(operations, request)
         case "peers":
             return _peers(operations, request)
         case "take_receipts":
             return operations.take_receipts([base64.b64decode(str(one)) for one in request["receipts"]])
         case unknown:
             raise BadRequest(f"this version cannot do {unknown!r}; update zaigang")
+
+
+def _clips(operations: Operations, request: dict[str, Any]) -> dict[str, Any]:
+    if request["do"] == "clips":
+        return {"clips": operations.clips.held()}
+    act = operations.release_clip if request["do"] == "release_clip" else operations.erase_clip
+    return act(str(request["command"]), str(request["by"]), str(request["reason"]))
 
 
 def _peers(operations: Operations, request: dict[str, Any]) -> dict[str, Any]:

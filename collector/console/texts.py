@@ -339,7 +339,7 @@ _EN = {
     "do.disconnected": "Check its power and network. Punches stay on the terminal and follow by themselves.",
     "trouble.revoked": "Revoked: nothing that it signs counts as verified.",
     "trouble.flagged": "It has signed events that contradict each other: secure the terminal and find out why.",
-    "trouble.chain_frozen": "Its chain is frozen. Find out why, run zaigang kiosk new-chain there, approve the new chain.",
+    "trouble.chain_frozen": "Its chain is frozen. Find out why, run zaigang kiosk new-chain there, approve that one.",
     "trouble.gap": "Events are missing: the terminal was asked to send them again; check its network and its disk.",
     "trouble.chain_pending": "A new chain waits: check the terminal, then run zaigang collector device approve.",
     "part.camera": "Camera",
