@@ -7,6 +7,7 @@ everything else between them is withheld, since audit entries speak of other peo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlmodel import Session, col, select
 
@@ -31,6 +32,15 @@ from evidence.statements import (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class StatedRevocation:
+    """A revocation as the collector stated it."""
+
+    leaf_index: int  # of the statement
+    time: str
+    from_index: int
+
+
 class Authorities:
     """Knows which statement authorises what, and keeps which of them a bundle has made use of."""
 
@@ -48,11 +58,11 @@ class Authorities:
         by = None if tombstone is None else self._erasures.get(tombstone.erasure)
         return None if by is None else self.use(by)
 
-    def of_revocation(self, device: str) -> tuple[int, int] | None:
-        """Return the statement's ledger entry and the entry from which it counts; None where there is no statement."""
+    def of_revocation(self, device: str) -> StatedRevocation | None:
+        """Return the first statement that revokes a device; None where there is none."""
         for entry, body in _statements(self._session, StatementKind.DEVICE_REVOKED):
             if isinstance(body, DeviceRevokedBody) and body.device == device:
-                return entry.leaf_index, body.from_index
+                return StatedRevocation(entry.leaf_index, entry.time, body.from_index)
         return None
 
     def use(self, leaf_index: int) -> int:

@@ -147,22 +147,21 @@ def keys_of(session: Session, devices: Sequence[str]) -> list[KeyEntry]:
 def revocations_of(session: Session, devices: Sequence[str], size: int, authorities: Authorities) -> list[Revocation]:
     """Return which of these devices were revoked, and from which ledger entry on that counts, as the collector stated.
 
-    A revocation stated behind the first `size` entries concerns none of them and is left out. One that the collector
-    never stated is told by the flags of the entries; no verifier takes it without a statement, and says so.
+    The statements decide and not the column `revoked_at`: no key guards that. A revocation stated behind the first
+    `size` entries concerns none of them and is left out. One that the collector never stated is told by the flags of
+    the entries; no verifier takes it without a statement, and says so.
     """
     found = []
-    query = select(Device).where(col(Device.name).in_(devices), col(Device.revoked_at).is_not(None))
-    for device in session.exec(query.order_by(col(Device.name))):
-        stated = authorities.of_revocation(device.name)
-        if stated is None:
-            start = _first_flagged(session, device.name, size)
-        elif stated[0] < size:
-            start = stated[1]
-            authorities.use(stated[0])
-        else:
-            continue
-        assert device.revoked_at is not None
-        found.append(Revocation(device=device.name, at=device.revoked_at, from_index=start))
+    query = select(Device.name, Device.revoked_at).where(col(Device.revoked_at).is_not(None))
+    column = dict(session.exec(query.where(col(Device.name).in_(devices))).all())
+    for device in sorted(devices):
+        stated = authorities.of_revocation(device)
+        at = column.get(device)
+        if stated is None and at is not None:
+            found.append(Revocation(device=device, at=at, from_index=_first_flagged(session, device, size)))
+        elif stated is not None and stated.leaf_index < size:
+            authorities.use(stated.leaf_index)
+            found.append(Revocation(device=device, at=stated.time, from_index=stated.from_index))
     return found
 
 

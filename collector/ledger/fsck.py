@@ -1,9 +1,10 @@
 """Derives the ledger again from its envelopes and keys, and names the first difference to what is stored.
 
 Checked: contiguous places, decoding, signatures, chains, every derived column, leaf hashes, the seal over what the
-collector added, chain heads, derived rows, the collector's own keys, the Merkle tree's tiles and checkpoints. Not
-found: entries cut off at the end together with their chain heads and every checkpoint over them, by somebody who may
-write the database and the file `last-checkpoint`; receipts at the terminals and witnesses show those.
+collector added, chain heads, derived rows, the collector's own keys, revocations and approved chains as it stated
+them, the Merkle tree's tiles and checkpoints. Not found: entries cut off at the end together with their chain heads and
+every checkpoint over them, by somebody who may write the database and the file `last-checkpoint`; receipts at the
+terminals and witnesses show those.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from collector.devices.models import DeviceKey
 from collector.erasure.checking import Tombs
 from collector.errors import UnknownKind
 from collector.ledger.carried import signed_in
+from collector.ledger.fsck_devices import Decisions
 from collector.ledger.fsck_own_keys import OwnKeys
 from collector.ledger.fsck_tree import TreeCheck
 from collector.ledger.leaves import SALT_BYTES, leaf_data, leaf_hash, seal
@@ -114,6 +116,7 @@ class _State:
     tree: TreeCheck
     own_keys: OwnKeys
     tombs: Tombs
+    decisions: Decisions
     log_keys: tuple[LogKey, ...]
     carried: dict[tuple[int, bytes], int] = field(default_factory=dict)  # size and root that a terminal saw: its entry
     heads: dict[tuple[str, str], Head] = field(default_factory=dict)
@@ -141,10 +144,9 @@ def check_ledger(
         except _Found as found:
             report.difference = found.difference
             return report
-        own_keys = OwnKeys(session, _found)
-        state = _State(
-            session, seal_key, report, keys, tree, own_keys, Tombs(session, _found), log_keys_of(session, log)
-        )
+        own_keys, tombs, decisions = OwnKeys(session, _found), Tombs(session, _found), Decisions(session, _found)
+        log_keys = log_keys_of(session, log)
+        state = _State(session, seal_key, report, keys, tree, own_keys, tombs, decisions, log_keys)
         try:
             _compare("alembic_version", "", {"version_num": HEAD}, {"version_num": held_revision(session.connection())})
             for page in _pages(session):
@@ -152,6 +154,7 @@ def check_ledger(
             state.tree.finish()
             _check_chains(state)
             state.own_keys.finish()
+            state.decisions.finish()
             state.tombs.finish()
             _check_carried(state)
         except _Found as found:
@@ -217,6 +220,7 @@ def _check_entry(state: _State, entry: LedgerEntry) -> Event | None:
         raise _Found("ledger_entries", place, "leaf_index", message)
     if entry.envelope == b"" and entry.salt == b"":
         _check_tombstone(state, entry)
+        state.decisions.take(entry)
         state.tree.feed(entry.leaf_hash)
         return None
     try:
@@ -241,8 +245,10 @@ def _check_entry(state: _State, entry: LedgerEntry) -> Event | None:
         )
     except EvidenceError as error:
         raise _Found("ledger_entries", place, "prev", f"{error.code}: {error}") from error
+    state.decisions.take(entry)
     state.tree.feed(entry.leaf_hash)
     if event.device == COLLECTOR:
+        state.decisions.hear(event, place)
         _go_on_behind_a_gap(state, event)
         if event.kind == StatementKind.WORKER_ERASURE:
             state.tombs.authorise(event)

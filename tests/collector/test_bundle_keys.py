@@ -102,6 +102,24 @@ def test_events_that_waited_while_their_terminal_was_revoked_make_no_bundle_fals
     assert good(made(sworn, SITE)).after_revocation == 2
 
 
+def test_a_bundle_names_a_revocation_that_was_undone_by_hand_and_what_came_after_it_does_not_hold(
+    sworn: Bench, terminal: Terminal
+) -> None:
+    a_day(sworn, terminal)
+    with acting_as("cli:li"):
+        sworn.services.devices.revoke("gate-1")
+    (statement,) = sworn.services.statements.page("device.revoked", None, 2)
+    with sworn.database.write() as session:
+        session.connection().exec_driver_sql("UPDATE devices SET revoked_at = NULL")
+    report = good(made(sworn, SITE))
+    assert report.manifest is not None
+    (said,) = report.manifest.revocations
+    assert (said.from_index, said.at) == (statement.leaf_index, statement.time)
+    sworn.offer(terminal, punch(terminal, "E001"))  # the column lets it in unmarked
+    _, report = made(sworn, SITE)
+    assert {one.code for one in report.problems} == {"revocation_hidden"}
+
+
 @pytest.mark.browser
 def test_every_verifier_takes_a_chain_that_was_let_in_after_its_terminal_was_revoked(
     sworn: Bench, terminal: Terminal, tmp_path: Path, browser: Any
