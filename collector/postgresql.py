@@ -25,7 +25,11 @@ LEADER_LOCK = int.from_bytes(hashlib.sha256(b"zaigang leader").digest()[:8], "bi
 POOL = 5  # connections each engine keeps; the API's threads read with at most POOL + OVERFLOW at once
 OVERFLOW = 10
 
-_HOLDING_ENVELOPES = ("ledger_entries", "staged_events", "equivocations", "dead_letters", "commands")
+_ABOUT_WORKERS = (  # an erasure empties or deletes rows of these
+    *("ledger_entries", "staged_events", "equivocations", "dead_letters", "commands", "held_transfers"),
+    *("punches", "enrolments", "presence_intervals", "audit_entries", "command_answers", "template_copies"),
+    *("workers", "authorisations", "legal_holds", "evidence_bundles"),
+)
 
 _SESSION = (
     "SET lock_timeout = '15s'",  # a batch holds the lock for tens of milliseconds; then the pump tries again
@@ -80,7 +84,7 @@ class PostgresqlDatabase(Database):
     def scrub(self) -> None:
         """Have dead row versions removed. Archived WAL and base backups keep them until they are deleted."""
         with psycopg.connect(self._conninfo, autocommit=True) as connection:
-            for table in _HOLDING_ENVELOPES:
+            for table in _ABOUT_WORKERS:
                 connection.execute(f"VACUUM {table}")
 
     def _require_durable(self) -> None:

@@ -118,7 +118,7 @@ def build_services(
         presence=PresenceIntervals(database),
         dead_letters=DeadLetters(database),
         commands=commands,
-        erasures=Erasures(database, scribe or Scribe(keys), keepsake, commands, retention),
+        erasures=Erasures(database, scribe or Scribe(keys), keepsake, commands, retention, keys.seal),
         statements=Statements(database, scribe or Scribe(keys)),
         transfers=Transfers(database),
         deliveries=deliveries,

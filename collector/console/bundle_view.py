@@ -87,6 +87,8 @@ def about(worker: str | None, site: str | None, names: dict[str, str], sites: di
     """Name a worker or a site with its code."""
     if worker is not None:
         return f"{names[worker]} ({worker})" if worker in names else worker
+    if site is None:
+        return "—"  # a worker who was erased since
     return f"{sites[site]} ({site})" if site in sites else str(site)
 
 
@@ -152,7 +154,7 @@ def _row(
         when=shown(one.made_at, zone),
         by=one.made_by,
         about=about(one.worker, one.site, names, sites),
-        kind=texts("worker" if one.worker is not None else "site"),
+        kind=texts("worker" if one.site is None else "site"),
         period=period(one.since, one.until, zone),
         entries=texts("made.entries", n=one.tree_size),
         sha256=one.sha256,

@@ -1,7 +1,7 @@
 """What was erased, in a file beside the database: a backup that is restored must not bring it back.
 
-One line of JSON an erasure: its id and the hashes of the erased events. Hashes alone: an event has a nonce of 128
-bits, so a hash confirms no guess of what it said.
+One line of JSON an erasure: its id, the hashes of the erased events and the mark of the worker (`marks`). An event has
+a nonce of 128 bits, so a hash confirms no guess of what it said; a mark takes the collector's seal key to try one.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Keepsake:
             os.fsync(file.fileno())
 
     def read(self) -> Mapping[str, str]:
-        """Return the erased events, hash to erasure. Raises SettingsError for a file that cannot be read.
+        """Return the erased events and the marks, each to its erasure. Raises SettingsError where it cannot be read.
 
         A last line that a power cut has cut in two belongs to an erasure that was not committed.
         """

@@ -15,7 +15,10 @@ class Tombstone(SQLModel, table=True):
 
 
 class ErasedEvent(SQLModel, table=True):
-    """The hash of an event that must not come back, whether it ever stood in the ledger or only waited."""
+    """The hash of an event that must not come back, whether it stood in the ledger or only waited; or a worker's mark.
+
+    Of marks see `collector.erasure.marks`.
+    """
 
     __tablename__ = "erased_events"
 

@@ -16,11 +16,13 @@ from collector.commands.models import CommandAnswer, SentCommand
 from collector.commands.service import Commands
 from collector.database import Database
 from collector.devices.models import Device
-from collector.erasure.finding import is_about, names_as_supervisor
+from collector.erasure.finding import is_about, may_be_about, names_as_supervisor
 from collector.erasure.keepsake import Keepsake
+from collector.erasure.marks import Extent, forgotten, mark
 from collector.erasure.models import ErasedEvent, LegalHold, Tombstone
-from collector.erasure.tombs import bury, bury_what_came_back, core, remember, sum_of
+from collector.erasure.tombs import bury, bury_what_came_back, core, delete_securely, remember, sum_of
 from collector.errors import Conflict, Invalid, NotFound
+from collector.evidence_bundles.models import MadeBundle
 from collector.ingest.models import DeadLetter, Equivocation, StagedEvent
 from collector.ledger.models import LedgerEntry
 from collector.people.models import Authorisation, Enrolment, Worker
@@ -64,10 +66,16 @@ class Erasures:
     """The right to be forgotten, and its limits."""
 
     def __init__(
-        self, database: Database, scribe: Scribe, keepsake: Keepsake, commands: Commands, retention: timedelta
+        self,
+        database: Database,
+        scribe: Scribe,
+        keepsake: Keepsake,
+        commands: Commands,
+        retention: timedelta,
+        seal_key: bytes,
     ) -> None:
         self._database, self._scribe, self._keepsake = database, scribe, keepsake
-        self._commands, self._retention = commands, retention
+        self._commands, self._retention, self._seal_key = commands, retention, seal_key
 
     # --- legal holds
 
@@ -124,8 +132,9 @@ class Erasures:
             kept = [one.received_at for one in found if one.received_at >= oldest]
             erasure = secrets.token_hex(16)
             bury(session, due, erasure)
-            if scope == "all":
-                _forget(session, worker, erasure, everything=not kept)
+            extent: Extent = "face" if scope == "biometric" else "some" if kept else "all"
+            remember(session, {mark(self._seal_key, erasure, extent, worker): erasure})
+            _forget(session, worker, erasure, extent)
             body = {"erasure": erasure, "scope": scope, "reason": reason, "by": acting()} | sum_of(due)
             place = self._scribe.state(session, StatementKind.WORKER_ERASURE, body)
             hashes = list(session.exec(select(ErasedEvent.hash).where(ErasedEvent.erasure == erasure)))
@@ -138,14 +147,19 @@ class Erasures:
     def settle(self) -> int:
         """At a start: empty what a restored backup has brought back, and complete the file; return how many entries."""
         noted = dict(self._keepsake.read())
-        with self._database.read() as session:
-            held = {row.hash: row.erasure for row in session.exec(select(ErasedEvent))}
-        back = 0
-        if noted.keys() - held.keys():
+        held = self._erased()
+        back, again = 0, []
+        lost = {digest: erasure for digest, erasure in noted.items() if digest not in held}
+        if lost:
             with self._database.write() as session:
-                remember(session, {digest: one for digest, one in noted.items() if digest not in held})
+                remember(session, lost)
+                again = list(forgotten(session, self._seal_key, lost))
+                for worker, extent, erasure in again:
+                    drop_of(session, _enrolments(session, worker))
+                    _forget(session, worker, erasure, extent)
                 back = bury_what_came_back(session, self._scribe, -1)
             self._database.scrub()
+            held = self._erased()  # what waited is among them now
         missing: dict[str, list[str]] = {}
         for digest, erasure in held.items():
             if digest not in noted:
@@ -153,9 +167,14 @@ class Erasures:
         for erasure, hashes in missing.items():
             self._keepsake.add(erasure, hashes)
         self._empty_answered_orders()
-        if back:
-            log.critical("a restored backup had brought erased entries back; they are erased again", entries=back)
+        if back or again:
+            told = {"entries": back, "erasures": len({erasure for _, _, erasure in again})}
+            log.critical("a restored backup had brought back what was erased; it is erased again", **told)
         return back
+
+    def _erased(self) -> dict[str, str]:
+        with self._database.read() as session:
+            return {row.hash: row.erasure for row in session.exec(select(ErasedEvent))}
 
     def _empty_answered_orders(self) -> None:
         """An order to erase names the worker until the terminal has answered it, or nobody will any more."""
@@ -221,9 +240,11 @@ def _pages(session: Session, after: int) -> Iterator[list[tuple[int, str, str, b
         after = page[-1][0]
 
 
-def _forget(session: Session, worker: str, erasure: str, *, everything: bool) -> None:
+def _forget(session: Session, worker: str, erasure: str, extent: Extent) -> None:
     """Erase what is not in the ledger: what waits, evidence and dead letters about the worker, commands, the record."""
-    connection = session.connection()
+    if extent == "face":
+        return  # no more of it lies here
+    connection = delete_securely(session)
     for staged in session.exec(select(StagedEvent)):
         if is_about(staged.envelope, worker):  # the terminal sends it again; then only its tombstone enters
             remember(session, {staged.hash: erasure})
@@ -233,13 +254,16 @@ def _forget(session: Session, worker: str, erasure: str, *, everything: bool) ->
         if is_about(kept.envelope, worker):
             connection.execute(update(core(Equivocation)).where(col(Equivocation.id) == kept.id).values(envelope=b""))
     for letter in session.exec(select(DeadLetter)):
-        if is_about(letter.content, worker):
-            connection.execute(update(core(DeadLetter)).where(col(DeadLetter.id) == letter.id).values(content=b""))
+        if may_be_about(letter.content, worker, cut=letter.size > len(letter.content)):
+            why = "" if worker in letter.message else letter.message
+            mine = update(core(DeadLetter)).where(col(DeadLetter.id) == letter.id)
+            connection.execute(mine.values(content=b"", message=why))
     for sent in session.exec(select(SentCommand).where(SentCommand.action != ERASE_WORKER)):
         if sent.body.get("worker") == worker:  # its number stays taken
             emptied = update(core(SentCommand)).where(col(SentCommand.id) == sent.id)
             connection.execute(emptied.values(body={}, envelope=b"", expires=sent.issued))
-    if everything:
+    if extent == "all":
+        connection.execute(update(core(MadeBundle)).where(col(MadeBundle.worker) == worker).values(worker=None))
         connection.execute(delete(core(Authorisation)).where(col(Authorisation.worker) == worker))
         connection.execute(delete(core(Worker)).where(col(Worker.code) == worker))
         connection.execute(delete(core(LegalHold)).where(col(LegalHold.worker) == worker))

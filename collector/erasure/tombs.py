@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete, update
+from sqlalchemy import Connection, delete, update
 from sqlmodel import Session, col, select
 
 from collector.database import insert_into
@@ -29,9 +29,7 @@ Entries = Sequence[tuple[int, str]]  # leaf index and event hash, in the order o
 
 def bury(session: Session, entries: Entries, erasure: str) -> None:
     """Empty these entries; leaf hash, seal and the columns of the chain stay."""
-    connection = session.connection()
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("PRAGMA secure_delete=ON")  # no byte stays in a free page
+    connection = delete_securely(session)
     for start in range(0, len(entries), CHUNK):
         part = entries[start : start + CHUNK]
         places = [place for place, _ in part]
@@ -43,6 +41,14 @@ def bury(session: Session, entries: Entries, erasure: str) -> None:
         rows = [{"leaf_index": place, "erasure": erasure} for place in places]
         connection.execute(core(Tombstone).insert(), rows)
     remember(session, {digest: erasure for _, digest in entries})
+
+
+def delete_securely(session: Session) -> Connection:
+    """Let no byte stay in a free page of SQLite's file from now on; return the connection."""
+    connection = session.connection()
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("PRAGMA secure_delete=ON")
+    return connection
 
 
 def remember(session: Session, erased: Mapping[str, str]) -> None:

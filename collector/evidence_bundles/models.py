@@ -14,7 +14,7 @@ class MadeBundle(SQLModel, table=True):
     made_at: str
     made_by: str  # name and id of the API key, or who ran the command
     site: str | None
-    worker: str | None
+    worker: str | None  # nobody any more once the worker is erased
     since: str
     until: str
     tree_size: int

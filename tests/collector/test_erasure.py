@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
+import re
 import shutil
+from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlmodel import select
+from sqlmodel import SQLModel, select
 
+from collector.erasure.finding import may_be_about
 from collector.erasure.keepsake import Keepsake
-from collector.erasure.models import Tombstone
+from collector.erasure.marks import mark
+from collector.erasure.models import ErasedEvent, Tombstone
 from collector.errors import Conflict, Invalid, NotFound
+from collector.evidence_bundles.models import MadeBundle
 from collector.ingest.intake import Intake
+from collector.ingest.models import DeadLetter, Equivocation
 from collector.ledger.fsck import check_ledger
 from collector.ledger.models import LedgerEntry
 from collector.people.service import NewWorker, WorkerBody
@@ -22,12 +30,15 @@ from collector.punches.service import Filters, Order
 from collector.services import build_services, open_database
 from collector.statements.actor import acting_as
 from collector.statements.scribe import Scribe
+from collector.transfers.models import HeldTransfer
 from evidence.command import ERASE_WORKER
 from evidence.events import Event
 from tests.collector.conftest import Api, Bench
 from tests.collector.terminal import ENROLLED, Terminal
 
 pytestmark = pytest.mark.both_databases
+
+AT = "2026-11-22T00:00:00.000Z"
 
 
 @pytest.fixture
@@ -204,7 +215,7 @@ def test_a_restored_backup_is_emptied_at_its_start(sworn: Bench, terminal: Termi
     sworn.database.scrub()
     shutil.copy(sworn.settings.database_path, tmp_path / "backup.sqlite")
     erase(sworn)
-    hashes = set(Keepsake(sworn.settings.erasures_path).read())
+    hashes = {one for one in Keepsake(sworn.settings.erasures_path).read() if not one.startswith("worker:")}
     assert len(hashes) == 5
     sworn.database.close()
     for path in sworn.settings.data.glob("collector.sqlite*"):
@@ -223,7 +234,9 @@ def test_a_new_process_completes_the_file_from_the_database(sworn: Bench) -> Non
     sworn.settings.erasures_path.unlink()
     sworn.services.erasures.settle()
     with sworn.database.read() as session:
-        assert len(Keepsake(sworn.settings.erasures_path).read()) == len(session.exec(select(Tombstone)).all())
+        held = {one.hash: one.erasure for one in session.exec(select(ErasedEvent))}
+        assert Keepsake(sworn.settings.erasures_path).read() == held
+        assert len(held) == len(session.exec(select(Tombstone)).all()) + 1  # and the mark of the worker
 
 
 def test_a_file_cut_in_the_middle_of_a_line_is_read_up_to_there_and_written_on(tmp_path: Path) -> None:
@@ -259,3 +272,250 @@ def test_an_enrolment_is_marked_once_its_own_terminal_has_signed_that_it_is_gone
     assert marked() is None
     sworn.offer(terminal, terminal.append("worker.erased", gone))
     assert marked() is not None and whole(sworn)
+
+
+def letter(bench: Bench, content: bytes, size: int | None = None, message: str = "it cannot be read") -> int:
+    """Keep a dead letter as the intake would; return its id."""
+    held = DeadLetter(
+        source="",
+        topic="t",
+        code="invalid_envelope",
+        message=message,
+        size=len(content) if size is None else size,
+        sha256=hashlib.sha256(content).hexdigest(),
+        content=content,
+        received_at="2026-11-22T00:00:00.000Z",
+        last_at="2026-11-22T00:00:00.000Z",
+    )
+    with bench.database.write() as session:
+        session.add(held)
+    assert held.id is not None
+    return held.id
+
+
+def in_base64(text: str, before: str = "") -> bytes:
+    return b'{"payload":"' + before.encode() + base64.b64encode(text.encode()) + b'","payloadType":"'
+
+
+@pytest.mark.parametrize(
+    ("content", "cut", "goes"),
+    [
+        (b'{"worker":"E001", and no more', False, True),
+        (b'{"worker":"\\u0045001"} {', False, True),
+        (in_base64('{"body":{"worker":"E001"}'), False, True),
+        (in_base64('{"body":{"worker":"E001"}', "x"), False, True),
+        (in_base64('{"body":{"worker":"E001'), True, True),
+        (in_base64('{"body":{"worker":"\\u0045001"}'), False, True),
+        (in_base64('{"body":{"checks":["name'), True, True),  # it ended before it said who
+        (b"\x00\xff" * 40, True, True),
+        (in_base64('{"body":{"worker":"E002","checks":['), True, False),
+        (in_base64('{"body":{"worker":"E002"}'), False, False),
+        (b"\x00\xff" * 40, False, False),
+    ],
+)
+def test_a_dead_letter_that_cannot_be_read_goes_unless_it_is_surely_not_about_the_worker(
+    sworn: Bench, content: bytes, cut: bool, goes: bool
+) -> None:
+    held = letter(sworn, content, len(content) + 5000 if cut else None)
+    erase(sworn)
+    left = sworn.services.dead_letters.get(held)
+    assert left.content == (b"" if goes else content) and left.sha256 and left.message == "it cannot be read"
+
+
+def test_a_code_of_any_characters_is_found_in_what_cannot_be_read() -> None:
+    for code in ("王-7", "𠀀8"):
+        escaped = json.dumps(code)[1:-1]
+        assert may_be_about(in_base64(f'{{"worker":"{code}"'), code, cut=False)
+        assert may_be_about(in_base64(f'{{"worker":"{escaped}"'), code, cut=False)
+        assert not may_be_about(in_base64('{"worker":"E002"'), code, cut=False)
+
+
+def test_an_event_too_big_for_a_dead_letter_leaves_nothing_of_the_worker(sworn: Bench, terminal: Terminal) -> None:
+    big = terminal.append("punch.recorded", terminal.punch_body("E001") | {"zz": "x" * 6000})
+    sworn.offer(Terminal("gate-9"), big)
+    (held,) = [one for one in sworn.services.dead_letters.page(None, 10) if one.size > 6000]
+    assert len(held.content) == 4096
+    erase(sworn)
+    assert sworn.services.dead_letters.get(held.id or 0).content == b""
+
+
+def test_why_a_dead_letter_could_not_enter_names_nobody_either(sworn: Bench) -> None:
+    held = letter(sworn, b"E001?", message="there is no E001 here")
+    erase(sworn)
+    assert sworn.services.dead_letters.get(held).message == ""
+
+
+def bundles(bench: Bench) -> list[tuple[str | None, str | None, str]]:
+    return [(one.site, one.worker, one.sha256) for one in bench.services.evidence_bundles.made()]
+
+
+def made_about(bench: Bench, *workers: str) -> None:
+    with bench.database.write() as session:
+        for worker in workers:
+            row: dict[str, Any] = {
+                "made_at": AT,
+                "made_by": "li (k1)",
+                "site": None,
+                "since": AT,
+                "until": AT,
+                "tree_size": 5,
+            }
+            session.add(MadeBundle(**row, worker=worker, sha256=worker[::-1], size=7))
+
+
+def test_the_record_of_bundles_says_no_more_whom_one_was_about(sworn: Bench, api: Api) -> None:
+    made_about(sworn, "E001", "E002")
+    sworn.services.erasures.erase("E001", "all", "asked for")  # within the retention period the record stays
+    assert {one[1] for one in bundles(sworn)} == {"E001", "E002"}
+    erase(sworn)
+    assert set(bundles(sworn)) == {(None, None, "100E"), (None, "E002", "200E")}
+    answer = api.client.get("/api/v1/evidence-bundles", headers=api.read)
+    assert {one["worker"] for one in answer.json()} == {None, "E002"}
+
+
+def a_full_life(bench: Bench, terminal: Terminal) -> None:
+    """Everything that may lie of a worker outside of the ledger, of E001 and the same of E002."""
+    with acting_as("cli:li"):
+        for worker in ("E001", "E002"):
+            bench.services.people.authorise(worker, "gate-1", "boss", 1.0)
+            bench.services.commands.issue("gate-1", "spot_check", {"worker": worker}, "cli:li", timedelta(hours=1))
+            bench.services.erasures.hold(worker, "case 1")
+            bench.services.erasures.lift(worker)
+    made_about(bench, "E001", "E002")
+    for worker in ("E001", "E002"):
+        letter(bench, f'{{"worker":"{worker}'.encode())
+        other = terminal.again()
+        bench.offer(other, other.enrol(), other.punch(worker))  # a second chain waits
+        other = terminal.again()
+        other.chain, other.head = terminal.chain, terminal.head
+        said: dict[str, Any] = {
+            "device": "gate-1",
+            "chain": terminal.chain,
+            "seq": 6,
+            "code": "fork",
+            "message": "two",
+            "held_hash": None,
+        }
+        with bench.database.write() as session:
+            session.add(Equivocation(**said, offered_hash=worker[::-1], received_at=AT, envelope=other.punch(worker)))
+
+
+def naming(bench: Bench, worker: str) -> Counter[str]:
+    """How many rows of which table name a worker, also within Base64."""
+    told: Counter[str] = Counter()
+    with bench.database.read() as session:
+        for table in SQLModel.metadata.sorted_tables:
+            rows = session.connection().execute(table.select()).all()
+            told[table.name] += sum(any(worker in _said(value) for value in row) for row in rows)
+    return +told
+
+
+def _said(value: Any) -> str:
+    text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    found = re.findall(r"[A-Za-z0-9+/]{40,}", text)
+    return "\n".join([text, *(base64.b64decode(one + "==").decode(errors="replace") for one in found)])
+
+
+Backup = dict[str, list[dict[str, Any]]]
+
+
+def backup_of(bench: Bench) -> Backup:
+    with bench.database.read() as session:
+        rows = {table.name: session.connection().execute(table.select()) for table in SQLModel.metadata.sorted_tables}
+        return {name: [dict(row) for row in found.mappings()] for name, found in rows.items()}
+
+
+def restore(bench: Bench, backup: Backup) -> None:
+    with bench.database.write() as session:
+        for table in reversed(SQLModel.metadata.sorted_tables):
+            session.connection().execute(table.delete())
+        for table in SQLModel.metadata.sorted_tables:
+            if backup[table.name]:
+                session.connection().execute(table.insert(), backup[table.name])
+
+
+ANOTHERS = Counter({"ledger_entries": 1})  # a punch of E002 that E001 confirmed
+
+
+def test_nothing_of_the_worker_comes_back_with_a_backup(sworn: Bench, terminal: Terminal) -> None:
+    a_full_life(sworn, terminal)
+    before, backup = naming(sworn, "E001"), backup_of(sworn)
+    homes = {"workers", "authorisations", "legal_holds", "commands", "dead_letters", "equivocations", "staged_events"}
+    assert homes | {"evidence_bundles", "punches", "enrolments"} <= before.keys()
+    erase(sworn)
+    assert naming(sworn, "E001") == ANOTHERS + Counter({"commands": 1})  # the terminal's order, until it is answered
+    mark = [one for one in Keepsake(sworn.settings.erasures_path).read() if one.startswith("worker:")]
+    assert len(mark) == 1 and "E001" not in sworn.settings.erasures_path.read_text()
+    others = naming(sworn, "E002")
+    restore(sworn, backup)
+    assert naming(sworn, "E001") == before
+    assert sworn.services.erasures.settle() > 5
+    assert naming(sworn, "E001") == ANOTHERS and naming(sworn, "E002") == others and whole(sworn)
+    assert sworn.services.erasures.settle() == 0
+
+
+def test_a_worker_without_any_entry_is_forgotten_again_and_a_new_one_under_the_same_code_is_not(
+    sworn: Bench,
+) -> None:
+    sworn.services.people.add(NewWorker(code="E003", name="赵五"))  # nobody acts: no audit entry
+    backup = backup_of(sworn)
+    with acting_as("cli:li"):
+        sworn.services.erasures.erase("E003", "all", "asked for")
+    restore(sworn, backup)
+    sworn.services.erasures.settle()
+    assert not naming(sworn, "E003") and whole(sworn)
+    sworn.services.people.add(NewWorker(code="E003", name="孙六"))
+    sworn.services.erasures.settle()
+    assert sworn.services.people.get("E003").name == "孙六"
+
+
+def test_a_worker_whom_only_an_unknown_kind_names_is_forgotten_again(sworn: Bench, terminal: Terminal) -> None:
+    sworn.offer(terminal, terminal.append("vehicle.seen", {"trip": [{"worker": "E005"}]}))
+    letter(sworn, b'{"worker":"E005')
+    backup = backup_of(sworn)
+    with acting_as("cli:li"):
+        sworn.services.erasures.erase("E005", "all", "asked for", ignore_retention=True)
+    restore(sworn, backup)
+    sworn.services.erasures.settle()
+    assert not naming(sworn, "E005") and whole(sworn)
+
+
+def test_a_backup_brings_back_what_retention_kept_and_no_more(sworn: Bench) -> None:
+    letter(sworn, b'{"worker":"E001')
+    backup = backup_of(sworn)
+    with acting_as("cli:li"):
+        assert sworn.services.erasures.erase("E001", "all", "asked for").kept == 5
+    restore(sworn, backup)
+    sworn.services.erasures.settle()
+    left = naming(sworn, "E001")
+    assert "dead_letters" not in left and {"workers", "punches"} <= left.keys()
+    assert sworn.services.people.get("E001").name == "王大明" and whole(sworn)
+
+
+def test_a_face_on_its_way_does_not_come_back_with_a_backup(sworn: Bench, terminal: Terminal) -> None:
+    held: dict[str, Any] = {
+        "site": "east",
+        "sender": "gate-1",
+        "recipient": "gate-2",
+        "copy_id": "c",
+        "counter": 1,
+        "answer": b"",
+    }
+    with sworn.database.write() as session:
+        for number in ("ab", "cd"):
+            named: dict[str, Any] = {"message": number, "enrolment": number * 16, "envelope": b"sealed"}
+            session.add(HeldTransfer(**held, **named, state="waiting", received_at=AT, expires=AT))
+    backup = backup_of(sworn)
+    with acting_as("cli:li"):
+        sworn.services.erasures.erase("E001", "biometric", "consent withdrawn")
+    restore(sworn, backup)
+    sworn.services.erasures.settle()
+    with sworn.database.read() as session:
+        assert [one.message for one in session.exec(select(HeldTransfer))] == ["cd"]
+    assert sworn.services.people.get("E001").name == "王大明"
+
+
+def test_a_mark_confirms_a_guess_only_to_whoever_has_the_key() -> None:
+    one = mark(b"k" * 32, "ab" * 16, "all", "E001")
+    others = [mark(b"l" * 32, "ab" * 16, "all", "E001"), mark(b"k" * 32, "cd" * 16, "all", "E001")]
+    assert one.startswith("worker:all:") and one not in others and one == mark(b"k" * 32, "ab" * 16, "all", "E001")
