@@ -131,7 +131,7 @@ class Erasures:
             due = [(one.leaf_index, one.hash) for one in found if one.received_at < oldest]
             kept = [one.received_at for one in found if one.received_at >= oldest]
             erasure = secrets.token_hex(16)
-            bury(session, due, erasure)
+            bury(session, due, erasure, self._seal_key)
             extent: Extent = "face" if scope == "biometric" else "some" if kept else "all"
             remember(session, {mark(self._seal_key, erasure, extent, worker): erasure})
             _forget(session, worker, erasure, extent)
@@ -157,7 +157,7 @@ class Erasures:
                 for worker, extent, erasure in again:
                     drop_of(session, _enrolments(session, worker))
                     _forget(session, worker, erasure, extent)
-                back = bury_what_came_back(session, self._scribe, -1)
+                back = bury_what_came_back(session, self._scribe, -1, self._seal_key)
             self._database.scrub()
             held = self._erased()  # what waited is among them now
         missing: dict[str, list[str]] = {}

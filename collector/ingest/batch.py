@@ -61,7 +61,7 @@ class Batch:
         self, session: Session, seal_key: bytes, staged_per_device: int, bounds: Bounds, scribe: Scribe | None = None
     ) -> None:
         self._session = session
-        self._scribe = scribe
+        self._scribe, self._seal_key = scribe, seal_key
         self._reader = Reader(session)
         self._tips = Tips(session)
         self._ledger = Appender(session, seal_key)
@@ -150,7 +150,7 @@ class Batch:
             )
         self._tips.write()
         if self._scribe is not None:
-            bury_what_came_back(self._session, self._scribe, self._first - 1)
+            bury_what_came_back(self._session, self._scribe, self._first - 1, self._seal_key)
         self._staging.write()
         self._statuses.write(self._session)
         self._dead.write(self._session)

@@ -26,7 +26,7 @@ from collector.ledger.carried import signed_in
 from collector.ledger.fsck_devices import Decisions
 from collector.ledger.fsck_own_keys import OwnKeys
 from collector.ledger.fsck_tree import TreeCheck
-from collector.ledger.leaves import SALT_BYTES, leaf_data, leaf_hash, seal
+from collector.ledger.leaves import FROM_ENVELOPE, SALT_BYTES, leaf_data, leaf_hash, seal, tomb_seal
 from collector.ledger.models import Chain, LedgerEntry
 from collector.ledger.projection import TABLES, project
 from collector.ledger.tree import Tree
@@ -260,7 +260,10 @@ def _check_tombstone(state: _State, entry: LedgerEntry) -> None:
     """An erased entry: nothing to derive, but its seal, its place in the chain and its authorisation must stand."""
     if entry.leaf_hash != merkle.leaf_hash(entry.leaf_data):
         raise _Found("ledger_entries", entry.leaf_index, "leaf_data", "the leaf hash is not the hash of it")
-    _check_seal(state, entry)
+    if not hmac.compare_digest(entry.seal, tomb_seal(state.seal_key, entry.model_dump(), entry.leaf_hash)):
+        _check_seal(state, entry)
+        message = "it was emptied by hand, or one of its columns was changed before: no erasure has sealed it"
+        raise _Found("ledger_entries", entry.leaf_index, "seal", message)
     head = state.heads.get((entry.device, entry.chain))
     expected = (-1, None) if head is None else (head.seq, head.hash)
     if (entry.seq - 1, entry.prev) != expected:
@@ -282,8 +285,7 @@ def _go_on_behind_a_gap(state: _State, event: Event) -> None:
 
 
 def _derived(event: Event, envelope: Envelope) -> dict[str, Any]:
-    same = {"device", "chain", "seq", "prev", "kind", "time", "tz", "site", "boot", "mono_us"}
-    return {name: getattr(event, name) for name in sorted(same)} | {"event_id": event.id, "hash": envelope.hash}
+    return {name: getattr(event, name) for name in FROM_ENVELOPE} | {"event_id": event.id, "hash": envelope.hash}
 
 
 def _check_leaf(state: _State, entry: LedgerEntry, key_id: str) -> None:
@@ -304,6 +306,10 @@ def _check_seal(state: _State, entry: LedgerEntry) -> None:
     wanted = seal(state.seal_key, place, entry.leaf_hash, entry.received_at, key_id, after_revocation=revoked)
     if not hmac.compare_digest(entry.seal, wanted):
         message = "the collector's seal does not fit: received_at, after_revocation, salt or the seal was changed"
+        if entry.envelope == b"":
+            message = (
+                "the seal of the tombstone does not fit: one of its columns was changed, before or after the erasure"
+            )
         raise _Found("ledger_entries", place, "seal", message)
 
 

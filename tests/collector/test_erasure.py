@@ -19,6 +19,7 @@ from collector.erasure.finding import may_be_about
 from collector.erasure.keepsake import Keepsake
 from collector.erasure.marks import mark
 from collector.erasure.models import ErasedEvent, Tombstone
+from collector.erasure.tombs import bury
 from collector.errors import Conflict, Invalid, NotFound
 from collector.evidence_bundles.models import MadeBundle
 from collector.ingest.intake import Intake
@@ -35,6 +36,7 @@ from evidence.command import ERASE_WORKER
 from evidence.events import Event
 from tests.collector.conftest import Api, Bench
 from tests.collector.terminal import ENROLLED, Terminal
+from tests.collector.test_fsck import changed, edit, stored
 
 pytestmark = pytest.mark.both_databases
 
@@ -143,7 +145,42 @@ def test_a_hole_that_nobody_authorised_is_found(sworn: Bench, sql: str) -> None:
     )
 
 
+@pytest.mark.parametrize("column", list(LedgerEntry.model_fields))
+def test_one_changed_byte_of_a_tombstone_is_found(sworn: Bench, column: str) -> None:
+    erase(sworn)
+    places = [one.leaf_index for one in entries(sworn) if not one.envelope and one.device == "gate-1"]
+    place = places[1]
+    value = stored(sworn, f"SELECT {column} FROM ledger_entries WHERE leaf_index = {place}")
+    other = b"x" if value == b"" else 900 if column in ("leaf_index", "seq") else changed(value)
+    edit(sworn, f"UPDATE ledger_entries SET {column} = ? WHERE leaf_index = ?", other, place)
+    found = check_ledger(sworn.database, sworn.keys.seal, sworn.services.checkpoints.signer.public).difference
+    assert found is not None and found.table == "ledger_entries"
+    assert found.row == str(place + (column == "leaf_index"))
+
+
+@pytest.mark.parametrize("column", ["time", "site", "received_at", "event_id", "hash"])
+def test_an_erasure_covers_up_no_column_that_was_changed_before(sworn: Bench, column: str) -> None:
+    (place,) = [one.leaf_index for one in entries(sworn) if one.kind == "presence.interval"]
+    value = stored(sworn, f"SELECT {column} FROM ledger_entries WHERE leaf_index = {place}")
+    edit(sworn, f"UPDATE ledger_entries SET {column} = ? WHERE leaf_index = ?", changed(value), place)
+    erase(sworn)
+    found = check_ledger(sworn.database, sworn.keys.seal, sworn.services.checkpoints.signer.public).difference
+    assert found is not None and (found.row, found.column) == (str(place), "seal")
+    assert "before or after the erasure" in found.message
+
+
 def test_one_entry_more_under_the_name_of_a_real_erasure_is_found(sworn: Bench) -> None:
+    done = erase(sworn)
+    with sworn.database.write() as session:
+        (place,) = session.exec(select(LedgerEntry.leaf_index).where(LedgerEntry.kind == "device.enrolled"))
+        entry = session.get(LedgerEntry, place)
+        assert entry is not None
+        bury(session, [(place, entry.hash)], done.id, sworn.keys.seal)  # also by who has the seal key
+    found = check_ledger(sworn.database, sworn.keys.seal, sworn.services.checkpoints.signer.public).difference
+    assert found is not None and found.table == "tombstones" and "other entries" in found.message
+
+
+def test_an_entry_emptied_by_hand_is_told_from_an_erased_one(sworn: Bench) -> None:
     done = erase(sworn)
     with sworn.database.write() as session:
         (place,) = session.exec(select(LedgerEntry.leaf_index).where(LedgerEntry.kind == "device.enrolled"))
@@ -152,7 +189,7 @@ def test_one_entry_more_under_the_name_of_a_real_erasure_is_found(sworn: Bench) 
         entry.envelope = entry.salt = b""
         session.add(Tombstone(leaf_index=place, erasure=done.id))
     found = check_ledger(sworn.database, sworn.keys.seal, sworn.services.checkpoints.signer.public).difference
-    assert found is not None and found.table == "tombstones" and "other entries" in found.message
+    assert found is not None and (found.row, found.column) == (str(place), "seal") and "by hand" in found.message
 
 
 def test_a_legal_hold_blocks_until_it_is_lifted(sworn: Bench) -> None:
@@ -471,6 +508,8 @@ def test_a_worker_without_any_entry_is_forgotten_again_and_a_new_one_under_the_s
 
 def test_a_worker_whom_only_an_unknown_kind_names_is_forgotten_again(sworn: Bench, terminal: Terminal) -> None:
     sworn.offer(terminal, terminal.append("vehicle.seen", {"trip": [{"worker": "E005"}]}))
+    with sworn.database.write() as session:  # there was no room for the dead letter that says so
+        session.connection().exec_driver_sql("DELETE FROM dead_letters")
     letter(sworn, b'{"worker":"E005')
     backup = backup_of(sworn)
     with acting_as("cli:li"):
