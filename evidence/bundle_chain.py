@@ -17,7 +17,7 @@ from evidence.bundle_tree import Tree, leaf_of
 from evidence.chain import Head, follow
 from evidence.checkpoint import Checkpoint
 from evidence.clearance import opening_after
-from evidence.envelope import EVENT_TYPE, Envelope
+from evidence.envelope import Envelope
 from evidence.errors import (
     BadStart,
     BrokenLink,
@@ -48,6 +48,7 @@ from evidence.events import (
 from evidence.key_history import LogKey, signed_by_log
 from evidence.keys import PublicKey
 from evidence.note import Note
+from evidence.rotation import rotation_keys, verify_event
 from evidence.seen_checkpoint import CarriedNote, notes_in
 from evidence.statements import COLLECTOR, StatementKind, verify_statement
 from evidence.trust import BundleTrust
@@ -206,15 +207,23 @@ class ChainCheck:
             following = verify_statement(envelope, event, key)
             if following != key and following != manifest.key_for(event.device, event.chain, event.seq + 1):
                 raise UnknownKey("the collector's chain hands over to another key than the manifest names")
-        elif event.kind == Kind.DEVICE_KEY_ROTATED:
-            following = manifest.key_for(event.device, event.chain, event.seq + 1)
-            envelope.verify_all([key, following], EVENT_TYPE)
         else:
-            envelope.verify(key, EVENT_TYPE)
+            self._require_named(event)
+            following = verify_event(envelope, event, key)
         if first:
             found.key, found.pinned = key.text(), pinned is not None
+        found.keys.update({key: None, following: None})
         self._key = following
         return key
+
+    def _require_named(self, event: Event) -> None:
+        """Check that a terminal's rotation leads to the key that the manifest names from the next seq on."""
+        if event.kind != Kind.DEVICE_KEY_ROTATED:
+            return
+        _, new = rotation_keys(event)
+        named = self._bundle.manifest.key_for(event.device, event.chain, event.seq + 1)
+        if new != named:
+            raise InvalidBody(f"the rotation leads to {new.id[:16]}…, the manifest names {named.id[:16]}… after it")
 
     def _take_leaf(self, index: int, leaf: bytes, proof: tuple[bytes, ...], seq: int) -> None:
         if index in self._bundle.taken:

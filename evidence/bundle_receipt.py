@@ -39,7 +39,7 @@ def check_punch_receipt(text: str, trust: BundleTrust, report: Report) -> Receip
     try:
         said = PunchReceipt.unverified(text)
         found = report.chains.get((said.device, said.chain))
-        PunchReceipt.verify_by_one(text, _keys(said, found, trust, report))
+        PunchReceipt.verify_by_one(text, _keys(said, trust, report))
         _check_scope(said, report)
         return ReceiptFound(text, said, _look_up(said, found))
     except EvidenceError as error:
@@ -71,13 +71,15 @@ def check_collector_receipt(data: bytes, trust: BundleTrust, report: Report) -> 
     raise problem
 
 
-def _keys(said: PunchReceipt, found: ChainFound | None, trust: BundleTrust, report: Report) -> tuple[PublicKey, ...]:
+def _keys(said: PunchReceipt, trust: BundleTrust, report: Report) -> tuple[PublicKey, ...]:
+    """Those pinned, else the one that the manifest names, and those to which the terminal's chains were handed over."""
+    brought = [key for (device, _), found in report.chains.items() if device == said.device for key in found.keys]
     pinned = trust.pinned(said.device)
-    if pinned is not None:
-        return pinned
-    if report.manifest is None:
-        raise UnknownKey("the bundle's manifest cannot be read, so it names no key for the receipt")
-    return (report.manifest.key_for(said.device, said.chain, said.seq),)
+    if pinned is None:
+        if report.manifest is None:
+            raise UnknownKey("the bundle's manifest cannot be read, so it names no key for the receipt")
+        pinned = (report.manifest.key_for(said.device, said.chain, said.seq),)
+    return tuple(dict.fromkeys((*pinned, *brought)))
 
 
 def _check_scope(said: PunchReceipt, report: Report) -> None:

@@ -9,6 +9,7 @@ from evidence.bundle_manifest import ChainEntry, Manifest
 from evidence.errors import EvidenceError
 from evidence.events import CoverageBody, Event, PresenceIntervalBody
 from evidence.key_history import CountingKey
+from evidence.keys import PublicKey
 
 MAX_PROBLEMS = 1000  # kept, so that a file of garbage does not fill the memory; the rest is counted
 
@@ -61,6 +62,7 @@ class ChainFound:
     entry: ChainEntry
     key: str | None = None  # of its first event
     pinned: bool = False  # the reader knew the key beforehand
+    keys: dict[PublicKey, None] = field(default_factory=dict)  # that signed it, one after the other, and the next
     events: int = 0
     withheld: int = 0
     outside: int = 0

@@ -484,3 +484,37 @@ def statement_key_entry(key: SigningKey, first_seq: int) -> KeyEntry:
     return KeyEntry(
         device="collector", key=key.public.text(), chain=None, first_seq=first_seq, last_seq=None, added_at=SINCE
     )
+
+
+def later_key(device: str) -> SigningKey:
+    """The key to which this terminal's first one is handed over: of the same algorithm."""
+    return SteadyEs256(ec.derive_private_key(8, ec.SECP256R1())) if device == "gate-2" else ed25519_key(41)
+
+
+def a_day_of_a_rotated_terminal(
+    device: str = "gate-1",
+    *,
+    second: SigningKey | None = None,
+    says: dict[str, Any] | None = None,
+    goes_on: SigningKey | None = None,
+    named: SigningKey | None = None,
+) -> tuple[Site, Parts]:
+    """The terminal hands its chain over and W-1 punches there; `says` changes the rotation's body.
+
+    `second`: who else signs the rotation; `goes_on`: who signs what follows; `named`: whom the manifest has from the
+    next seq on. None: the key after it, as it must be.
+    """
+    site = a_day()
+    old, new = site.keys[device], later_key(device)
+    seq, prev = site.next_of(device)
+    body = {"previous": old.public.text(), "key": new.public.text(), "reason": "yearly"} | (says or {})
+    event = site.event(device, seq, prev, "device.key_rotated", body, minute=57)
+    site.take(site.entry(event, old, second or new))
+    site.keys[device] = goes_on or new
+    site.punch(device, "W-1", "IN", minute=58)
+    parts = site.parts()
+    entries = [
+        KeyEntry(device=device, key=key.public.text(), chain=None, first_seq=first, last_seq=None, added_at=SINCE)
+        for key, first in ((old, 0), (named or goes_on or new, seq + 1))
+    ]
+    return site, replace(parts, keys=[*entries, *(one for one in parts.keys if one.device != device)])

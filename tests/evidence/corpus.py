@@ -36,6 +36,7 @@ from tests.evidence.bundles import (
     Site,
     a_day,
     a_day_after_the_handovers,
+    a_day_of_a_rotated_terminal,
     a_day_of_two_keys,
     a_day_with_holes,
     a_gap_at_the_end,
@@ -108,6 +109,7 @@ def cases() -> Iterator[Case]:
     yield Case("bad-seal", bundle(site.parts(), OTHER), "unknown_key")
     yield Case("bad-no-witness", bundle(replace(site.parts(), last=site.checkpoint().encode())), "missing_cosignatures")
     yield from _statement_key()
+    yield from _rotated_terminals()
 
 
 def _other_good_ones() -> Iterator[Case]:
@@ -296,6 +298,56 @@ def _statement_key() -> Iterator[Case]:
     yield Case("bad-statement-key-retired-unsaid", bundle(never), "retired_key", trust=before)
     hidden = withholding(a_day_of_two_keys(Rotation(), signed=STATEMENT, keys=said[:1])[1], "collector", 2)
     yield Case("bad-statement-key-retired-and-withheld", bundle(hidden), "retired_key", trust=before)
+
+
+def _rotated_terminals() -> Iterator[Case]:
+    """A terminal's key is handed over by both keys, to the one that the event names, and its receipts count."""
+    for device in ("gate-1", "gate-2"):
+        site, parts = a_day_of_a_rotated_terminal(device)
+        whole, receipt = bundle(parts), site.receipt(site.entries[-1])
+        yield Case(f"good-terminal-rotated-{device}", whole, None)
+        yield Case(f"good-receipt-after-rotation-{device}", whole, None, receipt)
+        yield Case(f"bad-receipt-omitted-after-rotation-{device}", _ended_by_the_rotation(device), "omitted", receipt)
+        yield Case(f"bad-terminal-rotated-by-a-stranger-{device}", _taken_over(device), "invalid_body")
+    before = a_day()
+    site, parts = a_day_of_a_rotated_terminal()
+    yield Case("good-receipt-before-rotation", bundle(parts), None, before.receipt(before.entries[2]))
+    stranger = a_day()
+    stranger.keys["gate-1"] = OTHER
+    yield Case("bad-receipt-by-a-stranger", bundle(parts), "bad_signature", stranger.receipt(stranger.entries[2]))
+    mine, other = site.keys["gate-1"].public.text(), OTHER.public.text()
+    for name, code, changes in (
+        ("by-strangers-signature", "unknown_key", {"second": OTHER}),
+        ("by-the-old-key-twice", "unknown_key", {"second": before.keys["gate-1"]}),
+        ("named-otherwise", "invalid_body", {"named": OTHER}),
+        ("from-another", "invalid_body", {"says": {"previous": other}}),
+        ("from-the-next", "invalid_body", {"says": {"previous": mine}}),
+        ("to-no-key", "invalid_body", {"says": {"key": "ed25519:none"}}),
+        ("to-a-list", "invalid_body", {"says": {"key": [mine]}}),
+        ("to-a-key-behind-a-space", "invalid_body", {"says": {"key": f" {mine}"}}),
+        ("without-a-reason", "invalid_body", {"says": {"reason": None}}),
+        ("to-itself", "invalid_body", _to_itself()),
+    ):
+        changed: dict[str, Any] = dict(changes)
+        yield Case(f"bad-terminal-rotated-{name}", bundle(a_day_of_a_rotated_terminal(**changed)[1]), code)
+
+
+def _to_itself() -> dict[str, Any]:
+    own = a_day().keys["gate-1"]
+    return {"second": own, "says": {"key": own.public.text()}, "goes_on": own}
+
+
+def _taken_over(device: str) -> bytes:
+    """The operator puts his own signature in the place of the second and goes on with his own key."""
+    return bundle(a_day_of_a_rotated_terminal(device, second=OTHER, goes_on=OTHER)[1])
+
+
+def _ended_by_the_rotation(device: str) -> bytes:
+    """What came after the rotation is left out of the ledger."""
+    site, parts = a_day_of_a_rotated_terminal(device)
+    gone = site.entries.pop()
+    site.heads[device] = gone.seq - 1, site.entries[-1].hash
+    return bundle(replace(site.parts(), keys=parts.keys))
 
 
 def _forged_rotations() -> Iterator[tuple[str, str, Rotation]]:

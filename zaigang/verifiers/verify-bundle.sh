@@ -458,6 +458,7 @@ flags='(-|after_revocation|late:[a-z][a-z_]*|after_revocation,late:[a-z][a-z_]*)
 lines="event $number $number [0-9a-f]{32} [0-9:.TZ-]{24} $flags( $digest){0,64}|outside $number $number [0-9a-f]{64}"
 lines="$lines|withheld $number [0-9a-f]{64}|erased $number $number $digest [0-9a-f]{64} $number( $digest){0,64}|missing $number $number $number"
 : >"$work/leaves"
+: >"$work/brought"
 : >"$work/holes"
 : >"$work/collector"
 : >"$work/stated"
@@ -533,7 +534,7 @@ check_event() { # SEQ LEAF_INDEX SALT RECEIVED FLAGS PROOF…: the next line of 
         [ "$next_key" != "$key" ] ||
           { fail signature_count "$place_name seq $seq: a key is not handed over to itself"; return; }
       elif [ "$device" != collector ] && [ "$(text_of event kind)" = device.key_rotated ]; then
-        next_key=$(key_for "$device" "$chain" $((seq + 1)))
+        rotation_names || return
       fi
       ;;
   esac
@@ -553,6 +554,7 @@ check_event() { # SEQ LEAF_INDEX SALT RECEIVED FLAGS PROOF…: the next line of 
   rotates=
   if [ "$device" != collector ] && [ "$kind_now" = device.key_rotated ] || hands_over; then rotates=yes; fi
   if [ -n "$rotates" ] && [ -z "$next_key" ]; then
+    [ "$device" = collector ] || rotation_names || return
     fail signature_count "$place_name seq $seq: a rotation is signed by both keys"
     return
   elif [ -z "$rotates" ] && [ -n "$next_key" ]; then
@@ -564,6 +566,7 @@ check_event() { # SEQ LEAF_INDEX SALT RECEIVED FLAGS PROOF…: the next line of 
     return
   fi
   current=${next_key:-$key}
+  printf '%s %s\n%s %s\n' "$device" "$key" "$device" "$current" >>"$work/brought"
   prev=$hash_now same=yes
   printf '%s %s\n' "$seq" "$hash_now" >>"$work/hashes"
   events=$((events + 1))
@@ -592,6 +595,17 @@ check_event() { # SEQ LEAF_INDEX SALT RECEIVED FLAGS PROOF…: the next line of 
   check_meaning
 }
 key_text="ed25519:MCowBQYDK2VwAyEA$b64{43}=|es256:MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE$b64{86}=="
+rotation_names() { # the event in $work/fields is a terminal's rotation: sets the key after it, which the manifest must name, too
+  next_key=$(text_of body key)
+  [ "$(text_of body previous)" = "$key" ] && [ "$next_key" != "$key" ] && is_text reason 400 && printf %s "$next_key" | grep -Eqx "$key_text" ||
+    { fail invalid_body "$place_name seq $seq: the rotation names another key as the one before, or none after"; return 1; }
+  [ "$next_key" = "$(key_for "$device" "$chain" $((seq + 1)))" ] ||
+    { fail invalid_body "$place_name seq $seq: the rotation leads to another key than the manifest names after it"; return 1; }
+}
+is_text() { # NAME MOST: this field of the body is a text of at most so many letters
+  these body "$1" | grep -Eqx '"([^"\\]|\\.)*"' &&
+    [ "$(text_of body "$1" | sed -E 's/\\(u[0-9a-f]{4}|.)/x/g' | tr -d '\200-\277\n' | wc -c)" -le "$2" ]
+}
 hands_over() { # the event in $work/fields is a rotation of the key that signs the collector's own chain
   [ "$device" = collector ] && [ "$(text_of event kind)" = collector.key_rotated ] && [ "$(text_of body purpose)" = statement ]
 }
@@ -784,6 +798,8 @@ check_receipt() {
   printf 'DSSEv1 %d %s %d %s' ${#type} "$type" ${#statement} "$statement" >"$work/receipt.pae"
   keys=$(pinned_keys "$device")
   [ -n "$keys" ] || keys=$(key_for "$device" "$chain" "$seq")
+  [ -n "$keys" ] || { fail unknown_key "the manifest names no key for the receipt"; return; }
+  keys="$keys $(sort -u "$work/brought" | sed -n "s/^$device //p" | tr '\n' ' ')" # and those that its chains brought
   good=
   for key in $keys; do
     if check_signature "$key" "$work/receipt.sig" "$work/receipt.pae"; then good=yes; break; fi
