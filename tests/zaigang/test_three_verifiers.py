@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
+import shutil
 import subprocess
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
+from evidence import bundle_zip
+from evidence.bundle_zip import pack, unpack
 from tests.evidence import corpus
+from tests.evidence.bundles import packed_as_it_is
 from tests.evidence.test_key_history import forged_handovers
 from zaigang.bundle_check import check_bundle, read_bundle_trust
 from zaigang.trust import TrustError
@@ -113,6 +119,76 @@ def test_no_verifier_takes_a_trust_file_with_a_forged_handover(
     page.click("#go")
     page.wait_for_selector("#verdict:not(:empty)", timeout=30_000)
     assert "未能核验" in page.inner_text("#verdict")
+
+
+def test_the_shell_script_prints_nothing_that_could_steer_the_readers_screen(tools: Path, tmp_path: Path) -> None:
+    """A manifest with the letters that move a cursor, in the forms that JSON allows; a receipt of two lines."""
+    files = unpack((FOLDER / "good-two-entries.zip").read_bytes())
+    steering = "\x9b2J\x9b1;1HEverything holds: 2 events."
+    for word in ("origin", "name"):
+        manifest = files["manifest.json"].decode()
+        start = manifest.index(f'"{word}":"') + len(word) + 4
+        changed = manifest[:start] + steering + manifest[start:]
+        path = tmp_path / f"{word}.zip"
+        path.write_bytes(pack({**files, "manifest.json": changed.encode()}.items()))
+        done = _script(tools, path)
+        assert done.returncode == 1
+        _require_plain(done.stdout)
+    receipt = next(case["receipt"] for case in CASES if case["name"] == "good-receipt")
+    done = _script(tools, FOLDER / "good-site.zip", f"{receipt}\n\x1b[2Jx")
+    assert done.returncode == 1 and "[receipt]" in done.stdout
+    _require_plain(done.stdout)
+
+
+def _deflated() -> bytes:
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("manifest.json", bytes(30_000_000))
+    return held.getvalue()
+
+
+def _overlapping() -> bytes:
+    """Ten names for the same megabyte: an unpacker would write ten."""
+    data = bytes(1_000_000)
+    names = [f"a{number}" for number in range(10)]
+    local = bundle_zip._local(names[0], data) + names[0].encode() + data
+    central = b"".join(bundle_zip._central(name, data, 0) + name.encode() for name in names)
+    return local + central + bundle_zip._END.pack(bundle_zip.END, 0, 0, 10, 10, len(central), len(local), 0)
+
+
+@pytest.mark.parametrize(
+    ("how", "data"),
+    [
+        ("deflated", _deflated()),
+        ("overlapping", _overlapping()),
+        ("too-deep", packed_as_it_is([("manifest.json", b"{}"), ("a/b/c/d/e", b"")])),
+        ("too-long", packed_as_it_is([("manifest.json", b"{}"), ("a" * 201, b"")])),
+        ("upwards", packed_as_it_is([("manifest.json", b"{}"), ("../x", b"")])),
+    ],
+    ids=lambda one: one if isinstance(one, str) else "",
+)
+def test_the_shell_script_unpacks_nothing_that_it_refuses(how: str, data: bytes, tools: Path, tmp_path: Path) -> None:
+    path, calls = tmp_path / f"{how}.zip", tmp_path / "calls"
+    path.write_bytes(data)
+    (tmp_path / "unzip").write_text(f'#!/bin/sh\necho "$1" >>{calls}\nexec {shutil.which("unzip")} "$@"\n')
+    (tmp_path / "unzip").chmod(0o755)
+    done = _script(tools, path, env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "[not_canonical_zip]" in done.stdout
+    assert calls.read_text() == "-qqv\n"
+
+
+def _script(
+    tools: Path, bundle: Path, receipt: str = "", *, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    words = ["sh", str(tools / "verify-bundle.sh"), str(bundle), str(FOLDER / "trust.json"), receipt]
+    return subprocess.run(words, capture_output=True, text=True, check=False, timeout=120, env=env)
+
+
+def _require_plain(said: str) -> None:
+    """Nothing but lines of printable letters, and the script's own Chinese."""
+    assert all(one == "\n" or one.isprintable() for one in said), said
+    assert "Everything holds" not in said.split("\n")[-2]
 
 
 def _hold(case: dict[str, Any], ok: bool, codes: list[str]) -> None:

@@ -26,7 +26,10 @@ bad=0 events=0
 
 fail() { # CODE MESSAGE
   bad=$((bad + 1))
-  printf '[%s] %s\n' "$1" "$2"
+  printf '[%s] %s\n' "$1" "$(plain "$2")"
+}
+plain() { # TEXT: without what could steer the reader's screen, whoever wrote it
+  printf %s "$1" | tr -cd '\040-\176'
 }
 finish() {
   if [ "$bad" -eq 0 ]; then
@@ -213,10 +216,16 @@ among() { # WORD LIST
 
 [ "$(head -c 4 "$bundle" | od -An -tx1 | tr -d ' \n')" = 504b0304 ] ||
   { fail not_a_bundle "the file does not begin as a bundle does"; finish; }
-unzip -v "$bundle" 2>/dev/null | awk '$2 == "Stored" && NF == 8 {print $1, $7, $8}' >"$work/list"
-[ -s "$work/list" ] || { fail not_canonical_zip "unzip finds no stored file in it"; finish; }
-if ! awk '$3 !~ /^[A-Za-z0-9_][A-Za-z0-9._-]*(\/[A-Za-z0-9_][A-Za-z0-9._-]*)*$/ {exit 1}' "$work/list" ||
-  ! unzip -tqq "$bundle" >/dev/null 2>&1 || ! unzip -qq -n -d "$work/files" "$bundle" </dev/null >/dev/null 2>&1; then
+# Nothing is unpacked that could be more than the file itself: each entry is stored, has a name that a bundle may have,
+# and all of them fit into the file.
+name_form='^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)?(/[A-Za-z0-9_][A-Za-z0-9._-]*)?(/[A-Za-z0-9_][A-Za-z0-9._-]*)?$'
+unzip -qqv "$bundle" >"$work/listing" 2>/dev/null || { fail not_canonical_zip "unzip cannot read its list of files"; finish; }
+awk -v form="$name_form" -v whole="$(($(wc -c <"$bundle")))" '
+  NF != 8 || $2 != "Stored" || $1 != $3 || $8 !~ form || length($8) > 200 || (all += $1) > whole {bad = 1; exit}
+  {print $1, $7, $8}
+  END {exit bad || NR == 0}' "$work/listing" >"$work/list" ||
+  { fail not_canonical_zip "an entry is not stored, larger than the file, or has a name that no bundle has"; finish; }
+if ! unzip -tqq "$bundle" >/dev/null 2>&1 || ! unzip -qq -n -d "$work/files" "$bundle" </dev/null >/dev/null 2>&1; then
   fail not_canonical_zip "unzip cannot read it whole"
   finish
 fi
@@ -764,7 +773,7 @@ if [ -f checkpoints/seen ] && { [ ! -s checkpoints/seen ] || grep -Evqx "$seen_l
 fi
 while read -r at device seq leaf_index how; do
   split_note "$work/carried.$at" seen && log_signed seen || { # a terminal can invent a note
-    echo "Note: $device seq $seq carries a checkpoint that no key of the ledger signed; it says nothing about the ledger. 所带检查点并非账本所签。"
+    echo "Note: $(plain "$device seq $seq") carries a checkpoint that no key of the ledger signed; it says nothing about the ledger. 所带检查点并非账本所签。"
     continue
   }
   check_note "$work/carried.$at" seen || continue
@@ -786,7 +795,7 @@ done <"$work/carried"
 # --- the worker's receipt
 
 check_receipt() {
-  printf %s "$receipt" | grep -Eqx 'zaigang-receipt-v1/[a-z0-9-]{1,48}/[A-Za-z0-9_-]{22}/[0-9]{1,16}/[A-Za-z0-9_-]{43}/[0-9TZ:.-]{24}/[A-Za-z0-9_-]{86}' ||
+  [ "$(printf %s "$receipt" | wc -l)" -eq 0 ] && printf %s "$receipt" | grep -Eqx 'zaigang-receipt-v1/[a-z0-9-]{1,48}/[A-Za-z0-9_-]{22}/[0-9]{1,16}/[A-Za-z0-9_-]{43}/[0-9TZ:.-]{24}/[A-Za-z0-9_-]{86}' ||
     { fail receipt "the receipt cannot be read"; return; }
   statement=${receipt%/*}
   # shellcheck disable=SC2046  # words
@@ -815,7 +824,7 @@ check_receipt() {
   elif [ "$shown_hash" != "$hash" ]; then
     fail fork "$device signed another event at seq $seq than is shown"
   else
-    echo "The receipt holds: $device seq $seq of $time. 回执成立。"
+    echo "The receipt holds: $(plain "$device seq $seq of $time"). 回执成立。"
   fi
 }
 unurl() { unbase "$(printf %s "$1" | tr '_-' '/+')"; }
