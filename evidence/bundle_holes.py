@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from evidence.bundle_chain import Bundle
 from evidence.bundle_index import Erased, Missing
 from evidence.bundle_manifest import ChainEntry
@@ -14,12 +16,27 @@ DECLARES = "gap.declared"
 
 def check_holes(bundle: Bundle) -> None:
     """Check every tombstone and every declared gap; problems go into the report."""
+    tombstones = Counter(hole.by for _, hole, _ in bundle.holes if isinstance(hole, Erased))
     for chain, hole, line in bundle.holes:
         try:
-            _check(bundle.report.statements.get(hole.by), chain, hole)
+            event = bundle.report.statements.get(hole.by)
+            _check(event, chain, hole)
+            if event is not None and isinstance(hole, Erased):
+                _check_tombstone(event, hole, tombstones[hole.by])
         except EvidenceError as error:
             file = f"chains/{chain.device}/{chain.chain}.index"
             bundle.report.add(error, file, chain=chain, seq=hole.seq, line=line)
+
+
+def _check_tombstone(event: Event, hole: Erased, tombstones: int) -> None:
+    """Check that the statement can be about this entry: it came later, and speaks of as many as name it."""
+    if hole.leaf_index >= hole.by:
+        raise Unauthorised(f"ledger entry {hole.by} cannot let entry {hole.leaf_index} go, which came after it")
+    entries = event.body.get("entries")
+    if type(entries) is not int or tombstones > entries:  # true is an int, too
+        raise Unauthorised(
+            f"ledger entry {hole.by} lets {str(entries)[:20]} entries go, {tombstones} tombstones name it"
+        )
 
 
 def _check(event: Event | None, chain: ChainEntry, hole: Erased | Missing) -> None:

@@ -322,10 +322,13 @@ def a_day() -> Site:
     return site
 
 
-def a_day_with_holes(first: int = 6, last: int = 7, *, audited: bool = False) -> tuple[Site, Parts]:
+def a_day_with_holes(
+    first: int = 6, last: int = 7, *, audited: bool = False, entries: Any = 1, tombstones: tuple[int, ...] = (2,)
+) -> tuple[Site, Parts]:
     """gate-1's seq 6 and 7 were lost and declared so, and its seq 2 was erased; both by the collector's statements.
 
-    `audited`: a statement about something else stands before them and is withheld.
+    `audited`: a statement about something else stands before them and is withheld. `entries`: how many the erasure
+    speaks of; `tombstones`: which seqs name it.
     """
     site = a_day()
     site.append(
@@ -336,19 +339,22 @@ def a_day_with_holes(first: int = 6, last: int = 7, *, audited: bool = False) ->
         site.append("collector", "audit.entry", audit, minute=57)
     gap = {"device": "gate-1", "chain": CHAINS["gate-1"], "first": first, "last": last, "next_prev": "ab" * 32}
     declared = site.append("collector", "gap.declared", {**gap, "reason": "unreadable", "by": "Zhao"}, minute=57)
-    erasure = {"erasure": "ee" * 16, "scope": "all", "reason": "asked for", "by": "Zhao", "entries": 1}
+    erasure = {"erasure": "ee" * 16, "scope": "all", "reason": "asked for", "by": "Zhao", "entries": entries}
     authorised = site.append("collector", "worker.erasure", {**erasure, "digest": "cd" * 32}, minute=58)
     event = site.event("gate-1", 8, "ab" * 32, "noted", {}, minute=59)
     site.take(site.entry(event, site.keys["gate-1"]))
     parts = withholding(site.parts(), "collector", 1) if audited else site.parts()
     index = next(at for at, one in enumerate(parts.chains) if one.entry.device == "gate-1")
     part = parts.chains[index]
-    tomb = part.lines[2]
-    assert isinstance(tomb, Shown)
-    leaf = site.entries[tomb.leaf_index]
-    erased = Erased(2, tomb.leaf_index, leaf.leaf, leaf.hash, site.entries.index(authorised), tomb.proof)
-    lines = [*part.lines[:2], erased, *part.lines[3:-1], Missing(6, 7, site.entries.index(declared)), part.lines[-1]]
-    return site, changed_chain(parts, "gate-1", lines=lines, envelopes=[*part.envelopes[:2], *part.envelopes[3:]])
+    lines = list(part.lines)
+    for seq, tomb in enumerate(part.lines):
+        if tomb.seq in tombstones and isinstance(tomb, Shown):
+            leaf = site.entries[tomb.leaf_index]
+            by = site.entries.index(authorised)
+            lines[seq] = Erased(tomb.seq, tomb.leaf_index, leaf.leaf, leaf.hash, by, tomb.proof)
+    lines.insert(-1, Missing(6, 7, site.entries.index(declared)))
+    envelopes = [one for line, one in zip(part.lines, part.envelopes, strict=True) if line.seq not in tombstones]
+    return site, changed_chain(parts, "gate-1", lines=lines, envelopes=envelopes)
 
 
 def a_watched_day(

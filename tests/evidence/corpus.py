@@ -104,6 +104,13 @@ def cases() -> Iterator[Case]:
     yield from _watched()
     yield Case("bad-hole-of-another-range", bundle(a_day_with_holes(first=7)[1]), "unauthorised")
     yield Case("bad-gap-at-the-end", bundle(a_gap_at_the_end(head_hash="00" * 32)[1]), "head_mismatch")
+    two = (2, 3)
+    yield Case("good-tombstones", bundle(a_day_with_holes(entries=2, tombstones=two)[1]), None)
+    yield Case("good-tombstone-of-many", bundle(a_day_with_holes(entries=700)[1]), None)
+    for name, entries in (("none", 0), ("true", True), ("a-text", "2"), ("nothing-said", None), ("a-list", [1, 2])):
+        yield Case(f"bad-tombstone-of-{name}", bundle(a_day_with_holes(entries=entries)[1]), "unauthorised")
+    yield Case("bad-tombstones-too-many", bundle(a_day_with_holes(tombstones=two)[1]), "unauthorised")
+    yield Case("bad-tombstone-after-the-erasure", bundle(a_day_with_holes(tombstones=(8,))[1]), "unauthorised")
     withheld = withholding(a_day_with_holes()[1], "collector", 2)
     yield Case("bad-hole-whose-statement-is-withheld", bundle(withheld), "unauthorised")
     yield Case("bad-seal", bundle(site.parts(), OTHER), "unknown_key")

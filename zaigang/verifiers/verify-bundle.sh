@@ -583,6 +583,7 @@ check_event() { # SEQ LEAF_INDEX SALT RECEIVED FLAGS PROOF…: the next line of 
     range=
     [ "$kind_now" != gap.declared ] || range=" $(these body device chain first last next_prev |
       sed -nE 's/^"[a-z0-9-]+" "[0-9a-f]+" [0-9]+ [0-9]+ "[0-9a-f]+"$/&/p' | tr -d '"')"
+    [ "$kind_now" != worker.erasure ] || range=" $(these body entries | grep -Ex '[0-9]+')"
     printf '%s %s%s\n' "$leaf_index" "$kind_now" "$range" >>"$work/collector"
     case $kind_now in
       device.revoked) these body device from_index | sed -n 's/^"\([a-z0-9-]*\)" /\1 /p' >>"$work/stated" ;;
@@ -719,7 +720,7 @@ check_line() {
     erased)
       set -- $rest
       prev=$3 same=
-      printf '%s worker.erasure %s %s %s %s\n' "$4" "$device" "$chain" "$seq" "$seq" >>"$work/holes"
+      printf '%s worker.erasure %s %s %s %s %s\n' "$4" "$device" "$chain" "$seq" "$seq" "$1" >>"$work/holes"
       index_of=$1 leaf_of=$2
       shift 4
       take_leaf "$index_of" "$leaf_of" "$@"
@@ -736,9 +737,11 @@ while read -r device chain head_seq head_hash; do
   cp "$work/hashes" "$work/hashes.$device.$chain" 2>/dev/null
 done <"$work/chains"
 [ -z "$(sort "$work/leaves" | uniq -d)" ] || fail ledger_order "two events claim one place of the ledger"
-while read -r by wanted device chain seq end; do
-  awk -v b="$by" -v w="$wanted" -v d="$device" -v c="$chain" -v s="$seq" -v e="$end" '$1 == b && $2 == w &&
-    (w == "worker.erasure" || ($3 == d && $4 == c && $5 <= s + 0 && e + 0 <= $6)) {found = 1} END {exit !found}' "$work/collector" ||
+while read -r by wanted device chain seq end entry; do
+  # A tombstone stands before the statement that let it go, which speaks of as many entries as name it.
+  awk -v b="$by" -v w="$wanted" -v d="$device" -v c="$chain" -v s="$seq" -v e="$end" -v i="$entry" \
+    -v t="$(grep -c "^$by worker.erasure " "$work/holes")" '$1 == b && $2 == w &&
+    (w == "worker.erasure" ? $3 != "" && i + 0 < b + 0 && t + 0 <= $3 + 0 : ($3 == d && $4 == c && $5 <= s + 0 && e + 0 <= $6)) {found = 1} END {exit !found}' "$work/collector" ||
     { fail unauthorised "$device seq $seq: ledger entry $by does not authorise the hole"; continue; }
   awk -v b="$by" -v d="$device" -v c="$chain" -v e="$end" 'NR == FNR {if ($1 == d && $2 == c && $3 == e) head = $4; next}
     $1 == b && $2 == "gap.declared" && head != "" && $7 != head {bad = 1} END {exit bad}' "$work/chains" "$work/collector" ||
