@@ -6,6 +6,7 @@ for it), and one more for each line of the index (`bundle_index.py`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -16,7 +17,7 @@ from evidence.bundle_report import ChainFound, Report, ShownPunch
 from evidence.bundle_tree import Tree, leaf_of
 from evidence.chain import Head, follow
 from evidence.checkpoint import Checkpoint
-from evidence.clearance import opening_after
+from evidence.clearance import opening_shown, verified_by_kind
 from evidence.envelope import Envelope
 from evidence.errors import (
     BadStart,
@@ -36,8 +37,8 @@ from evidence.errors import (
 )
 from evidence.events import (
     CoverageBody,
-    DeviceEnrolledBody,
     Event,
+    Fact,
     Kind,
     PresenceIntervalBody,
     PunchBody,
@@ -52,6 +53,8 @@ from evidence.rotation import rotation_keys, verify_event
 from evidence.seen_checkpoint import CarriedNote, notes_in
 from evidence.statements import COLLECTOR, StatementKind, verify_statement
 from evidence.trust import BundleTrust
+
+_POLICY = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,20 +270,25 @@ class ChainCheck:
             return
         for note in notes_in(event):
             self._carry(event, line, note)
-        try:
-            body = parse_body(event)
-        except InvalidBody:  # signature and chain alone decide whether an event stands
-            self._found.unread_bodies += 1
-            return
-        opening, self._opening = self._opening, opening_after(self._opening, event)
-        if isinstance(body, DeviceEnrolledBody) and event.seq == 0 and body.key != key.text():
+        opening, self._opening = self._opening, opening_shown(self._opening, event)
+        body = self._read(event)
+        if event.seq == 0 and event.body.get("key") != key.text():
             raise BadStart("the chain's first event names another key than the one that signed it")
         if isinstance(body, CoverageBody):
             self._found.coverage.append(body)
         if isinstance(body, PresenceIntervalBody):
             self._found.presence.append(body)
         if isinstance(body, PunchBody):
-            self._take_punch(event, body, line, late, opening)
+            self._take_punch(event, body, line, late)
+        self._require_judged(event, opening)
+
+    def _read(self, event: Event) -> Fact | None:
+        """Read the body; None where this version cannot: signature and chain alone decide whether an event stands."""
+        try:
+            return parse_body(event)
+        except InvalidBody:
+            self._found.unread_bodies += 1
+            return None
 
     def _carry(self, event: Event, line: Shown, note: CarriedNote) -> None:
         if not self._bundle.is_signed(note.text):  # a terminal can invent a note, and that says nothing of the ledger
@@ -294,7 +302,7 @@ class ChainCheck:
         except EvidenceError:  # bundle_seen.py says what is wrong with it
             return
 
-    def _take_punch(self, event: Event, body: PunchBody, line: Shown, late: str | None, opening: int | None) -> None:
+    def _take_punch(self, event: Event, body: PunchBody, line: Shown, late: str | None) -> None:
         after = AFTER_REVOCATION in line.flags
         counts = Verdict.REVIEW if after and body.verdict is Verdict.VERIFIED else body.verdict
         self._bundle.report.punches.append(
@@ -315,10 +323,16 @@ class ChainCheck:
                 not_before=self._found.seen[-1][1] if self._found.seen else None,
             )
         )
-        if body.verdict is Verdict.VERIFIED and opening is not None:
+
+    def _require_judged(self, event: Event, opening: int | None) -> None:
+        """Check what a punch says of its own verdict, also where the rest of it is a later version's."""
+        if event.kind not in (Kind.PUNCH_RECORDED, Kind.PUNCH_REFUSED):
+            return
+        if verified_by_kind(event) and opening is not None:
             raise VerifiedWhileOpened(f"the punch is verified although nothing cleared the opening at seq {opening}")
-        if body.policy not in self._bundle.policies:
-            raise PolicyMissing(f"the punch was judged by policy {body.policy[:16]}…, which the bundle does not carry")
+        policy = event.body.get("policy")
+        if isinstance(policy, str) and _POLICY.fullmatch(policy) and policy not in self._bundle.policies:
+            raise PolicyMissing(f"the punch was judged by policy {policy[:16]}…, which the bundle does not carry")
 
     def _end(self) -> None:
         if self._shown < len(self._envelopes):

@@ -7,7 +7,7 @@ or later. That the case is closed again, and that the opening is the newest one,
 from __future__ import annotations
 
 from evidence.envelope import CLEARANCE_TYPE
-from evidence.errors import AuthorisationError, AuthorisationExpired, AuthorisationMismatch
+from evidence.errors import AuthorisationError, AuthorisationExpired, AuthorisationMismatch, InvalidBody
 from evidence.events import (
     Counter,
     EnclosureClearedBody,
@@ -18,6 +18,7 @@ from evidence.events import (
     Name,
     Text,
     UtcTime,
+    Verdict,
     parse_body,
 )
 from evidence.keys import PublicKey, SigningKey
@@ -70,3 +71,19 @@ def opening_after(opening: int | None, event: Event) -> int | None:
         if isinstance(body, EnclosureClearedBody) and body.opening == opening:
             return None
     return opening
+
+
+def opening_shown(opening: int | None, event: Event) -> int | None:
+    """What `opening_after` returns, for a reader of somebody else's chain: a clear that cannot be read clears nothing.
+
+    An opening counts by its kind alone, whatever a later version says in it.
+    """
+    try:
+        return opening_after(opening, event)
+    except InvalidBody:
+        return opening
+
+
+def verified_by_kind(event: Event) -> bool:
+    """Say whether an event is a punch that calls itself verified, whatever else of it can be read."""
+    return event.kind in (Kind.PUNCH_RECORDED, Kind.PUNCH_REFUSED) and event.body.get("verdict") == Verdict.VERIFIED

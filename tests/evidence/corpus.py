@@ -191,11 +191,48 @@ def _bad_chains() -> Iterator[Case]:
     opened.punch("gate-1", "W-1", "IN", minute=57)
     yield Case("bad-chain-opened", bundle(opened.parts()), "verified_while_opened")
     yield Case("bad-chain-opened-and-more", bundle(_an_opening_with_more().parts()), "verified_while_opened")
+    yield from _openings()
     twice = a_day()
     event = twice.event("gate-1", seq, prev, "noted", {}, minute=58)
     envelope = sign(EVENT_TYPE, event.payload(), twice.keys["gate-1"], OTHER)
     twice.take(replace(twice.entry(event, twice.keys["gate-1"]), envelope=envelope.encode()))
     yield Case("bad-chain-two-signatures", bundle(twice.parts()), "signature_count")
+
+
+def _openings() -> Iterator[Case]:
+    """Openings, clears and punches that this version cannot read: an opening counts all the same, a clear does not."""
+    code = "verified_while_opened"
+    clear = {"opening": 6, "authorised_by": "赵" * 400, "authorisation": "ab" * 16, "clearance": "e30="}
+    yield Case("good-chain-cleared", bundle(_opened(clear)), None)
+    yield Case("bad-chain-opened-in-another-way", bundle(_opened(found="tilted")), code)
+    for name, changes in (
+        ("without-its-clearance", {"clearance": None}),
+        ("on-nobodys-word", {"authorised_by": None}),
+        ("on-too-many-words", {"authorised_by": "赵" * 401}),
+        ("with-another-authorisation", {"authorisation": "AB" * 16}),
+        ("with-a-number", {"clearance": 7}),
+        ("with-too-much", {"clearance": "e" * 4097}),
+        ("for-another-opening", {"opening": 5}),
+        ("for-a-text", {"opening": "6"}),
+    ):
+        yield Case(f"bad-chain-cleared-{name}", bundle(_opened(clear | changes)), code)
+    yield Case("bad-chain-opened-and-a-later-punch", bundle(_opened(tapped_at=None)), code)
+    failed = a_day()
+    checks = [{"name": "face_match", "outcome": "failed", "reason": "other: somebody else"}]
+    failed.punch("gate-1", "W-1", "IN", minute=57, checks=checks)
+    yield Case("good-punch-with-a-failed-check", bundle(failed.parts()), None)
+    later = a_day()
+    later.punch("gate-1", "W-1", "IN", minute=57, tapped_at=None, policy="ab" * 32)
+    yield Case("bad-policy-of-a-later-punch", bundle(later.parts()), "policy_missing")
+
+
+def _opened(clear: dict[str, Any] | None = None, found: str = "running", **punch: Any) -> Parts:
+    site = a_day()
+    site.append("gate-1", "enclosure.opened", {"found": found, "seen_at": "2026-03-01T00:56:00.000Z"}, minute=56)
+    if clear is not None:
+        site.append("gate-1", "enclosure.cleared", clear, minute=56)
+    site.punch("gate-1", "W-1", "IN", minute=57, **punch)
+    return site.parts()
 
 
 def _an_opening_with_more() -> Site:

@@ -68,6 +68,8 @@ def test_zaigang_verify(case: dict[str, Any]) -> None:
     found = check_bundle(FOLDER / case["file"], read_bundle_trust(FOLDER / case["trust"]), receipts)
     codes = [one.code for one in found.report.problems] + [one.error.code for one in found.receipts if one.error]
     _hold(case, found.ok, codes)
+    if case["name"] == "good-punch-with-a-failed-check":
+        assert [one for one in found.report.punches if one.seq == 6] == []
 
 
 @pytest.mark.long
@@ -93,6 +95,10 @@ def test_the_page(case: dict[str, Any], page: Page) -> None:
     page.wait_for_selector("#verdict:not(:empty)", timeout=30_000)
     report = page.evaluate("window.zaigangReport")
     _hold(case, report["ok"], [one["code"] for one in report["problems"]])
+    if case["name"] == "good-punch-with-a-failed-check":
+        assert [one["verdict"] for one in report["punches"] if one["seq"] == 6] == ["unreadable 无法读取"]
+    elif case["name"] == "good-site":
+        assert [one["verdict"] for one in report["punches"]] == ["verified"] * 4
     wanted = "全部成立" if case["code"] is None else "不成立"
     assert wanted in page.inner_text("#verdict")
 

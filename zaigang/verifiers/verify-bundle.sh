@@ -647,7 +647,10 @@ check_meaning() { # of the event in $work/payload
       carry shown refused
       ;;
     enclosure.opened) opening=$seq ;;
-    enclosure.cleared) [ "$(these body opening)" != "$opening" ] || opening= ;;
+    enclosure.cleared) # one that cannot be read clears nothing
+      [ "$(these body opening)" != "$opening" ] || ! is_text authorised_by 400 || ! is_text clearance 4096 ||
+        [ -z "$(text_of body authorisation | grep -Ex '[0-9a-f]{32}')" ] || opening=
+      ;;
     punch.recorded | punch.refused)
       policy=$(text_of body policy | grep -Ex '[0-9a-f]{64}')
       [ -z "$policy" ] || [ -f "policies/$policy.json" ] || fail policy_missing "$place_name seq $seq: its policy is not here"
