@@ -22,13 +22,17 @@ from evidence.envelope import Envelope
 from evidence.errors import (
     BadStart,
     BrokenLink,
+    DuplicateKey,
     EvidenceError,
     HeadMismatch,
     HiddenGap,
     InvalidBody,
+    InvalidEnvelope,
     InvalidIndex,
     LedgerOrder,
     MonotonicRegression,
+    NotCanonical,
+    NotJson,
     PolicyMissing,
     RevocationHidden,
     UnknownKey,
@@ -55,6 +59,14 @@ from evidence.statements import COLLECTOR, StatementKind, verify_statement
 from evidence.trust import BundleTrust
 
 _POLICY = re.compile(r"[0-9a-f]{64}")
+
+
+def _envelope(data: bytes) -> Envelope:
+    """Read a line of a chain. Raises TooLarge or InvalidEnvelope, whatever else keeps it from being an envelope."""
+    try:
+        return Envelope.decode(data)
+    except (NotJson, NotCanonical, DuplicateKey) as error:
+        raise InvalidEnvelope(str(error)) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +181,7 @@ class ChainCheck:
         self._shown += 1
         before, head = self._prev, self._head
         self._prev, self._head = None, None
-        envelope = Envelope.decode(data)
+        envelope = _envelope(data)
         event = parse_event(envelope.payload)
         self._check_identity(event, line)
         key = self._verify(event, envelope)

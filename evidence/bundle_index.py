@@ -1,8 +1,9 @@
 """The list beside a chain in a bundle: one line for every seq from 0 to the chain's head, shown or accounted for.
 
 Lines, fields parted by one space, hashes in base64, in the order of seq and without a hole:
-- `event SEQ LEAF_INDEX SALT RECEIVED_AT FLAGS [HASH …]`: the next line of the chain's `.jsonl`; FLAGS is `-` or a
-  comma-parted list of `after_revocation` and `late:WHY`; the hashes are its inclusion proof (RFC 6962);
+- `event SEQ LEAF_INDEX SALT RECEIVED_AT FLAGS [HASH …]`: the next line of the chain's `.jsonl`; FLAGS is `-` or
+  `after_revocation` and `late:WHY`, one of them or both in this order, parted by a comma; the hashes are its
+  inclusion proof (RFC 6962);
 - `outside FIRST LAST HASH`: out of the period asked for; only after seq 0 and at the end; HASH is that of event LAST;
 - `withheld SEQ HASH`: not about the worker asked for;
 - `erased SEQ LEAF_INDEX LEAF_HASH HASH BY [HASH …]`: a tombstone, and which ledger entry authorised it;
@@ -27,7 +28,8 @@ _NUMBER = re.compile(r"0|[1-9][0-9]{0,15}")
 _HEX = re.compile(r"[0-9a-f]{64}")
 _SALT = r"[0-9a-f]{32}"
 _TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z"
-_FLAGS = r"-|(?:after_revocation|late:[a-z][a-z_]{0,39})(?:,late:[a-z][a-z_]{0,39})?"
+_LATE = r"late:[a-z][a-z_]{0,39}"
+_FLAGS = rf"-|{_LATE}|after_revocation(?:,{_LATE})?"
 # Nearly every line is of this kind, so it is read at once; the hashes follow.
 _SHOWN = re.compile(rf"({_NUMBER.pattern}) ({_NUMBER.pattern}) ({_SALT}) ({_TIME}) ({_FLAGS})((?: [^ ]+)*)")
 MAX_PROOF = 64  # a tree of 2^63 leaves: nobody has a larger one

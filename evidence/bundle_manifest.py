@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from evidence.bundle_zip import is_name
 from evidence.canonical import canonical, parse_canonical
@@ -24,7 +24,13 @@ BUNDLE_TYPE = "application/vnd.zaigang.bundle.v1+json"
 MANIFEST, SEAL = "manifest.json", "seal.json"
 
 
-class Scope(Fact):
+class _Exactly(Fact):
+    """An object of the manifest: what it says beyond its fields, no verifier would look at."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Scope(_Exactly):
     """What was asked for: one site or one worker, and a period (until is exclusive)."""
 
     site: Name | None
@@ -41,7 +47,7 @@ class Scope(Fact):
         return self
 
 
-class FileEntry(Fact):
+class FileEntry(_Exactly):
     """One file: name, size in bytes, SHA-256."""
 
     name: str
@@ -49,7 +55,7 @@ class FileEntry(Fact):
     sha256: HexDigest
 
 
-class ChainEntry(Fact):
+class ChainEntry(_Exactly):
     """One chain and its last event in the ledger when the bundle was made, whether that is shown or not."""
 
     device: Name
@@ -58,7 +64,7 @@ class ChainEntry(Fact):
     head_hash: HexDigest
 
 
-class KeyEntry(Fact):
+class KeyEntry(_Exactly):
     """A key that counts for a device from `first_seq` to `last_seq` (null: on) of `chain` (null: of every chain)."""
 
     device: Name
@@ -69,7 +75,7 @@ class KeyEntry(Fact):
     added_at: UtcTime
 
 
-class Revocation(Fact):
+class Revocation(_Exactly):
     """Nothing that the ledger took from this device at `from_index` or later is verified."""
 
     device: Name
@@ -77,7 +83,7 @@ class Revocation(Fact):
     from_index: Counter
 
 
-class Manifest(Fact):
+class Manifest(_Exactly):
     """Everything that the collector states in a bundle and no event does."""
 
     v: Literal[1]

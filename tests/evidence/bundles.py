@@ -19,10 +19,10 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from evidence.bundle_index import Erased, Line, Missing, Shown, Withheld
 from evidence.bundle_make import ChainPart, Parts, make_bundle
-from evidence.bundle_manifest import ChainEntry, KeyEntry, Revocation, Scope
+from evidence.bundle_manifest import ChainEntry, KeyEntry, Revocation, Scope, seal
 from evidence.bundle_tree import leaf_of
-from evidence.bundle_zip import pack
-from evidence.canonical import canonical
+from evidence.bundle_zip import pack, unpack
+from evidence.canonical import canonical, parse_canonical
 from evidence.checkpoint import Checkpoint, sign_checkpoint
 from evidence.envelope import EVENT_TYPE, STATEMENT_TYPE, Envelope, sign
 from evidence.events import ClockReading, Event, parse_event
@@ -261,6 +261,28 @@ def packed_as_it_is(files: Iterable[tuple[str, bytes]]) -> bytes:
 
 def bundle(parts: Parts, key: Ed25519Key = RECEIPT) -> bytes:
     return make_bundle(parts, key)
+
+
+def restated(
+    data: bytes,
+    change: Callable[[dict[str, Any]], object] = lambda _: None,
+    *,
+    files: dict[str, Callable[[bytes], bytes]] | None = None,
+    more: dict[str, bytes] | None = None,
+) -> bytes:
+    """The bundle with another manifest, sealed again: `change` is done to it, after `files` and `more` are in it."""
+    held = unpack(data)
+    stated = parse_canonical(held.pop("manifest.json"))
+    held.pop("seal.json")
+    held |= {name: made(held[name]) for name, made in (files or {}).items()} | (more or {})
+    stated["files"] = [
+        {"name": name, "sha256": hashlib.sha256(held[name]).hexdigest(), "size": len(held[name])}
+        for name in sorted(held)
+    ]
+    change(stated)
+    manifest = canonical(stated)
+    first = [("manifest.json", manifest), ("seal.json", seal(manifest, ORIGIN, RECEIPT))]
+    return packed_as_it_is([*first, *sorted(held.items())])
 
 
 def changed_chain(parts: Parts, device: str, **changes: Any) -> Parts:

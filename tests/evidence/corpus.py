@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -46,12 +46,13 @@ from tests.evidence.bundles import (
     bundle,
     changed_chain,
     punch_body,
+    restated,
     revocation,
     revoked_from,
     statement_key_entry,
     withholding,
 )
-from tests.evidence.forgeries import FORGERIES, first_chain
+from tests.evidence.forgeries import FORGERIES, first_chain, hidden_as_withheld
 
 FOLDER = Path(__file__).parent / "corpus"
 
@@ -117,6 +118,8 @@ def cases() -> Iterator[Case]:
     yield Case("bad-no-witness", bundle(replace(site.parts(), last=site.checkpoint().encode())), "missing_cosignatures")
     yield from _statement_key()
     yield from _rotated_terminals()
+    yield from _other_manifests()
+    yield from _other_lines()
 
 
 def _other_good_ones() -> Iterator[Case]:
@@ -342,6 +345,89 @@ def _statement_key() -> Iterator[Case]:
     yield Case("bad-statement-key-retired-unsaid", bundle(never), "retired_key", trust=before)
     hidden = withholding(a_day_of_two_keys(Rotation(), signed=STATEMENT, keys=said[:1])[1], "collector", 2)
     yield Case("bad-statement-key-retired-and-withheld", bundle(hidden), "retired_key", trust=before)
+
+
+def _other_manifests() -> Iterator[Case]:
+    """Manifests with something that none has: passed over by one reader, it could hide something from the other."""
+    code = "invalid_manifest"
+    site = a_day()
+    hidden = bundle(hidden_as_withheld(site, site.parts()))
+    yield Case("bad-manifest-more-in-the-scope", restated(hidden, lambda one: one["scope"].update(zz=1)), code)
+    whole, revoked = bundle(site.parts()), bundle(a_revoked_day()[1])
+    changes: dict[str, Callable[[dict[str, Any]], object]] = {
+        "more": lambda one: one.update(zz=1),
+        "more-in-a-chain": lambda one: one["chains"][0].update(zz=1),
+        "more-in-a-key": lambda one: one["keys"][0].update(zz=1),
+        "more-in-a-file": lambda one: one["files"][0].update(zz=1),
+        "made-yesterday": lambda one: one.update(made_at="yesterday"),
+        "made-on-no-day": lambda one: one.update(made_at="2026-02-29T00:00:00.000Z"),
+        "of-no-time": lambda one: one["scope"].update(until=one["scope"]["since"]),
+        "of-no-site": lambda one: one["scope"].update(site="Harbour 1"),
+        "of-site-and-worker": lambda one: one["scope"].update(worker="W-1"),
+        "of-no-worker": lambda one: one["scope"].update(site=None, worker="W/1"),
+        "chains-in-another-order": lambda one: one["chains"].reverse(),
+        "files-in-another-order": lambda one: one["files"].reverse(),
+        "of-itself": lambda one: one["files"].insert(4, {**one["files"][0], "name": "manifest.json"}),
+        "beyond-numbers": lambda one: one["keys"][0].update(last_seq="9007199254740992"),
+        "of-a-false-key": lambda one: one["keys"][0].update(key="ed25519:none"),
+        "of-a-negative-seq": lambda one: one["chains"][0].update(head_seq=-1),
+    }
+    for name, change in changes.items():
+        yield Case(f"bad-manifest-{name}", restated(whole, change), code)
+    more = restated(revoked, lambda one: one["revocations"][0].update(zz=1))
+    yield Case("bad-manifest-more-in-a-revocation", more, code)
+    leap: Callable[[dict[str, Any]], object] = lambda one: one.update(made_at="2028-02-29T23:59:59.999Z")  # noqa: E731
+    yield Case("good-manifest-of-a-leap-day", restated(whole, leap), None)
+    worker: Callable[[dict[str, Any]], object] = lambda one: one["scope"].update(  # noqa: E731
+        site=None, worker='李 "7" \\ 号'
+    )
+    yield Case("good-manifest-of-a-worker-with-odd-letters", restated(whole, worker), None)
+    deep, long = "not-authoritative/a/b/c/d", f"not-authoritative/{'a' * 183}"
+    yield Case("bad-name-too-deep", restated(whole, more={deep: b""}), "not_canonical_zip")
+    yield Case("bad-name-too-long", restated(whole, more={long: b""}), "not_canonical_zip")
+    edge = {deep[:-2]: b"", long[:-1]: b""}
+    yield Case("good-names-just-so", restated(whole, more=edge), None)
+
+
+def _other_lines() -> Iterator[Case]:
+    """Lines of indexes, chains and proofs that end otherwise, or with a byte that a shell passes over."""
+    whole = bundle(a_day().parts())
+    folder = f"chains/gate-1/{'c1' * 16}"
+    index, events, proof = f"{folder}.index", f"{folder}.jsonl", "checkpoints/consistency"
+
+    def nul(data: bytes) -> bytes:
+        return data[:-9] + b"\0" + data[-9:]
+
+    def cut(data: bytes) -> bytes:
+        return data[:-1]
+
+    for name, file, change, code in (
+        ("index-cut", index, cut, "invalid_index"),
+        ("index-with-a-zero", index, nul, "invalid_index"),
+        ("events-cut", events, cut, "invalid_index"),
+        ("event-with-a-zero", events, nul, "invalid_envelope"),
+        ("event-behind-a-space", events, lambda data: b" " + data, "invalid_envelope"),
+        ("proof-cut", proof, cut, "invalid_proof"),
+        ("proof-with-a-zero", proof, nul, "invalid_checkpoint"),
+    ):
+        yield Case(f"bad-{name}", restated(whole, files={file: change}), code)
+    for name, flags in (
+        ("twice", b"late:offline,late:offline"),
+        ("first", b"late:offline,after_revocation"),
+        ("too-long", b"late:" + b"a" * 41),
+        ("without-why", b"late:"),
+    ):
+        changed = restated(whole, files={index: lambda data, to=flags: data.replace(b"Z - ", b"Z %b " % to, 1)})
+        yield Case(f"bad-index-late-{name}", changed, "invalid_index")
+    for name, old, new in (
+        ("time", b":01.000Z - ", b":01.0000 - "),
+        ("number-beyond", b"event 5 ", b"event 9007199254740992 "),
+        ("number-with-a-zero", b"event 5 ", b"event 05 "),
+    ):
+        changed = restated(whole, files={index: lambda data, old=old, new=new: data.replace(old, new, 1)})
+        yield Case(f"bad-index-{name}", changed, "invalid_index")
+    late = restated(whole, files={index: lambda data: data.replace(b"Z - ", b"Z late:" + b"a" * 40 + b" ", 1)})
+    yield Case("good-index-late", late, None)
 
 
 def _rotated_terminals() -> Iterator[Case]:

@@ -131,6 +131,10 @@ def _declared_on_nobodys_word(site: Site, parts: Parts) -> Parts:
     return changed_chain(parts, "gate-1", lines=lines, envelopes=_without(part.envelopes, 3))
 
 
+def hidden_as_withheld(site: Site, parts: Parts) -> Parts:
+    return _hidden_as_withheld(site, parts)
+
+
 def first_chain(parts: Parts) -> ChainPart:
     return parts.chains[0]
 

@@ -277,6 +277,11 @@ def _cleared(opening: int) -> tuple[str, dict[str, Any]]:
     [
         ((_punch("verified"), OPENED, _punch("review"), _cleared(2), _punch("verified")), []),
         ((OPENED, _punch("verified")), [2]),
+        ((("enclosure.opened", {"found": "tilted"}), _punch("verified")), [2]),  # a later version's counts, too
+        (
+            (OPENED, ("enclosure.cleared", {"opening": 1}), _punch("verified")),
+            [3],
+        ),  # and a clear that says too little not
         ((OPENED, OPENED, _cleared(1), _punch("verified")), [4]),  # cleared was the older one
         ((OPENED, _cleared(1), OPENED, _punch("verified"), _punch("verified")), [4, 5]),
     ],

@@ -98,6 +98,7 @@ sequence() { # hex of the contents, after the tag
 }
 
 b64='[A-Za-z0-9+/]'
+key_text="ed25519:MCowBQYDK2VwAyEA$b64{43}=|es256:MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE$b64{86}=="
 signed='\{"keyid":"[0-9a-f]{64}","sig":"'$b64'{85}[AQgw]=="\}'
 envelope='\{"payload":"('$b64'{4})*('$b64'{2}==|'$b64'{3}=)?","payloadType":"[!#-[^-~]*","signatures":\['$signed'(,'$signed')?\]\}'
 
@@ -218,9 +219,9 @@ among() { # WORD LIST
   { fail not_a_bundle "the file does not begin as a bundle does"; finish; }
 # Nothing is unpacked that could be more than the file itself: each entry is stored, has a name that a bundle may have,
 # and all of them fit into the file.
-name_form='^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)?(/[A-Za-z0-9_][A-Za-z0-9._-]*)?(/[A-Za-z0-9_][A-Za-z0-9._-]*)?$'
+path_form='[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)?(/[A-Za-z0-9_][A-Za-z0-9._-]*)?(/[A-Za-z0-9_][A-Za-z0-9._-]*)?'
 unzip -qqv "$bundle" >"$work/listing" 2>/dev/null || { fail not_canonical_zip "unzip cannot read its list of files"; finish; }
-awk -v form="$name_form" -v whole="$(($(wc -c <"$bundle")))" '
+awk -v form="^$path_form\$" -v whole="$(($(wc -c <"$bundle")))" '
   NF != 8 || $2 != "Stored" || $1 != $3 || $8 !~ form || length($8) > 200 || (all += $1) > whole {bad = 1; exit}
   {print $1, $7, $8}
   END {exit bad || NR == 0}' "$work/listing" >"$work/list" ||
@@ -278,14 +279,47 @@ if [ -z "$sealed" ]; then
 elif [ "$(cat "$work/payload")" != "{\"manifest\":\"$(sha manifest.json)\",\"origin\":\"$origin\",\"v\":1}" ]; then
   fail invalid_seal "seal.json is for another manifest or ledger"
 fi
+no_nul() { # FILE: it has no zero byte, which a shell would pass over
+  tr -d '\000' <"$1" | cmp -s - "$1"
+}
+days_exist() { # times, one a line: the calendar has each
+  awk -F'[-T]' '{days = 31 - ($2 == 4 || $2 == 6 || $2 == 9 || $2 == 11)
+    if ($2 == 2) days = 28 + ($1 % 4 == 0 && $1 % 100 != 0 || $1 % 400 == 0)
+    if ($1 < 1 || $2 < 1 || $2 > 12 || $3 < 1 || $3 > days) exit 1}'
+}
+numbers_safe() { # whole numbers, one a line: none is beyond what every program reads alike
+  awk 'length($0) > 16 || length($0) == 16 && $0 "" > "9007199254740991" {exit 1}'
+}
 fields='s/^{"chains":\[\(.*\)\],"files":\[\(.*\)\],"keys":\[\(.*\)\],"made_at":"\([^"]*\)","origin":"\([^"]*\)","revocations":\[\(.*\)\],"scope":{\(.*\)},"v":1}$'
 part() { { sed -n "$fields/\\$1/p" manifest.json; echo; } | sed '/^$/d'; } # the file has no line feed at its end
 objects() { part "$1" | sed 's/},{/}\
 {/g'; } # one object a line
+no_nul manifest.json || { fail not_json "manifest.json has a zero byte"; finish; }
 if [ "$(wc -l <manifest.json)" -ne 0 ] || [ -z "$(part 2)" ]; then
   fail invalid_manifest "manifest.json cannot be read"
   finish
 fi
+# Every member is one that a manifest has, in its form: what is passed over here could be what hides something.
+number='(0|[1-9][0-9]{0,15})' name='[a-z0-9][a-z0-9-]{0,47}' time='[0-9]{4}-[01][0-9]-[0-3][0-9]T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z'
+code='"([^" \\/+#[:cntrl:]]|\\["\\])(([^"\\/+#[:cntrl:]]|\\["\\]){0,254}([^" \\/+#[:cntrl:]]|\\["\\]))?"'
+unlike() { # PART FORM: a line of this part has another form
+  objects "$1" | grep -Evqx "$2"
+}
+{ part 7 | grep -Eqx "\"since\":\"$time\",\"site\":(null,\"until\":\"$time\",\"worker\":$code|\"$name\",\"until\":\"$time\",\"worker\":null)"; } &&
+  ! unlike 1 "\{\"chain\":\"[0-9a-f]{32}\",\"device\":\"$name\",\"head_hash\":\"[0-9a-f]{64}\",\"head_seq\":$number\}" &&
+  ! unlike 2 "\{\"name\":\"$path_form\",\"sha256\":\"[0-9a-f]{64}\",\"size\":$number\}" &&
+  ! unlike 3 "\{\"added_at\":\"$time\",\"chain\":(null|\"[0-9a-f]{32}\"),\"device\":\"$name\",\"first_seq\":$number,\"key\":\"($key_text)\",\"last_seq\":(null|$number)\}" &&
+  ! unlike 6 "\{\"at\":\"$time\",\"device\":\"$name\",\"from_index\":$number\}" &&
+  part 4 | grep -Eqx "$time" &&
+  grep -Eo "\"(added_at|at|made_at|since|until)\":\"$time" manifest.json | sed 's/.*"//' | days_exist &&
+  grep -Eo '":[0-9]+[,}]' manifest.json | tr -d '":,}' | numbers_safe &&
+  part 7 | sed 's/^"since":"\([^"]*\)".*"until":"\([^"]*\)",.*/\1\
+\2/' | sort -cu 2>/dev/null &&
+  objects 2 | sed 's/^{"name":"\([^"]*\)".*/\1/' | sort -cu 2>/dev/null &&
+  ! objects 2 | grep -Eq '^\{"name":"(manifest|seal)\.json"' &&
+  objects 2 | awk '{split($0, word, "\""); if (length(word[4]) > 200) exit 1}' &&
+  objects 1 | sed 's/^{"chain":"\([^"]*\)","device":"\([^"]*\)".*/\2 \1/' | sort -cu 2>/dev/null ||
+  { fail invalid_manifest "manifest.json has something that no manifest has, or in another form"; finish; }
 [ "$(part 5)" = "$origin" ] || fail wrong_origin "the bundle is of the ledger $(part 5), you trust $origin"
 objects 2 | sed -n 's/^{"name":"\([^"]*\)","sha256":"\([0-9a-f]*\)","size":\([0-9]*\)}$/\1 \2 \3/p' >"$work/named"
 cut -d' ' -f1 "$work/named" >"$work/names"
@@ -437,6 +471,15 @@ check_consistency() { # SIZE ROOT PROOF: the last checkpoint grew from this one;
   done
   [ "$last" -eq 0 ] && [ "$old" = "$first_root" ] && [ "$new" = "$tree_root" ]
 }
+if [ -f checkpoints/consistency ]; then
+  if [ -s checkpoints/consistency ] && [ "$(tail -c 1 checkpoints/consistency | od -An -tx1 | tr -d ' ')" != 0a ]; then
+    fail invalid_proof "checkpoints/consistency is cut off"
+    first_good=
+  elif ! no_nul checkpoints/consistency || grep -Evqx "$b64{42}[AEIMQUYcgkosw048]=" checkpoints/consistency; then
+    fail invalid_checkpoint "checkpoints/consistency has a line that is no hash"
+    first_good=
+  fi
+fi
 [ -z "$first_good" ] || [ ! -f checkpoints/consistency ] ||
   check_consistency "$first_size" "$first_root" "$(tr '\n' ' ' <checkpoints/consistency)" ||
   fail consistency_failed "the last checkpoint did not grow from the first"
@@ -461,10 +504,10 @@ check_inclusion() {
 
 # --- chains
 
-number='(0|[1-9][0-9]{0,15})'
 digest="$b64{42}[AEIMQUYcgkosw048]="
-flags='(-|after_revocation|late:[a-z][a-z_]*|after_revocation,late:[a-z][a-z_]*)'
-lines="event $number $number [0-9a-f]{32} [0-9:.TZ-]{24} $flags( $digest){0,64}|outside $number $number [0-9a-f]{64}"
+flags='(-|late:[a-z][a-z_]{0,39}|after_revocation(,late:[a-z][a-z_]{0,39})?)'
+arrived='[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z'
+lines="event $number $number [0-9a-f]{32} $arrived $flags( $digest){0,64}|outside $number $number [0-9a-f]{64}"
 lines="$lines|withheld $number [0-9a-f]{64}|erased $number $number $digest [0-9a-f]{64} $number( $digest){0,64}|missing $number $number $number"
 : >"$work/leaves"
 : >"$work/brought"
@@ -520,6 +563,7 @@ check_event() { # SEQ LEAF_INDEX SALT RECEIVED FLAGS PROOF…: the next line of 
   seq=$1 leaf_index=$2 salt=$3 marks=$5
   shift 5
   IFS= read -r line <&3 || { fail invalid_index "$place_name: no envelope for seq $seq"; prev= same=; return; }
+  [ ${#line} -le 65536 ] || { fail too_large "$place_name seq $seq: an envelope has at most 65,536 bytes"; prev= same= shown=$((shown + 1)); return; }
   printf %s "$line" >"$work/envelope"
   shown=$((shown + 1)) before=$prev was=$same
   prev= same=
@@ -604,7 +648,6 @@ check_event() { # SEQ LEAF_INDEX SALT RECEIVED FLAGS PROOF…: the next line of 
   last_boot=$boot last_mono=$mono
   check_meaning
 }
-key_text="ed25519:MCowBQYDK2VwAyEA$b64{43}=|es256:MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE$b64{86}=="
 rotation_names() { # the event in $work/fields is a terminal's rotation: sets the key after it, which the manifest must name, too
   next_key=$(text_of body key)
   [ "$(text_of body previous)" = "$key" ] && [ "$next_key" != "$key" ] && is_text reason 400 && printf %s "$next_key" | grep -Eqx "$key_text" ||
@@ -678,7 +721,9 @@ take_leaf() { # INDEX LEAF PROOF…
 check_chain() {
   folder=chains/$device/$chain place_name="$device $(printf %s "$chain" | cut -c1-8)"
   [ -f "$folder.index" ] && [ -f "$folder.jsonl" ] || { fail file_missing "$folder is not in the bundle"; return; }
-  if grep -Evqx "$lines" "$folder.index" || [ ! -s "$folder.index" ]; then
+  no_nul "$folder.jsonl" || { fail invalid_envelope "$folder.jsonl has a zero byte"; return; }
+  if ! no_nul "$folder.index" || grep -Evqx "$lines" "$folder.index" || [ ! -s "$folder.index" ] || [ -n "$(tail -c 1 "$folder.index")" ] ||
+    ! tr ' ' '\n' <"$folder.index" | grep -Ex '[0-9]{1,16}' | numbers_safe; then
     fail invalid_index "$folder.index cannot be read"
     return
   fi
