@@ -19,7 +19,7 @@ from evidence.events import Name
 from evidence.handover import KeyHandover, parse_handover
 from evidence.key_history import CountingKey, LogKey, keys_over_time, log_keys
 from evidence.keys import PublicKey
-from evidence.note import VerifierKey
+from evidence.note import SignatureType, VerifierKey
 from evidence.statements import COLLECTOR
 
 
@@ -102,6 +102,16 @@ class BundleTrust(_Strict):
             self.receipt_keys(), self.command_keys(), self.log_keys(), self.statement_keys()
         except EvidenceError as error:
             raise ValueError(f"handovers: {error}") from error
+        return self
+
+    @model_validator(mode="after")
+    def _apart(self) -> BundleTrust:
+        logs = [VerifierKey.parse(text) for text in self.checkpoint_keys]
+        if any(one.type is not SignatureType.ED25519 for one in logs):
+            raise ValueError("checkpoint_keys: the log's vkey is of type 1 (Ed25519)")
+        watching = [] if self.witnesses is None else [VerifierKey.parse(text).key for text in self.witnesses.keys]
+        if any(one.key in watching for one in logs):
+            raise ValueError("witnesses: the log cannot be its own witness")
         return self
 
     def receipt_keys(self) -> tuple[CountingKey, ...]:

@@ -403,6 +403,7 @@ def _other_lines() -> Iterator[Case]:
 
     for name, file, change, code in (
         ("index-cut", index, cut, "invalid_index"),
+        ("index-with-an-open-line", index, lambda data: data + b"withheld 6 " + b"ab" * 32, "invalid_index"),
         ("index-with-a-zero", index, nul, "invalid_index"),
         ("events-cut", events, cut, "invalid_index"),
         ("event-with-a-zero", events, nul, "invalid_envelope"),

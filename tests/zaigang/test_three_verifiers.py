@@ -18,8 +18,9 @@ from playwright.sync_api import Browser, Page
 
 from evidence import bundle_zip
 from evidence.bundle_zip import pack, unpack
+from evidence.note import SignatureType, VerifierKey
 from tests.evidence import corpus
-from tests.evidence.bundles import packed_as_it_is
+from tests.evidence.bundles import LOG, WITNESS, packed_as_it_is
 from tests.evidence.test_key_history import forged_handovers
 from zaigang.bundle_check import check_bundle, read_bundle_trust
 from zaigang.trust import TrustError
@@ -115,16 +116,93 @@ def test_no_verifier_takes_a_trust_file_with_a_forged_handover(
     path.write_text(json.dumps(trust))
     with pytest.raises(TrustError):
         read_bundle_trust(path)
-    script = ["sh", str(tools / "verify-bundle.sh"), str(bundle), str(path)]
+    assert "hand" in _neither_reads(path, bundle, page, tools)
+
+
+def _neither_reads(trust: Path, bundle: Path, page: Page, tools: Path) -> str:
+    """Script and page check nothing against this trust file; return what the script says."""
+    script = ["sh", str(tools / "verify-bundle.sh"), str(bundle), str(trust)]
     done = subprocess.run(script, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 2 and "hand" in done.stderr and done.stdout == ""
+    assert done.returncode == 2 and done.stdout == ""
     page.set_input_files("#bundle", bundle)
-    page.set_input_files("#trust", path)
+    page.set_input_files("#trust", trust)
     page.fill("#receipt", "")
     page.evaluate("document.getElementById('verdict').replaceChildren()")
     page.click("#go")
     page.wait_for_selector("#verdict:not(:empty)", timeout=30_000)
     assert "未能核验" in page.inner_text("#verdict")
+    return done.stderr
+
+
+TRUST = (FOLDER / "trust.json").read_text()
+GATE_KEY = json.loads(TRUST)["devices"]["gate-1"][0]
+
+
+def _faulty_trusts() -> dict[str, str]:
+    """Trust files whose writer wanted more than a careless reader would hold a bundle against."""
+    one = json.loads(TRUST)
+    witness = one["witnesses"]["keys"][0]
+    later = json.loads((FOLDER / "trust-later.json").read_text())
+
+    def but(**changes: Any) -> str:
+        return json.dumps({**one, **changes})
+
+    def wanting(keys: list[Any], quorum: Any) -> str:
+        return but(witnesses={"keys": keys, "quorum": quorum})
+
+    own = VerifierKey("watching.example", SignatureType.COSIGNATURE_V1, LOG.public).text()
+    renamed = VerifierKey("another.example", SignatureType.COSIGNATURE_V1, WITNESS.public).text()
+    return {
+        "quorum-is-a-text": wanting([witness], "1"),
+        "quorum-is-none": wanting([witness], 0),
+        "quorum-is-true": wanting([witness], True),
+        "quorum-is-a-half": wanting([witness], 0.5),
+        "quorum-out-of-reach": wanting([witness], 2),
+        "witness-twice": wanting([witness, witness], 2),
+        "witness-under-two-names": wanting([witness, renamed], 2),
+        "witness-is-the-ledger": wanting([own], 1),
+        "witness-is-of-a-logs-type": wanting([one["checkpoint_keys"][0]], 1),
+        "log-is-of-a-witness-type": but(checkpoint_keys=[witness], witnesses=None),
+        "witness-mistyped": wanting([witness.replace("+", "x+", 1)], 1),
+        "no-witness": wanting([], 1),
+        "witnesses-without-quorum": but(witnesses={"keys": [witness]}),
+        "witnesses-are-a-list": but(witnesses=[witness]),
+        "unknown-field": json.dumps(
+            {**{name: one[name] for name in one if name != "witnesses"}, "witness": one["witnesses"]}
+        ),
+        "unknown-field-of-witnesses": but(witnesses={**one["witnesses"], "at_least": 2}),
+        "unknown-field-of-the-collector": but(collector={**one["collector"], "statement": GATE_KEY}),
+        "devices-are-a-list": but(devices=[GATE_KEY]),
+        "device-without-a-list": but(devices={"gate-1": GATE_KEY}),
+        "device-without-a-key": but(devices={**one["devices"], "gate-3": []}),
+        "device-with-no-key": but(devices={"gate-1": ["ed25519:none"]}),
+        "device-of-no-name": but(devices={"Gate 1": [GATE_KEY]}),
+        "field-twice": TRUST.replace('"devices"', '"devices": {}, "devices"'),
+        "device-twice": TRUST.replace('"gate-1"', f'"gate-1": ["{GATE_KEY}"], "gate-1"'),
+        "field-twice-in-escapes": TRUST.replace('"devices"', '"de\\u0076ices": {}, "devices"'),
+        "no-receipt-key": but(collector={"receipt": []}),
+        "no-checkpoint-key": but(checkpoint_keys=[]),
+        "no-origin": json.dumps({name: one[name] for name in one if name != "origin"}),
+        "checkpoints-are-a-text": but(checkpoints="kept"),
+        "handovers-are-an-object": but(handovers=later["handovers"][0]),
+        "cut": TRUST.rstrip().removesuffix("}"),
+        "more-behind": TRUST + "{}",
+        "comma-at-the-end": TRUST.rstrip().removesuffix("}") + ",}",
+        "a-list": json.dumps([one]),
+        "empty": "",
+    }
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("how", _faulty_trusts())
+def test_no_verifier_takes_a_trust_file_that_says_something_else(
+    how: str, page: Page, tools: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "trust.json"
+    path.write_text(_faulty_trusts()[how])
+    with pytest.raises(TrustError):
+        read_bundle_trust(path)
+    assert "trust file" in _neither_reads(path, FOLDER / "good-two-entries.zip", page, tools)
 
 
 def test_the_shell_script_prints_nothing_that_could_steer_the_readers_screen(tools: Path, tmp_path: Path) -> None:

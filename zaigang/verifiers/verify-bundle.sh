@@ -131,30 +131,55 @@ one_signature() { # KEY-TEXT '"keyid":"…","sig":"…"'
 
 # --- whom the reader trusts
 
-flat=$(tr -d ' \n\r\t' <"$trust")
-list_of() { # NAME: the texts in a list of the trust file, or the one text
-  printf %s "$flat" | sed -nE "s/.*\"$1\":(\[[^]]*\]|\"[^\"]*\").*/\1/p" | tr -d '[]"' | tr ',' ' '
+# $work/trust: every value of the trust file, PATH and value parted by a tab, lists as []. What has another form than a
+# trust file has, or a member that none has, is refused: a misspelt wish would else be no wish.
+stop() { echo "$1" >&2; exit 2; }
+tr '\n\r\t' '   ' <"$trust" | sed -E 's/"([^"\\]|\\.)*"/\
+&\
+/g' | awk '
+  function path(  at, all) {for (at = 1; at <= depth; at++) all = all (kind[at] == "{" ? "." key[at] : "[]"); return all}
+  function left() {depth--; state = depth ? "after" : "end"}
+  function take(word) {
+    if (state == "key" || state == "first key") {
+      if (word == "}" && state == "first key") {left(); return}
+      key[depth] = substr(word, 2, length(word) - 2)
+      if (word !~ /^"[A-Za-z0-9_-]+"$/ || there[number[depth], key[depth]]++) bad = 1
+      state = "colon"
+    } else if (state == "colon" && word == ":") state = "value"
+    else if (state == "first value" && word == "]") left()
+    else if (state == "value" || state == "first value") {
+      if (word !~ /^("([^"\\]|\\.)*"|true|false|null|-?(0|[1-9][0-9]*)|[[{])$/) bad = 1
+      print path() "\t" word
+      state = depth ? "after" : "end"
+      if (word == "{" || word == "[") {kind[++depth] = word; number[depth] = ++count; state = word == "{" ? "first key" : "first value"}
+    } else if (state == "after" && word == ",") state = kind[depth] == "{" ? "key" : "value"
+    else if (state == "after" && word == (kind[depth] == "{" ? "}" : "]")) left()
+    else bad = 1
+  }
+  BEGIN {state = "value"}
+  /^"/ {take($0); next}
+  {gsub(/[][{}:,]/, " & "); words = split($0, word, / +/); for (at_word = 1; at_word <= words; at_word++) if (word[at_word] != "") take(word[at_word])}
+  END {exit bad || state != "end"}' >"$work/trust" || stop "the trust file is no JSON, or has a name twice"
+tab=$(printf '\t') text='"([^"\\]|\\.)*"' vkey="\"[^ \"+\\\\]+\\+[0-9a-f]{8}\\+$b64{44}\""
+grep -Evqx "$tab\{|\.origin$tab$text|\.checkpoint_keys$tab\[|\.checkpoint_keys\[\]$tab$vkey|\.collector$tab\{|\.collector\.receipt$tab\[|\.collector\.receipt(\[\])?$tab\"($key_text)\"|\.collector\.command$tab(null|\"($key_text)\")|\.devices$tab\{|\.devices\.[a-z0-9][a-z0-9-]{0,47}($tab\[|\[\]$tab\"($key_text)\")|\.witnesses$tab(null|\{)|\.witnesses\.keys($tab\[|\[\]$tab$vkey)|\.witnesses\.quorum$tab[1-9][0-9]{0,3}|\.(tsa|checkpoints)($tab\[|\[\]$tab$text)|\.handovers($tab\[|\[\]$tab\{|\[\]\.(payload|payloadType)$tab$text|\[\]\.signatures($tab\[|\[\]$tab\{|\[\]\.(keyid|sig)$tab$text))" "$work/trust" &&
+  stop "the trust file has a field that none has, or in another form"
+values() { # PATH, as a pattern: the texts there, parted by spaces
+  sed -n "s/^$1$tab\"\\(.*\\)\"\$/\\1/p" "$work/trust" | tr '\n' ' '
 }
-origin=$(list_of origin)
-log_keys=$(list_of checkpoint_keys)
-receipt_keys=$(printf %s "$flat" | sed -n 's/.*"collector":{\([^}]*\)}.*/\1/p' |
-  sed -nE 's/.*"receipt":(\[[^]]*\]|"[^"]*").*/\1/p' | tr -d '[]"' | tr ',' ' ')
-witness_keys=$(printf %s "$flat" | sed -n 's/.*"witnesses":{\([^}]*\)}.*/\1/p' | sed -n 's/.*"keys":\[\([^]]*\)\].*/\1/p' | tr -d '"' | tr ',' ' ')
-quorum=$(printf %s "$flat" | sed -n 's/.*"quorum":\([0-9]*\).*/\1/p')
-printf %s "$flat" | sed -n 's/.*"devices":{\([^}]*\)}.*/\1/p' | sed 's/\],/]\
-/g' | tr -d '"[]' | tr ',' ' ' | sed 's/:/ /' >"$work/pinned"
-case $flat in
-  *'"checkpoints":["'* | *'"tsa":["'*)
-    echo "this script checks no kept checkpoints and no time-stamps; see docs/verify-by-hand.md" >&2
-    exit 2
-    ;;
-esac
-[ -n "$origin" ] && [ -n "$log_keys" ] && [ -n "$receipt_keys" ] ||
-  { echo "the trust file names no origin, checkpoint_keys or collector.receipt" >&2; exit 2; }
+origin=$(sed -n "s/^\\.origin$tab\"\\(.*\\)\"\$/\\1/p" "$work/trust")
+log_keys=$(values '\.checkpoint_keys\[\]') receipt_keys="$(values '\.collector\.receipt') $(values '\.collector\.receipt\[\]')"
+witness_keys=$(values '\.witnesses\.keys\[\]') quorum=$(sed -n "s/^\\.witnesses\\.quorum$tab//p" "$work/trust")
+sed -n "s/^\\.devices\\.\\([a-z0-9-]*\\)\\[\\]$tab\"\\(.*\\)\"\$/\\1 \\2/p" "$work/trust" >"$work/pinned"
+! grep -Eq '^\.(tsa|checkpoints)\[\]' "$work/trust" ||
+  stop "this script checks no kept checkpoints and no time-stamps; see docs/verify-by-hand.md"
+[ -n "$origin" ] && [ -n "$log_keys" ] && [ "$receipt_keys" != ' ' ] ||
+  stop "the trust file names no origin, checkpoint_keys or collector.receipt"
+[ "$(sed -n "s/^\\.devices\\.\\([a-z0-9-]*\\)$tab\\[\$/\\1/p" "$work/trust" | sort)" = "$(cut -d' ' -f1 "$work/pinned" | sort -u)" ] ||
+  stop "the trust file names a device without a key"
 
 # Keys that were handed over. Each document is signed by the key before and the key after; whoever trusts the one has the
 # other, too. $work/bounds: PURPOSE KEY SIZE, the entries of the ledger up to which a key counts that was handed over.
-stop() { echo "$1" >&2; exit 2; }
+flat=$(tr -d ' \n\r\t' <"$trust")
 printf %s "$flat" | grep -Eo '\{"payload":"[^"]*","payloadType":"[^"]*","signatures":\['"$signed,$signed"'\]\}' >"$work/documents"
 [ "$(printf %s "$flat" | grep -o '"payload":' | wc -l)" -eq "$(wc -l <"$work/documents")" ] ||
   stop "a handover in the trust file cannot be read"
@@ -198,6 +223,26 @@ vkey_of() { # NAME KEY-TEXT: the log's verifier key
   { printf '\001'; unbase "${2#*:}" | tail -c 32; } >"$work/vkey"
   printf '%s+%s+%s' "$1" "$({ printf '%s\n' "$1"; cat "$work/vkey"; } | openssl dgst -sha256 -r | cut -c1-8)" "$(tobase <"$work/vkey")"
 }
+vkey_id() { # VKEY: the id that its name and key give
+  rest=${1#*+}
+  { printf '%s\n' "${1%%+*}"; unbase "${rest#*+}"; } | openssl dgst -sha256 -r | cut -c1-8
+}
+others=
+for log in $log_keys $witness_keys; do
+  rest=${log#*+}
+  [ "${rest%%+*}" = "$(vkey_id "$log")" ] || stop "a verifier key in the trust file was mistyped"
+  case "${rest#*+}" in A*) ;; B*) others="$others $log" ;; *) stop "a verifier key in the trust file is of no known type" ;; esac
+done
+[ "$(set -- $others; echo $#)" = "$(set -- $witness_keys; echo $#)" ] || stop "a log's key is no witness in the trust file, nor a witness's a log's"
+if grep -q "^\\.witnesses$tab{" "$work/trust"; then
+  [ -n "$witness_keys" ] && [ -n "$quorum" ] && [ "$quorum" -le "$(set -- $witness_keys; echo $#)" ] ||
+    stop "the trust file wants more witnesses than it names, or names none, or no quorum"
+  {
+    for log in $log_keys; do vkey_text "$log"; echo; done | sort -u
+    for log in $witness_keys; do vkey_text "$log"; echo; done
+  } | sort | uniq -d | grep -q . &&
+    stop "a witness in the trust file has the key of another, or the ledger's"
+fi
 receipt_keys=$(over_time receipt $receipt_keys)
 named= name=${log_keys%%+*}
 for log in $log_keys; do named="$named $(vkey_text "$log")"; done
@@ -205,9 +250,9 @@ for key in $(over_time checkpoint $named); do
   case " $named " in *" $key "*) ;; *) log_keys="$log_keys $(vkey_of "$name" "$key")" ;; esac
 done
 pinned_keys() { # DEVICE: what the reader pinned; of the collector also what handovers connect with that
-  case $1 in collector) printf %s "$own_keys" ;; *) sed -n "s/^$1 //p" "$work/pinned" ;; esac
+  case $1 in collector) printf %s "$own_keys" ;; *) sed -n "s/^$1 //p" "$work/pinned" | tr '\n' ' ' ;; esac
 }
-own_keys=$(over_time statement $(sed -n 's/^collector //p' "$work/pinned"))
+own_keys=$(over_time statement $(sed -n 's/^collector //p' "$work/pinned" | tr '\n' ' '))
 among() { # WORD LIST
   case " $2 " in *" $1 "*) return 0 ;; esac
   return 1
