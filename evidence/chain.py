@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from evidence.clearance import opening_shown, verified_by_kind
+from evidence.clearance import opening_shown
 from evidence.envelope import Envelope
 from evidence.errors import (
     BadStart,
@@ -31,7 +31,7 @@ from evidence.errors import (
     VerifiedWhileOpened,
     WrongChain,
 )
-from evidence.events import DeviceEnrolledBody, Event, Kind, parse_body, parse_event
+from evidence.events import DeviceEnrolledBody, Event, Kind, PunchBody, Verdict, parse_body, parse_event
 from evidence.keys import PublicKey
 from evidence.rotation import verify_event
 
@@ -199,8 +199,8 @@ class ChainCheck:
             body = parse_body(event)
         except InvalidBody:  # signature and chain alone decide whether an event stands
             self.report.unread_bodies += 1
-            body = None
-        if verified_by_kind(event) and opening is not None:
+            return
+        if isinstance(body, PunchBody) and body.verdict is Verdict.VERIFIED and opening is not None:
             raise VerifiedWhileOpened(f"the punch is verified although nothing cleared the opening at seq {opening}")
         if isinstance(body, DeviceEnrolledBody) and body.key != key.text():
             raise BadStart("the chain's first event names another key than the one that signed it")

@@ -85,5 +85,8 @@ def opening_shown(opening: int | None, event: Event) -> int | None:
 
 
 def verified_by_kind(event: Event) -> bool:
-    """Say whether an event is a punch that calls itself verified, whatever else of it can be read."""
+    """Say whether an event is a punch that calls itself verified, whatever else of it can be read.
+
+    For bundles, whose other verifiers read no more of a punch; a chain file's check judges only what it can read whole.
+    """
     return event.kind in (Kind.PUNCH_RECORDED, Kind.PUNCH_REFUSED) and event.body.get("verdict") == Verdict.VERIFIED
