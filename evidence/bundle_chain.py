@@ -223,18 +223,18 @@ class ChainCheck:
             if following != key and following != manifest.key_for(event.device, event.chain, event.seq + 1):
                 raise UnknownKey("the collector's chain hands over to another key than the manifest names")
         else:
-            self._require_named(event)
+            if event.kind == Kind.DEVICE_KEY_ROTATED:
+                self._require_named(event)
             following = verify_event(envelope, event, key)
         if first:
             found.key, found.pinned = key.text(), pinned is not None
-        found.keys.update({key: None, following: None})
+        if first or following is not key:  # hashing two keys with every event would show in the whole
+            found.keys.update({key: None, following: None})
         self._key = following
         return key
 
     def _require_named(self, event: Event) -> None:
         """Check that a terminal's rotation leads to the key that the manifest names from the next seq on."""
-        if event.kind != Kind.DEVICE_KEY_ROTATED:
-            return
         _, new = rotation_keys(event)
         named = self._bundle.manifest.key_for(event.device, event.chain, event.seq + 1)
         if new != named:
@@ -343,7 +343,7 @@ class ChainCheck:
         if verified_by_kind(event) and opening is not None:
             raise VerifiedWhileOpened(f"the punch is verified although nothing cleared the opening at seq {opening}")
         policy = event.body.get("policy")
-        if isinstance(policy, str) and _POLICY.fullmatch(policy) and policy not in self._bundle.policies:
+        if isinstance(policy, str) and policy not in self._bundle.policies and _POLICY.fullmatch(policy):
             raise PolicyMissing(f"the punch was judged by policy {policy[:16]}…, which the bundle does not carry")
 
     def _end(self) -> None:
