@@ -12,19 +12,17 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
 
 import structlog
-from sqlalchemy import func
 from sqlalchemy.exc import SQLAlchemyError
-from sqlmodel import Session, select
+from sqlmodel import Session
 
-from collector.database import insert_into
 from collector.devices.keys import rotate
-from collector.devices.models import Device, DeviceKey
+from collector.devices.models import DeviceKey
 from collector.devices.reports import StatusUpdates
 from collector.erasure.tombs import bury_what_came_back
 from collector.errors import CollectorError, InDeclaredGap, KeyMismatch, RevokedDevice
+from collector.ingest.contradictions import Contradictions
 from collector.ingest.dead_letters import Bounds, DeadLetterBox
 from collector.ingest.message import Answer, Message
-from collector.ingest.models import Equivocation
 from collector.ingest.opening import Opened
 from collector.ingest.reading import Addressed, Decoded, Offered, Reader, Registered
 from collector.ingest.staging import Staging, Waiting
@@ -37,12 +35,9 @@ from evidence.chain import Head, follow, same_place
 from evidence.envelope import Envelope
 from evidence.errors import BrokenLink, EvidenceError, Fork, MonotonicRegression, Replay, UnknownKey
 from evidence.events import DeviceEnrolledBody, Kind, parse_body, parse_event
-from evidence.statements import StatementKind
 from evidence.topics import Leaf, Topic
 
 log = structlog.get_logger()
-
-MOST_CONTRADICTIONS = 1000  # kept of one chain, each an entry of the ledger; what a month's copy punches fits in
 
 
 class _Carries(Protocol):
@@ -67,8 +62,7 @@ class Batch:
         self._ledger = Appender(session, seal_key)
         self._first = self._ledger.tree_size
         self._staging = Staging(session, staged_per_device)
-        self._contradictions: list[Equivocation] = []
-        self._evidence: dict[tuple[str, str], int] = {}  # kept before this batch, by chain
+        self._contradictions = Contradictions(session, scribe)
         self._statuses = StatusUpdates()
         self._passing = Passing(session)
         self._dead = DeadLetterBox(bounds)
@@ -135,8 +129,7 @@ class Batch:
     def write(self) -> None:
         """Write everything that the messages came to."""
         self._session.flush()
-        for contradiction in self._contradictions:
-            self._write_contradiction(contradiction)
+        self._contradictions.write(self._ledger)
         for failed in self._ledger.write():
             topic = str(Topic(failed.event.site, failed.event.device, Leaf.EVENT))
             self._dead.add(
@@ -297,7 +290,7 @@ class Batch:
             raise RevokedDevice(f"{device.name} was revoked at {device.revoked_at} and cannot open a chain")
         after_another = body.predecessor is not None
         tip = self._tips.begin(event.device, event.chain, offered.received_at, waits=after_another)
-        if self._evidence_against(event.device, event.chain):
+        if self._contradictions.count(event.device, event.chain):
             tip.freeze()  # two events claimed one place of it before it had begun
         if tip.row.state == ChainState.PENDING:
             log.warning("a new chain waits for approval", device=event.device, chain=event.chain)
@@ -369,55 +362,11 @@ class Batch:
             self._bury(staged.device, message, error)
             return None
 
-    # --- contradictions
-
     def _contradict(self, offered: Offered, tip: Tip | None, error: EvidenceError, held_hash: str | None) -> None:
-        """Keep the event as evidence against its device, freeze the chain, raise the alarm."""
-        event = offered.event
+        """Keep the event as evidence against its device and freeze the chain."""
         if tip is not None:
             tip.freeze()
-        if self._evidence_against(event.device, event.chain) >= MOST_CONTRADICTIONS:
-            self._bury(event.device, offered.message, error)  # a thief's supply has no end, and each is an entry
-            return
-        self.outcomes["contradicting"] += 1
-        self._contradictions.append(
-            Equivocation(
-                device=event.device,
-                chain=event.chain,
-                seq=event.seq,
-                code=error.code,
-                message=str(error),
-                held_hash=held_hash,
-                offered_hash=offered.hash,
-                received_at=offered.received_at,
-                envelope=offered.data,
-            )
-        )
-
-    def _evidence_against(self, device: str, chain: str) -> int:
-        """Return how many contradicting events of a chain are kept, with those of this batch."""
-        held = self._evidence.get((device, chain))
-        if held is None:
-            query = select(func.count()).where(Equivocation.device == device, Equivocation.chain == chain)
-            held = self._evidence[device, chain] = self._session.exec(query).one()
-        return held + sum((one.device, one.chain) == (device, chain) for one in self._contradictions)
-
-    def _write_contradiction(self, found: Equivocation) -> None:
-        row = found.model_dump(exclude={"id"})
-        table = Equivocation.__table__  # type: ignore[attr-defined]
-        keep = insert_into(self._session, table).on_conflict_do_nothing().returning(table.c.id)
-        # Asked for, not counted: with a key that PostgreSQL makes itself, the driver counts no rows of such an insert.
-        if self._session.connection().execute(keep, row).first() is not None:
-            log.critical("equivocation", device=found.device, chain=found.chain, seq=found.seq, code=found.code)
-            if self._scribe is not None:
-                self._scribe.append(self._session, self._ledger, StatementKind.EQUIVOCATION_FOUND, _statement(found))
-        device = self._session.get(Device, found.device)
-        if device is not None and device.flagged_at is None:
-            device.flagged_at = found.received_at
-            self._session.add(device)
-
-
-def _statement(found: Equivocation) -> dict[str, object]:
-    same = found.model_dump(include={"device", "chain", "seq", "code"})
-    digest = hashlib.sha256(found.envelope).hexdigest()
-    return same | {"held": found.held_hash, "offered": found.offered_hash, "envelope_sha256": digest}
+        if self._contradictions.keep(offered, error, held_hash):
+            self.outcomes["contradicting"] += 1
+        else:
+            self._bury(offered.event.device, offered.message, error)

@@ -293,7 +293,7 @@ def test_a_fork_from_before_the_chain_has_begun_freezes_it(bench: Bench, termina
 def test_of_endless_contradictions_some_are_kept_and_the_others_are_counted(
     bench: Bench, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("collector.ingest.batch.MOST_CONTRADICTIONS", 5)
+    monkeypatch.setattr("collector.ingest.contradictions.MOST_OF_ONE_CHAIN", 5)
     enrolled, punch = terminal.enrol(), terminal.punch()
     bench.offer(terminal, enrolled, punch)
     others = []
