@@ -14,6 +14,7 @@ from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from collector.commands.models import CommandAnswer, SentCommand
+from collector.commands.open_commands import open_commands
 from collector.database import Database
 from collector.devices.standing import require_standing
 from collector.errors import Conflict, Invalid, NotFound
@@ -67,9 +68,7 @@ class Commands:
         return self.issue(device, SPOT_CHECK, order.model_dump(mode="json"), by, TAKEN_UP_WITHIN)
 
     def issue(self, device: str, action: str, body: dict[str, Any], by: str, lasts: timedelta) -> CommandView:
-        """Sign the next command for a device. Raises NotFound, Conflict for a revoked terminal, or
-        KeyHandedOver.
-        """
+        """Sign the next command for a device. Raises NotFound, KeyHandedOver, or Conflict for a revoked terminal."""
         now = self._now()
         with self._database.write() as session:
             terminal = require_standing(session, device)
@@ -126,12 +125,7 @@ class Commands:
 
     def open(self, device: str | None = None) -> list[Answer]:
         """Return what is neither answered nor ended, in the order of the numbers; of one device or of all."""
-        answered = select(CommandAnswer.command).where(CommandAnswer.device == SentCommand.device)
-        query = (
-            select(SentCommand)
-            .where(SentCommand.expires > self._now(), col(SentCommand.id).not_in(answered))
-            .order_by(col(SentCommand.device), col(SentCommand.counter))
-        )
+        query = open_commands(self._now())
         if device is not None:
             query = query.where(SentCommand.device == device)
         with self._database.read() as session:

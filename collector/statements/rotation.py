@@ -15,7 +15,7 @@ from typing import Literal
 import structlog
 from sqlmodel import col, select
 
-from collector.commands.signed_anew import sign_open_anew
+from collector.commands.open_commands import sign_open_anew
 from collector.database import Database
 from collector.devices.models import Device
 from collector.durable_file import replace_file
