@@ -10,7 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from collector.auth.sessions import Sessions
-from collector.devices.certificate_ends import ending, server_ending
+from collector.devices.certificate_ends import ending
 from collector.devices.server_tls import server_tls
 from collector.healthz import Health, health_of
 from collector.identity import load_or_create_keys
@@ -110,7 +110,7 @@ class Collector:
             own,
             takes_events=leads,
             no_leader=trouble,
-            certificates=ending(self.settings.mqtt_certificate) or server_ending(self.settings),
+            certificates=ending(self.settings),
         )
 
     def web(self, verifiers: Mapping[str, bytes] | None = None) -> FastAPI:

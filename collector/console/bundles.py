@@ -77,7 +77,7 @@ class BundlesPage:
             found = await run.io_bound(self._services.evidence_bundles.foresee, scope)
         except CollectorError as error:
             self._forget()
-            ui.notify(error_words(error, self._texts), type="negative", multi_line=True)
+            ui.notify(self._texts.why("bundle", error), type="negative", multi_line=True)
             return
         if found is not None:
             self._scope, self._pdf = scope, pdf
@@ -96,7 +96,7 @@ class BundlesPage:
             caller = writer_of(self._sessions, self._cookie, self._texts)
             self._shelf.begin(self._scope, caller, picture_or_error() if self._pdf else None)
         except CollectorError as error:
-            ui.notify(error_words(error, self._texts), type="negative", multi_line=True)
+            ui.notify(self._texts.why("bundle", error), type="negative", multi_line=True)
             return
         self._forget()
         self._job.refresh()
@@ -176,7 +176,7 @@ class BundlesPage:
             elif job.error is not None:
                 with box("zg-trouble bad"):
                     box(text=texts("bundle.failed"), tag="b")
-                    box(text=error_words(job.error, texts))
+                    box(text=texts.why("bundle", job.error))
                     box(text=str(job.error), tag="small")
             elif job.made is not None:
                 problems = job.made.facts.problems
@@ -243,8 +243,3 @@ class BundlesPage:
                     if row.token is not None:
                         fetch = link("", f"/evidence/files/{row.token}", self._texts("made.download"))
                         fetch.props["download"] = True
-
-
-def error_words(error: CollectorError, texts: Texts) -> str:
-    """Say why it cannot be done, in the language of the page; an unknown code in the service's own words."""
-    return texts.get(f"bundle.error.{error.code}", str(error))

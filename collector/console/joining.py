@@ -43,7 +43,7 @@ def draw_joining(services: Services, sessions: Sessions, cookie: str, texts: Tex
             with writing() as who:
                 act(one.device, who.name, one.id)  # the one whose fingerprint was compared, whoever asks by now
         except CollectorError as error:
-            ui.notify(error_words(error, texts), type="negative", multi_line=True)
+            ui.notify(texts.why("join", error), type="negative", multi_line=True)
         refresh(services.joining.requests())
 
     @ui.refreshable
@@ -104,7 +104,7 @@ def _code(services: Services, texts: Texts, writing: _Writing, *, may_decide: bo
                 with writing() as who:
                     code, expires = services.joining.claim(str(where.value), name.value.strip(), who.name)
             except (CollectorError, ValueError) as error:  # ValueError: a name that no topic can carry
-                text = error_words(error, texts) if isinstance(error, CollectorError) else texts("bad_name")
+                text = texts.why("join", error) if isinstance(error, CollectorError) else texts("bad_name")
                 ui.notify(text, type="negative", multi_line=True)
                 return
             with made:
@@ -137,11 +137,6 @@ def _request(one: Waiting, zone: str, texts: Texts, decide: _Decide, *, may_deci
                 )
                 yes.on("click", lambda: decide(one, approve=True))
                 box("zg-button", texts("deny"), "button").on("click", lambda: decide(one, approve=False))
-
-
-def error_words(error: CollectorError, texts: Texts) -> str:
-    """Say why it cannot be done, in the language of the page; an unknown code in the service's own words."""
-    return texts.get(f"join.error.{error.code}", str(error))
 
 
 def qr_picture(text: str) -> str:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from collector.console.texts_evidence import EVIDENCE_EN, EVIDENCE_ZH
 from collector.console.texts_ledger import LEDGER_EN, LEDGER_ZH
+from collector.errors import CollectorError
 
 Language = Literal["zh", "en"]
 
@@ -494,6 +495,10 @@ class Texts:
     def get(self, key: str, otherwise: str) -> str:
         """Return the text of a key that may come from outside, or something else."""
         return self._texts.get(key, otherwise)
+
+    def why(self, subject: str, error: CollectorError) -> str:
+        """Say why something cannot be done (`SUBJECT.error.CODE`); an unknown code in the service's own words."""
+        return self.get(f"{subject}.error.{error.code}", str(error))
 
 
 def preferred(accept_language: str) -> Language:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from sqlmodel import Session, col, select
 
 from collector.devices.join_models import JoinRequest
+from collector.devices.keys import counting_now
 from collector.devices.models import Device, DeviceKey
 from collector.errors import Conflict, NameElsewhere, NameRevoked, NameTaken, NotFound, SeveralWait
+from evidence.errors import UnknownKey
 from evidence.keys import PublicKey
 from evidence.statements import COLLECTOR
 
@@ -73,12 +75,10 @@ def waiting_request(session: Session, device: str, join: str | None) -> JoinRequ
 
 def counting_key(session: Session, device: str) -> PublicKey | None:
     """Return the key of a registered terminal that an approval of another one would put aside."""
-    rows = session.exec(
-        select(DeviceKey).where(
-            DeviceKey.device == device, col(DeviceKey.chain).is_(None), col(DeviceKey.last_seq).is_(None)
-        )
-    ).all()
-    return PublicKey.parse(rows[-1].key) if rows else None
+    try:
+        return counting_now(session.exec(select(DeviceKey).where(DeviceKey.device == device)).all())
+    except UnknownKey:
+        return None
 
 
 def shown(row: JoinRequest, replaces: PublicKey | None = None) -> Waiting:

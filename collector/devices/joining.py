@@ -133,12 +133,9 @@ class Joining:
         _transport_key(asked.csr)
         now = self._now()
         with self._database.read() as session:  # a stranger's guess must not queue for the one lock of all writers
-            if session.get(Claim, _hash(asked.secret)) is None:
-                raise ClaimRefused("this code is not known here; have a new one made")
+            _claim(session, asked.secret)
         with self._database.write() as session:
-            claim = session.get(Claim, _hash(asked.secret))
-            if claim is None:
-                raise ClaimRefused("this code is not known here; have a new one made")
+            claim = _claim(session, asked.secret)
             if (claim.site, claim.device) != (asked.site, asked.device):
                 raise ClaimRefused(f"this code is for {claim.device} at {claim.site}; have a new one made")
             held = session.get(JoinRequest, claim.join) if claim.join is not None else None
@@ -196,11 +193,9 @@ class Joining:
         except EvidenceError as error:
             raise Invalid(f"{error.code}: {error}") from error
         with self._database.write() as session:
-            _renewing_key(session, named.device, named.site, key_id)
-            device = session.get(Device, named.device)
-            assert device is not None
-            pem = issue(session, self.authority, device.name, _transport_key(asked.csr), now)
-            return self._sign("approved", None, device.name, device.site, key.key_id, asked.nonce, session, pem)
+            _renewing_key(session, named.device, named.site, key_id)  # it may have been revoked meanwhile
+            pem = issue(session, self.authority, named.device, _transport_key(asked.csr), now)
+            return self._sign("approved", None, named.device, named.site, key_id, asked.nonce, session, pem)
 
     def handovers(self) -> bytes:
         """Return how the collector's keys were replaced, one signed document a line."""
@@ -302,6 +297,14 @@ class Joining:
             }
         )
         return sign_answer(answer, self._keys.command)
+
+
+def _claim(session: Session, secret: str) -> Claim:
+    """Return the claim of a code. Raises ClaimRefused."""
+    claim = session.get(Claim, _hash(secret))
+    if claim is None:
+        raise ClaimRefused("this code is not known here; have a new one made")
+    return claim
 
 
 def _renewing_key(session: Session, name: str, site: str, key_id: str) -> DeviceKey:

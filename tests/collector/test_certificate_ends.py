@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from collector.app import Collector
 from collector.devices.authority import load_or_create_authority
 from collector.devices.broker_config import Listener, write_broker_config
-from collector.devices.certificate_ends import ending, server_ending
+from collector.devices.certificate_ends import ending
 from collector.devices.server_tls import server_tls
-from collector.settings import load_settings
+from collector.settings import Settings, load_settings
 
 NOW = datetime(2026, 5, 4, 8, tzinfo=UTC)
 
@@ -24,40 +25,47 @@ def certificate(tmp_path: Path) -> Path:
     return tmp_path / "broker" / "collector-1.pem"
 
 
-def test_the_end_is_announced_sixty_days_before_and_nothing_is_said_earlier(certificate: Path) -> None:
-    assert ending(certificate, NOW + timedelta(days=300)) is None
-    said = ending(certificate, NOW + timedelta(days=310))
+def settings_of(folder: Path, certificate: Path | None, **more: Any) -> Settings:
+    if certificate is None:
+        return load_settings(data=folder, **more)
+    key, ca = certificate.with_suffix(".key"), certificate.with_name("authority.pem")
+    return load_settings(
+        data=folder, broker="mqtts://localhost:1", mqtt_ca=ca, mqtt_certificate=certificate, mqtt_key=key, **more
+    )
+
+
+def test_the_end_is_announced_sixty_days_before_and_nothing_is_said_earlier(certificate: Path, tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, certificate)
+    assert ending(settings, NOW + timedelta(days=300)) is None
+    said = ending(settings, NOW + timedelta(days=310))
     assert said is not None
     assert "2027-05-04" in said
     assert "zaigang collector broker-config" in said
-    assert ending(certificate, NOW + timedelta(days=900)) is not None
+    assert ending(settings, NOW + timedelta(days=900)) is not None
 
 
-def test_without_a_certificate_nothing_ends_and_one_that_is_gone_is_said(tmp_path: Path) -> None:
-    assert ending(None) is None
-    said = ending(tmp_path / "gone.pem")
+def test_without_a_certificate_nothing_ends_and_one_that_is_gone_is_said(certificate: Path, tmp_path: Path) -> None:
+    assert ending(settings_of(tmp_path, None)) is None
+    settings = settings_of(tmp_path, certificate)
+    certificate.unlink()
+    said = ending(settings)
     assert said is not None and "cannot be read" in said
 
 
 def test_the_end_of_the_collectors_own_https_is_announced_too(tmp_path: Path) -> None:
-    settings = load_settings(data=tmp_path, https=True, public_url="https://localhost:8443")
+    settings = settings_of(tmp_path, None, https=True, public_url="https://localhost:8443")
     server_tls(settings)
-    assert server_ending(settings) is None
-    said = server_ending(settings, datetime.now(UTC) + timedelta(days=320))
-    assert said is not None and "restart it" in said
+    assert ending(settings) is None
+    said = ending(settings, datetime.now(UTC) + timedelta(days=320))
+    assert said is not None and "https.pem ends on 20" in said and "restart" in said
     (settings.keys_path / "https.pem").write_bytes(b"spoiled")
-    assert server_ending(settings) is not None
-    assert server_ending(load_settings(data=tmp_path)) is None
+    said = ending(settings)
+    assert said is not None and "cannot be read" in said
+    assert ending(settings_of(tmp_path, None)) is None
 
 
 def test_the_collectors_health_says_it_and_stays_ok(certificate: Path, tmp_path: Path) -> None:
-    settings = load_settings(
-        data=tmp_path / "data",
-        broker="mqtts://localhost:1",
-        mqtt_ca=certificate.with_name("authority.pem"),
-        mqtt_certificate=certificate,
-        mqtt_key=certificate.with_suffix(".key"),
-    )
+    settings = settings_of(tmp_path / "data", certificate)
     collector = Collector(settings)
     certificate.write_bytes(b"no certificate")
     try:
