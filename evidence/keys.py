@@ -67,6 +67,14 @@ class PublicKey:
         return f"{self.algorithm}:{base64.b64encode(self.spki).decode()}"
 
     @classmethod
+    def parse_exactly(cls, text: str) -> PublicKey:
+        """As `parse`, of the one text that is the key's, with nothing around it. Raises InvalidKey."""
+        key = cls.parse(text)
+        if key.text() != text:
+            raise InvalidKey("the key has something around it")
+        return key
+
+    @classmethod
     def from_ed25519(cls, raw: bytes) -> PublicKey:
         """Make an Ed25519 key of its 32 bytes (RFC 8032). Raises InvalidKey."""
         key = cls(Algorithm.ED25519, _ED25519_SPKI + raw)
