@@ -142,16 +142,14 @@ class _Room:
 
         `share`: of the whole room, for these rows; one is taken however large it is, where the batch has room.
         """
-        last, begun = -1, len(self.taken)
-        most = min(BATCH_EVENTS, begun + max(1, int(share * BATCH_EVENTS)))
+        last = -1
+        most = min(BATCH_EVENTS, len(self.taken) + max(1, int(share * BATCH_EVENTS)))
         most_bytes = min(BATCH_BYTES, self._bytes + int(share * BATCH_BYTES))
         while len(self.taken) < most:
             rows = rows_after(after, min(16, most - len(self.taken)))
             for seq, envelope in rows:
-                if (
-                    self._bytes + len(envelope) > (most_bytes if len(self.taken) > begun else BATCH_BYTES)
-                    and self.taken
-                ):
+                bound = BATCH_BYTES if last < 0 else most_bytes
+                if self.taken and self._bytes + len(envelope) > bound:
                     return last
                 self.taken.append(envelope)
                 self._bytes += len(envelope)

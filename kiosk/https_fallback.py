@@ -79,20 +79,22 @@ class HttpsFallback:
 
     def post(self, health: Health | None) -> None:
         """Post one batch and take the answer. Never raises: the state says what broke, and the next post waits."""
-        before, asked = self._let_go(), self._places()
         try:
-            out = self._delivery.gather(tuple(self._asked))
-            answer = self._delivery.post(out.events, health)
-            if not self._answered:
-                log.info("https_delivers", unsent=self._journal.depth)
-            self._take_answer(out, answer)
+            self._exchange(health)
         except Exception as error:
             self._answered, self._trouble = False, f"{getattr(error, 'code', 'error')}: {error}"
             self.counts["failed"] += 1
             self._way.failed(time.monotonic())
             expected = isinstance(error, ProvisioningError | IdentityError | JournalError | EvidenceError | OSError)
             log.warning("https_failed", why=self._trouble, exc_info=None if expected else error)
-            return
+
+    def _exchange(self, health: Health | None) -> None:
+        before, asked = self._let_go(), self._places()
+        out = self._delivery.gather(tuple(self._asked))
+        answer = self._delivery.post(out.events, health)
+        if not self._answered:
+            log.info("https_delivers", unsent=self._journal.depth)
+        self._take_answer(out, answer)
         news = self._let_go() > before or answer.outcomes.get("admitted", 0) > 0 or bool(self._places() - asked)
         moved = news or not (out.events or self._asked)
         self._answered, self._stuck, self._trouble = True, not moved, None

@@ -83,9 +83,7 @@ class _Shift:
     worker: str
     since: Moment  # from when on it is followed
     limit_us: int  # by the monotonic clock, which nobody sets
-    began_ms: int | None = (
-        None  # the wall clock's time of an IN from another boot: a clock set later corrects the limit
-    )
+    began_ms: int | None = None  # Unix time of an IN of another boot: a clock that is set later corrects the limit
     heard: _Sightings | None = None
     silent_from: Moment | None = None  # since when it was listened for in vain
     goes_on: bool = False  # the silence continues one that was cut

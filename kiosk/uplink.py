@@ -216,12 +216,7 @@ class Uplink:
             if due_s > 0:
                 self._sleep(min(left_s, due_s))
                 continue
-            try:
-                self._https.post(self._health)
-            except Exception:  # the next one starts from the journal
-                self.counts["errors"] += 1
-                log.exception("https_error", count=self.counts["errors"])
-                self._sleep(min(left_s, TURN_S))
+            self._https.post(self._health)
 
     def _sleep(self, for_s: float) -> None:
         """Wait for `wake` or for the time."""
