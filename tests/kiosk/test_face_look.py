@@ -78,14 +78,16 @@ def test_what_could_not_run_is_left_to_a_reviewer(reason: str) -> None:
     assert judge(left(no_face(reason)).checks, PROFILES["demo"], Method.FACE) is Verdict.REVIEW
 
 
-def test_an_attempt_that_a_stop_of_the_terminal_ends_was_not_left_by_its_worker(gallery: Gallery) -> None:
-    camera, detector, cancelled = SlowCable(), NobodyThere(), threading.Event()
+def looked_at(gallery: Gallery, detector: NobodyThere, camera: SlowCable, *, stopped: bool = False) -> tuple[int, Any]:
+    """One attempt before this camera; return when it was tapped for (monotonic µs), and what came of it."""
     eyes = NewestFrame(lambda: camera)
 
     def session(badge: str | None, tapped_us: int) -> FaceSession:
+        settings = FaceSettings(looking_ms=1000)
         request = FaceRequest(badge, (Ask.BLINK,), (500,), tapped_us)
-        return FaceSession(detector, None, gallery, FaceSettings(), request)  # type: ignore[arg-type]  # nobody is matched
+        return FaceSession(detector, None, gallery, settings, request)  # type: ignore[arg-type]  # nobody is matched
 
+    cancelled = threading.Event()
     look = FaceLook(
         PROFILES["demo"],
         gallery,
@@ -95,46 +97,29 @@ def test_an_attempt_that_a_stop_of_the_terminal_ends_was_not_left_by_its_worker(
         cancelled=cancelled,
         follow=lambda frame, progress, left_s: None,
     )
-    look.stopping = True  # as the attendant's stop does
-    cancelled.set()
+    if stopped:  # as the attendant's stop does
+        look.stopping = True
+        cancelled.set()
     eyes.start()
     try:
         assert eyes.wait_newer(3, 10) is not None
         tap_us = time.monotonic_ns() // 1000
         clock = ClockReading(source="none", synced=False)
-        result = look.look("E-17", Stamp("2026-05-04T08:00:00.000Z", clock, "0" * 32, tap_us), tap_us, None)
+        stamp = Stamp("2026-05-04T08:00:00.000Z", clock, "0" * 32, tap_us)
+        return tap_us, look.look(None, stamp, tap_us, None)
     finally:
         eyes.stop()
+
+
+def test_an_attempt_that_a_stop_of_the_terminal_ends_was_not_left_by_its_worker(gallery: Gallery) -> None:
+    _, result = looked_at(gallery, NobodyThere(), SlowCable(), stopped=True)
     assert {one.reason for one in result.checks} == {"error: the terminal was stopped meanwhile"}
     assert judge(result.checks, PROFILES["demo"], Method.FACE) is Verdict.REVIEW
 
 
 def test_no_frame_from_before_the_tap_is_judged(gallery: Gallery) -> None:
     camera, detector = SlowCable(), NobodyThere()
-    eyes = NewestFrame(lambda: camera)
-
-    def session(badge: str | None, tapped_us: int) -> FaceSession:
-        settings = FaceSettings(looking_ms=1000)
-        request = FaceRequest(badge, (Ask.BLINK,), (500,), tapped_us)
-        return FaceSession(detector, None, gallery, settings, request)  # type: ignore[arg-type]  # nobody is matched
-
-    look = FaceLook(
-        PROFILES["demo"],
-        gallery,
-        eyes,
-        session,
-        light=ScreenLight(),
-        cancelled=threading.Event(),
-        follow=lambda frame, progress, left_s: None,
-    )
-    eyes.start()
-    try:
-        assert eyes.wait_newer(3, 10) is not None
-        tap_us = time.monotonic_ns() // 1000
-        clock = ClockReading(source="none", synced=False)
-        result = look.look(None, Stamp("2026-05-04T08:00:00.000Z", clock, "0" * 32, tap_us), tap_us, None)
-    finally:
-        eyes.stop()
+    tap_us, result = looked_at(gallery, detector, camera)
     assert result.checks[0].reason.startswith("no_face")
     assert detector.shown_us
     assert min(detector.shown_us) >= tap_us

@@ -141,3 +141,19 @@ def test_an_operator_rotates_the_key_of_a_running_terminal_that_goes_on_punching
         (_, last) = kiosk.journal.unsent(-1, 1000)[-1]
         assert Envelope.decode(last).signatures[0].keyid == kiosk.key.public.id
         assert whole(kiosk.journal, first)
+
+
+def test_an_operator_leaves_the_chain_of_a_running_terminal_behind_and_it_goes_on_punching(tmp_path: Path) -> None:
+    with small_terminal(tmp_path) as kiosk:
+        old, folder = kiosk.journal.head, kiosk.settings.data_dir
+        server = ControlServer(folder, kiosk.operations)
+        server.start()
+        done = ask(folder, {"do": "new_chain", "reason": "the collector has frozen it"}, lambda _: None)
+        server.stop()
+        assert done == {"before": old.chain, "chain": kiosk.journal.head.chain} and done["chain"] != old.chain
+        kiosk.attendant.badge_pin(LogType.IN, "W-9", "000000")
+        until(lambda: kiosk.attendant.view().result, "a result")
+        assert whole(kiosk.journal, kiosk.key.public)
+        assert kiosk.journal.leftover_chains() == [old.chain]
+        (aside,) = folder.glob("journal.set-aside-*.db")
+        assert "by_operator: the collector has frozen it" in kiosk.journal.state.reason, aside

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import shutil
-import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from sqlmodel import select
 
 from collector.app import Collector
 from collector.devices.service import NewDevice
 from collector.ingest.terminal_deliveries import Brought
-from collector.ledger.models import Chain
 from collector.people.service import NewWorker
 from collector.settings import load_settings
 from evidence.chain import verify_chain
-from evidence.envelope import EVENT_TYPE, Envelope, sign
-from evidence.events import LogType, parse_event
+from evidence.events import LogType
 from evidence.keys import Ed25519Key
 from evidence.receipt import Receipt, sign_receipt
 from kiosk.errors import JournalFull
 from kiosk.https_delivery import HttpsDelivery, Outgoing
-from kiosk.operations import Operations
 from tests.collector.process import CollectorProcess
 from tests.support.mosquitto import Mosquitto
 from tests.support.ports import free_port
@@ -255,119 +248,6 @@ def test_a_terminals_key_that_was_rotated_meanwhile_delivers_though_the_collecto
         until(lambda: one.journal.depth == 0, "receipts")
     envelopes = list(centre.services.ledger.envelopes("gate-1", one.journal.head.chain))
     assert envelopes == all_of(one) and verify_chain(envelopes, {"gate-1": first}).ok
-
-
-def test_an_earlier_chain_that_can_have_no_receipt_does_not_keep_the_new_one_waiting(
-    centre: Centre, gate: Callable[..., Gate]
-) -> None:
-    one = gate()
-    one.append(5)
-    with centre.serving():
-        one.start()
-        until(lambda: one.journal.depth == 0, "receipts")
-        one.stop()
-        old = one.journal.head.chain
-        one.append(450)
-        damaged(one, "DELETE FROM events WHERE seq = 20")
-        new = one.journal.head.chain
-        assert new != old and len(one.journal.leftovers(old, -1, 1000)) > 400
-        one.append(250)
-        one.start()
-        until(lambda: any(row.chain == new for row in chains_of(centre)), "the new chain's first event")
-        centre.services.devices.approve("gate-1", new, "me")
-        until(lambda: held(centre, one) == all_of(one), "the new chain, whole")
-        assert one.journal.leftover_chains() == [old]
-    assert len(list(centre.services.ledger.envelopes("gate-1", old))) == 20
-
-
-def test_a_rotation_that_waits_in_an_earlier_chain_still_says_whose_the_key_is(
-    centre: Centre, gate: Callable[..., Gate]
-) -> None:
-    one = gate()
-    old = one.journal.head.chain
-    one.append(450)
-    one.journal.rotate_key("planned: a test")
-    one.append(3)
-    damaged(one, f"UPDATE events SET hash = '0' WHERE seq = {one.journal.head.seq}")
-    new = one.journal.head.chain
-    assert new != old
-    one.append(3)
-    with centre.serving():
-        one.start()
-        until(lambda: not one.journal.leftover_chains(), "receipts for the earlier chain")
-        centre.services.devices.approve("gate-1", new, "me")
-        until(lambda: one.journal.depth == 0, "receipts")
-    assert held(centre, one) == all_of(one)
-
-
-def test_a_restored_folder_learns_from_its_first_contradiction_that_it_is_a_copy(
-    centre: Centre, gate: Callable[..., Gate], tmp_path: Path
-) -> None:
-    """Everything was receipted when the card was copied, so the copy sends nothing that the ledger has."""
-    one, backup = gate(), tmp_path / "backup"
-    one.append(20)
-    with centre.serving():
-        one.start()
-        until(lambda: one.journal.depth == 0, "receipts")
-        one.stop()
-        one.journal.close()
-        shutil.copytree(one.folder, backup)
-        one.journal = one._open()
-        one.append(10)
-        one.start()
-        until(lambda: one.journal.depth == 0, "receipts")
-        one.stop()
-        old = one.journal.head.chain
-        one.journal.close()
-        shutil.rmtree(one.folder)
-        shutil.copytree(backup, one.folder)
-        one.journal = one._open()
-        assert one.journal.head.chain == old
-        one.append(3)
-        one.start()
-        until(lambda: one.journal.head.chain != old, "a new chain")
-        one.append(4)
-        new = one.journal.head.chain
-        until(lambda: any(row.chain == new for row in chains_of(centre)), "its first event")
-        centre.services.devices.approve("gate-1", new, "me")
-        until(lambda: held(centre, one) == all_of(one), "the new chain, whole")
-    assert len(list(centre.services.ledger.envelopes("gate-1", old))) == 31
-
-
-def test_a_frozen_chain_is_left_behind_at_an_operators_word(centre: Centre, gate: Callable[..., Gate]) -> None:
-    one = gate()
-    one.append(5)
-    with centre.serving():
-        uplink = one.start()
-        until(lambda: one.journal.depth == 0, "receipts")
-        old = one.journal.head
-        event = parse_event(Envelope.decode(one.journal.range(3, 3, 1)[0][1]).payload)
-        other = sign(EVENT_TYPE, event.model_copy(update={"nonce": "0" * 32}).payload(), one.key).encode()
-        assert centre.services.deliveries.take([other], "a thief").outcomes["contradicting"] == 1
-        one.append(3)
-        until(lambda: uplink.state.reason.startswith("no_receipts: "), "the reason")
-        done = Operations.new_chain(SimpleNamespace(journal=one.journal, wake=uplink.wake), "the key was copied")  # type: ignore[arg-type]
-        assert done["before"] == old.chain and done["chain"] == one.journal.head.chain != old.chain
-        one.append(2)
-        until(lambda: any(row.chain == done["chain"] for row in chains_of(centre)), "the new chain")
-        centre.services.devices.approve("gate-1", done["chain"], "me")
-        until(lambda: held(centre, one) == all_of(one), "the new chain, whole")
-    assert [seq for seq, _ in one.journal.leftovers(old.chain, -1, 10)] == [old.seq + 1, old.seq + 2, old.seq + 3]
-
-
-def damaged(gate: Gate, statement: str) -> None:
-    """Change the journal's file while nobody has it open, and open it again."""
-    gate.stop()
-    gate.journal.close()
-    with sqlite3.connect(gate.settings.journal_file) as database:
-        database.execute(statement)
-    database.close()
-    gate.journal = gate._open()
-
-
-def chains_of(centre: Centre) -> list[Chain]:
-    with centre.database.read() as session:
-        return list(session.exec(select(Chain)).all())
 
 
 @pytest.mark.parametrize("broken", ["the kept certificate", "the journal", "something of ours"])
